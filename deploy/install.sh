@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# Installs what induct needs to build: Debian packages and, for the server, LibTorch from the PyPI wheel. A second run takes seconds.
+#
+#   deploy/install.sh            everything
+#   deploy/install.sh --client   what the client alone needs (no LibTorch)
+#
+# Environment:
+#   TORCH_DIR          a folder that holds LibTorch's include/ and lib/; nothing is downloaded then
+#   INDUCT_TORCH       the wheel to ask pip for first (default: torch==2.13.0+cpu, or torch==2.13.0 where there is an NVIDIA GPU)
+#   INDUCT_TORCH_INDEX a further package index for pip, for example PyTorch's own for the CPU build
+set -euo pipefail
+
+torch_version=2.13.0
+cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/libtorch-$torch_version"
+client_only=false
+case "${1:-}" in
+  "") ;;
+  --client) client_only=true ;;
+  *) echo "usage: deploy/install.sh [--client]" >&2; exit 2 ;;
+esac
+
+say() { echo "install: $*"; }
+die() { echo "install: $*" >&2; exit 1; }
+
+client_packages=(
+  cmake ninja-build g++ pkg-config ccache
+  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
+  libabsl-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev
+  libgtest-dev libgmock-dev gnuplot-nox
+)
+server_packages=(libpcre2-dev libutf8proc-dev libbenchmark-dev python3 python3-pip unzip)
+
+missing_packages() {
+  local package
+  for package in "$@"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || echo "$package"
+  done
+}
+
+install_packages() {
+  command -v dpkg-query >/dev/null || die "this script installs Debian packages; elsewhere install by hand: $*"
+  local missing root=()
+  mapfile -t missing < <(missing_packages "$@")
+  if [ "${#missing[@]}" -eq 0 ]; then say "Debian packages: all there"; return; fi
+  say "Debian packages: ${missing[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "root is needed to install them: apt-get install ${missing[*]}"
+    root=(sudo)
+  fi
+  "${root[@]}" apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+# A program that multiplies two matrices: shows that LibTorch's libraries load and work together.
+check_torch() {
+  local torch=$1 dir
+  dir=$(mktemp -d)
+  cat >"$dir/check.cc" <<'EOF'
+#include <ATen/ATen.h>
+#include <cstdio>
+int main() {
+  const at::Tensor a = at::ones({8, 8});
+  std::printf("%g\n", at::matmul(a, a).sum().item<double>());
+}
+EOF
+  g++ -std=c++20 -O0 -w -isystem "$torch/include" "$dir/check.cc" -o "$dir/check" \
+    -L"$torch/lib" -ltorch -ltorch_cpu -lc10 "-Wl,-rpath,$torch/lib" && [ "$("$dir/check")" = 512 ]
+  local result=$?
+  rm -rf "$dir"
+  return $result
+}
+
+# pip install into a folder of its own; nothing of the system's Python changes.
+pip_install() {
+  local target=$1; shift
+  local index=()
+  [ -n "${INDUCT_TORCH_INDEX:-}" ] && index=(--extra-index-url "$INDUCT_TORCH_INDEX")
+  python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --root-user-action=ignore "${index[@]}" --target "$target" "$@"
+}
+
+install_torch() {
+  if [ -n "${TORCH_DIR:-}" ]; then
+    [ -e "$TORCH_DIR/lib/libtorch_cpu.so" ] || die "TORCH_DIR=$TORCH_DIR holds no lib/libtorch_cpu.so"
+    say "LibTorch: $TORCH_DIR (from TORCH_DIR)"
+    return
+  fi
+  if [ -e "$cache/ready" ]; then say "LibTorch $torch_version: $cache (there already)"; return; fi
+  mkdir -p "$(dirname "$cache")"
+  exec 9>"$cache.lock"
+  flock 9  # another checkout may be installing the same
+  if [ -e "$cache/ready" ]; then say "LibTorch $torch_version: $cache (there already)"; return; fi
+
+  local staging="$cache.partial" wheel gpu=false
+  rm -rf "$cache" "$staging"
+  command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1 && gpu=true
+  wheel=${INDUCT_TORCH:-$([ "$gpu" = true ] && echo "torch==$torch_version" || echo "torch==$torch_version+cpu")}
+  say "LibTorch: the wheel $wheel from PyPI, into $cache"
+  # The CPU build needs nothing else. The plain wheel of PyPI is a CUDA build, whose libraries need the wheels it depends on.
+  if [[ "$wheel" == *+cpu ]] && pip_install "$staging" --no-deps "$wheel" 2>/dev/null; then
+    :
+  else
+    [[ "$wheel" == *+cpu ]] && { wheel="torch==$torch_version"; say "no CPU build in this index: $wheel with its dependencies (several GB)"; rm -rf "$staging"; }
+    pip_install "$staging" "$wheel" || die "pip could not install $wheel; set TORCH_DIR to a LibTorch of your own"
+  fi
+  check_torch "$staging/torch" || die "the LibTorch in $staging/torch does not load; see the messages above"
+  touch "$staging/ready"
+  mv "$staging" "$cache"
+}
+
+if [ "$client_only" = true ]; then
+  install_packages "${client_packages[@]}"
+else
+  install_packages "${client_packages[@]}" "${server_packages[@]}"
+  install_torch
+fi
+say "done"
