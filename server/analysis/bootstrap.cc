@@ -1,0 +1,180 @@
+#include "server/analysis/bootstrap.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "server/analysis/layer_profile.h"
+
+namespace induct::analysis {
+namespace {
+
+// Resampled scores kept at a time.
+constexpr size_t kBlockBytes = size_t{16} << 20;
+// Resamples that are summed together, and scores that they are summed over before the next prompt: a tile's
+// sums stay in the processor's first-level cache, and each prompt's sums are read from memory once for all of
+// its resamples.
+constexpr uint32_t kGroup = 8;
+constexpr size_t kTile = 256;
+
+// Resampled scores of the layers [first_layer, first_layer + n_layers).
+struct LayerBlock {
+  uint32_t first_layer = 0, n_layers = 0;
+  size_t width = 0;            // n_layers * H
+  std::vector<double> scores;  // [resamples, width]
+};
+
+absl::Status CheckInput(const BootstrapInput& input) {
+  const size_t n = input.counts.size(), n_scores = size_t{input.n_layers} * input.n_heads;
+  const bool fits = input.strata != nullptr && input.strata->of_prompt.size() == n &&
+                    input.sums.size() == n * n_scores && n_scores > 0 &&
+                    input.kept.size() == size_t{input.n_layers} * input.n_kept && input.n_kept > 0;
+  const bool has_operations =
+      std::any_of(input.counts.begin(), input.counts.end(), [](uint32_t c) { return c > 0; });
+  if (fits && has_operations && n >= 2 && input.resamples > 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "a bootstrap needs 2 prompts, 1 resample and 1 operation at least, and arrays of one shape; there are ",
+      n, " prompts, ", input.resamples, " resamples, ", input.sums.size(), " sums, ", input.kept.size(),
+      " kept heads for ", input.n_layers, " x ", input.n_heads, " heads"));
+}
+
+// target += weight * source. The pointers never overlap, so that the compiler may use vector instructions.
+void AddWeighted(double weight, const double* __restrict source, double* __restrict target, size_t n) {
+  for (size_t i = 0; i < n; ++i) target[i] += weight * source[i];
+}
+
+// Fills the block's scores for the resamples [first, first + n_group). `weights` is [n_group, N],
+// `operations` [n_group].
+void ScoreGroup(const BootstrapInput& input, uint32_t first, std::span<const uint64_t> operations,
+                std::span<const uint32_t> weights, LayerBlock& block) {
+  const size_t n_prompts = input.counts.size(), n_scores = size_t{input.n_layers} * input.n_heads;
+  const double* sums = input.sums.data() + size_t{block.first_layer} * input.n_heads;
+  double* scores = block.scores.data() + first * block.width;  // zero so far
+  for (size_t tile = 0; tile < block.width; tile += kTile) {
+    const size_t n = std::min(kTile, block.width - tile);
+    for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
+      for (size_t r = 0; r < operations.size(); ++r) {
+        const uint32_t weight = weights[r * n_prompts + prompt];
+        if (weight == 0) continue;
+        AddWeighted(weight, sums + prompt * n_scores + tile, scores + r * block.width + tile, n);
+      }
+    }
+  }
+  for (size_t r = 0; r < operations.size(); ++r) {
+    const double n_operations = static_cast<double>(operations[r]);
+    for (size_t i = 0; i < block.width; ++i) scores[r * block.width + i] /= n_operations;
+  }
+}
+
+// The scores of every resample in the block's layers.
+absl::Status ScoreBlock(const BootstrapInput& input, const Resampler& resampler, const std::stop_token& stop,
+                        LayerBlock& block) {
+  const size_t n_prompts = input.counts.size();
+  block.width = size_t{block.n_layers} * input.n_heads;
+  block.scores.assign(input.resamples * block.width, 0.0);
+  std::vector<uint32_t> weights(kGroup * n_prompts);
+  std::vector<uint64_t> operations;
+  for (uint32_t first = 0; first < input.resamples; first += kGroup) {
+    if (stop.stop_requested()) return absl::CancelledError("cancelled during the bootstrap");
+    operations.clear();
+    for (uint32_t r = first; r < std::min(first + kGroup, input.resamples); ++r) {
+      operations.push_back(
+          resampler.Draw(r, std::span(weights).subspan(operations.size() * n_prompts, n_prompts)));
+    }
+    ScoreGroup(input, first, operations, weights, block);
+  }
+  return absl::OkStatus();
+}
+
+// `values` in the order of the resamples; sorted here.
+Interval IntervalOf(std::vector<double>& values) {
+  std::sort(values.begin(), values.end());
+  return {SortedQuantile(values, 0.025), SortedQuantile(values, 0.975)};
+}
+
+Estimate EstimateOf(std::vector<double> values) {
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+  return {mean, IntervalOf(values)};
+}
+
+// Column `column` of a row-major matrix.
+std::vector<double> Column(std::span<const double> matrix, size_t n_columns, size_t column) {
+  std::vector<double> values(matrix.size() / n_columns);
+  for (size_t row = 0; row < values.size(); ++row) values[row] = matrix[row * n_columns + column];
+  return values;
+}
+
+// Appends the intervals of the block's heads, and fills its layers of `curves` [resamples, L].
+void SummarizeBlock(const BootstrapInput& input, const LayerBlock& block, std::span<double> curves,
+                    BootstrapResult& result) {
+  for (size_t i = 0; i < block.width; ++i) {
+    std::vector<double> values = Column(block.scores, block.width, i);
+    result.heads.push_back(IntervalOf(values));
+  }
+  for (uint32_t r = 0; r < input.resamples; ++r) {
+    for (uint32_t l = 0; l < block.n_layers; ++l) {
+      const uint32_t layer = block.first_layer + l;
+      const std::span<const double> scores(&block.scores[r * block.width + size_t{l} * input.n_heads],
+                                           input.n_heads);
+      curves[size_t{r} * input.n_layers + layer] =
+          MeanOfKept(scores, input.kept.subspan(size_t{layer} * input.n_kept, input.n_kept));
+    }
+  }
+}
+
+// Fills what follows from the resampled profiles, `curves` [resamples, L].
+void SummarizeCurves(const BootstrapInput& input, std::span<const double> curves, BootstrapResult& result) {
+  const uint32_t n_layers = input.n_layers;
+  std::vector<double> peak_depths, centroids, widths;
+  result.peak_layer_frequency.assign(n_layers, 0.0);
+  for (uint32_t r = 0; r < input.resamples; ++r) {
+    const LayerStatistics of_zero_curve{.peak_depth = 0.5 / n_layers};
+    const LayerStatistics statistics =
+        SummarizeProfile(curves.subspan(size_t{r} * n_layers, n_layers)).value_or(of_zero_curve);
+    peak_depths.push_back(statistics.peak_depth);
+    centroids.push_back(statistics.centroid_rel.value_or(0.0));
+    widths.push_back(statistics.bandwidth_interpolated.value_or(0.0));
+    result.peak_layer_frequency[statistics.peak_layer] += 1;
+  }
+  for (double& frequency : result.peak_layer_frequency) frequency /= input.resamples;
+  result.peak_depth = EstimateOf(std::move(peak_depths));
+  result.centroid_rel = EstimateOf(std::move(centroids));
+  result.bandwidth_interpolated = EstimateOf(std::move(widths));
+  for (uint32_t layer = 0; layer < n_layers; ++layer) {
+    std::vector<double> values = Column(curves, n_layers, layer);
+    result.per_layer.push_back(IntervalOf(values));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop) {
+  INDUCT_RETURN_IF_ERROR(CheckInput(input));
+  const Resampler resampler(*input.strata, input.counts, input.seed);
+  const size_t layer_bytes = size_t{input.resamples} * input.n_heads * sizeof(double);
+  const auto layers_at_once =
+      static_cast<uint32_t>(std::clamp<size_t>(kBlockBytes / layer_bytes, 1, input.n_layers));
+
+  BootstrapResult result{.resamples = input.resamples};
+  std::vector<double> curves(size_t{input.resamples} * input.n_layers);  // [resamples, L]
+  LayerBlock block;
+  for (uint32_t layer = 0; layer < input.n_layers; layer += layers_at_once) {
+    block.first_layer = layer;
+    block.n_layers = std::min(layers_at_once, input.n_layers - layer);
+    INDUCT_RETURN_IF_ERROR(ScoreBlock(input, resampler, stop, block));
+    SummarizeBlock(input, block, curves, result);
+  }
+  SummarizeCurves(input, curves, result);
+  return result;
+}
+
+double SortedQuantile(std::span<const double> sorted, double q) {
+  const double position = q * static_cast<double>(sorted.size() - 1);
+  const auto below = static_cast<size_t>(position);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+}  // namespace induct::analysis

@@ -1,0 +1,57 @@
+// Bootstrap over prompts within strata. Definition: docs/method.md, "Uncertainty".
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <stop_token>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/analysis/resampling.h"
+
+namespace induct::analysis {
+
+// A 95 % interval: the 2.5 % and 97.5 % quantiles of the resamples, linear interpolation.
+struct Interval {
+  double low = 0, high = 0;
+};
+struct Estimate {
+  double mean = 0;  // over the resamples
+  Interval interval;
+};
+
+struct BootstrapInput {
+  std::span<const double> sums;      // [N, L, H]: sums over each prompt's operations
+  std::span<const uint32_t> counts;  // [N]: operations of each prompt
+  uint32_t n_layers = 0, n_heads = 0;
+  std::span<const uint32_t> kept;  // [L, n_kept]: ranked once on all data and held fixed
+  uint32_t n_kept = 0;
+  const Strata* strata = nullptr;
+  uint32_t resamples = 1000;
+  uint64_t seed = 0;
+};
+
+// A resample whose profile sums to 0 counts as a peak in the first layer, and as 0 for the centroid and the
+// width.
+struct BootstrapResult {
+  uint32_t resamples = 0;
+  std::vector<Interval> per_layer;           // [L]
+  std::vector<Interval> heads;               // [L, H]
+  std::vector<double> peak_layer_frequency;  // [L], sums to 1
+  Estimate peak_depth, centroid_rel, bandwidth_interpolated;
+};
+
+// Resamples prompts with replacement within strata, sums and counts together; a resample without operations
+// is drawn again. Prompts without operations take part, with a sum and a count of 0.
+//
+// REQUIRES: at least 2 prompts, some count > 0, resamples > 0. Time is resamples * N * L * H. Memory beyond
+// the input and the result is bounded: layers are worked on in blocks whose resampled scores take some 16
+// MiB, and the draws are made again for each block.
+//
+// CANCELLED when `stop` is requested; INVALID_ARGUMENT where the shapes do not fit each other.
+absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop);
+
+// Linear-interpolation quantile of sorted values (NumPy's default). REQUIRES: not empty.
+double SortedQuantile(std::span<const double> sorted, double q);
+
+}  // namespace induct::analysis

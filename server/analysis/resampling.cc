@@ -1,0 +1,77 @@
+#include "server/analysis/resampling.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/analysis/random.h"
+
+namespace induct::analysis {
+namespace {
+
+using StratumKey = std::pair<std::string, uint32_t>;  // task and lag
+
+StratumKey KeyOf(const Prompt& prompt) {
+  const bool given_by_user = prompt.task == "TEXT" || prompt.task == "TOKENS";
+  return given_by_user ? StratumKey() : StratumKey(prompt.task, prompt.lag);
+}
+
+std::string Describe(const StratumKey& key) {
+  return key == StratumKey() ? "TEXT or TOKENS" : absl::StrCat(key.first, ", lag ", key.second);
+}
+
+}  // namespace
+
+Strata StratifyPrompts(std::span<const Prompt> prompts) {
+  Strata strata;
+  std::map<StratumKey, uint32_t> number_of;
+  std::vector<StratumKey> keys;
+  std::vector<uint32_t> sizes;
+  for (const Prompt& prompt : prompts) {
+    const auto [it, is_new] = number_of.try_emplace(KeyOf(prompt), static_cast<uint32_t>(keys.size()));
+    if (is_new) {
+      keys.push_back(it->first);
+      sizes.push_back(0);
+    }
+    ++sizes[it->second];
+    strata.of_prompt.push_back(it->second);
+  }
+  strata.count = static_cast<uint32_t>(keys.size());
+
+  const auto single = std::find(sizes.begin(), sizes.end(), 1u);
+  if (strata.count > 1 && single != sizes.end()) {
+    strata.warning = absl::StrCat(
+        "there is only one prompt of ", Describe(keys[single - sizes.begin()]),
+        ", so the bootstrap resamples all prompts as one stratum instead of within each task and lag; "
+        "at least two prompts of each keep them apart");
+    std::fill(strata.of_prompt.begin(), strata.of_prompt.end(), 0u);
+    strata.count = 1;
+  }
+  return strata;
+}
+
+Resampler::Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed)
+    : counts_(counts), seed_(seed), prompts_(strata.count) {
+  for (uint32_t prompt = 0; prompt < strata.of_prompt.size(); ++prompt) {
+    prompts_[strata.of_prompt[prompt]].push_back(prompt);
+  }
+}
+
+uint64_t Resampler::Draw(uint64_t resample, std::span<uint32_t> weights) const {
+  Random random(seed_, "bootstrap", resample);
+  for (;;) {
+    std::fill(weights.begin(), weights.end(), 0u);
+    uint64_t n_operations = 0;
+    for (const std::vector<uint32_t>& stratum : prompts_) {
+      for (size_t i = 0; i < stratum.size(); ++i) {
+        const uint32_t prompt = stratum[random.Below(stratum.size())];
+        ++weights[prompt];
+        n_operations += counts_[prompt];
+      }
+    }
+    if (n_operations > 0) return n_operations;
+  }
+}
+
+}  // namespace induct::analysis

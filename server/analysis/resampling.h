@@ -1,0 +1,41 @@
+// How prompts are resampled: strata, and the draws within them. Definition: docs/method.md, "Uncertainty".
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "server/analysis/prompts.h"
+
+namespace induct::analysis {
+
+// The stratum of each prompt: (task, lag), TEXT and TOKENS together; all prompts are one stratum where any
+// has fewer than two (then `warning` says so). Numbered 0, 1, ... in order of first appearance.
+struct Strata {
+  std::vector<uint32_t> of_prompt;
+  uint32_t count = 0;
+  std::string warning;
+};
+Strata StratifyPrompts(std::span<const Prompt> prompts);
+
+// Draws prompts with replacement within each stratum. Resample r is drawn from Random(seed, "bootstrap", r),
+// stratum by stratum, so that it can be made again at any time, alone, and is the same for every analysis and
+// model of the same prompts. Immutable after construction: safe to use from several threads at once. `counts`
+// must outlive it.
+class Resampler {
+ public:
+  // REQUIRES: counts [N] are those of the prompts in `strata`, and one at least is above 0.
+  Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed);
+
+  // Sets weights [N] to how often each prompt is in the resample, and returns the operations in it, > 0: a
+  // resample without operations is drawn again from the same stream.
+  uint64_t Draw(uint64_t resample, std::span<uint32_t> weights) const;
+
+ private:
+  const std::span<const uint32_t> counts_;  // [N]
+  const uint64_t seed_;
+  std::vector<std::vector<uint32_t>> prompts_;  // [strata]: the prompts in each
+};
+
+}  // namespace induct::analysis
