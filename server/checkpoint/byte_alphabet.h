@@ -1,0 +1,14 @@
+// GPT-2's alphabet: a printable character for each byte, in which byte-level vocabularies are written ("Ġ" is
+// the space).
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace induct::checkpoint {
+
+// `written` in bytes; nothing where it holds a character that stands for no byte. REQUIRES: valid UTF-8.
+std::optional<std::string> BytesOfWritten(std::string_view written);
+
+}  // namespace induct::checkpoint

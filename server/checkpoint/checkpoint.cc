@@ -1,0 +1,163 @@
+#include "server/checkpoint/checkpoint.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/atomic_file.h"
+#include "common/sha256.h"
+#include "common/status.h"
+#include "server/checkpoint/errors.h"
+#include "server/checkpoint/json.h"
+
+namespace induct::checkpoint {
+namespace {
+
+constexpr char kConfigFile[] = "config.json";
+constexpr char kWeightFile[] = "model.safetensors";
+constexpr char kShardIndexFile[] = "model.safetensors.index.json";
+constexpr char kTokenizerFile[] = "tokenizer.json";
+constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
+
+constexpr size_t kMaxConfigBytes = size_t{16} << 20;
+constexpr size_t kMaxTokenizerBytes = size_t{128} << 20;
+
+std::string PathOf(const std::string& directory, std::string_view file) {
+  return (std::filesystem::path(directory) / file).string();
+}
+
+bool Exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+// The text of one of the checkpoint's own files, which the caller knows to be there.
+absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error))
+    return BadCheckpoint(absl::StrCat(path, ": is no regular file"));
+  absl::StatusOr<std::string> text = ReadFile(path, limit);
+  if (!text.ok()) return BadCheckpoint(std::string(text.status().message()));
+  return text;
+}
+
+// Every tensor that the spec names, once.
+std::vector<const TensorSpec*> TensorsOf(const DecoderSpec& spec) {
+  std::vector<const TensorSpec*> tensors = {&spec.token_embedding, &spec.final_norm_weight,
+                                            &spec.final_norm_bias};
+  for (const LayerTensors& layer : spec.layers) {
+    tensors.insert(tensors.end(),
+                   {&layer.attention_norm_weight, &layer.attention_norm_bias, &layer.qkv_weight,
+                    &layer.qkv_bias, &layer.attention_output_weight, &layer.attention_output_bias,
+                    &layer.mlp_norm_weight, &layer.mlp_norm_bias, &layer.mlp_input_weight,
+                    &layer.mlp_input_bias, &layer.mlp_output_weight, &layer.mlp_output_bias});
+  }
+  const bool tied = spec.unembedding.name == spec.token_embedding.name;
+  if (!tied) tensors.push_back(&spec.unembedding);
+  return tensors;
+}
+
+absl::Status CheckTensor(const SafetensorsFile& weights, const TensorSpec& expected) {
+  const auto found = weights.Find(expected.name);
+  if (!found.ok()) {
+    return BadCheckpoint(absl::StrCat(found.status().message(), "; expected shape [",
+                                      absl::StrJoin(expected.shape, ", "), "]"));
+  }
+  if ((*found)->shape == expected.shape) return absl::OkStatus();
+  return BadCheckpoint(absl::StrCat(kWeightFile, ": tensor ", Quoted(expected.name), " has shape [",
+                                    absl::StrJoin((*found)->shape, ", "), "], config.json asks for [",
+                                    absl::StrJoin(expected.shape, ", "), "]"));
+}
+
+absl::StatusOr<std::unique_ptr<SafetensorsFile>> OpenWeights(const std::string& directory) {
+  const std::string path = PathOf(directory, kWeightFile);
+  if (Exists(path)) return SafetensorsFile::Open(path);
+  if (Exists(PathOf(directory, kShardIndexFile))) {
+    return UnsupportedModel(absl::StrCat(directory, ": its weights are split into several files (",
+                                         kShardIndexFile, "), which is not supported; save them as one ",
+                                         kWeightFile));
+  }
+  return BadCheckpoint(absl::StrCat(directory, ": holds no ", kWeightFile));
+}
+
+// The text of `bos_token`: a string, or an object with its `content`; empty where there is none.
+absl::StatusOr<std::string> ReadBosToken(const std::string& path) {
+  INDUCT_ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path, kMaxConfigBytes));
+  INDUCT_ASSIGN_OR_RETURN(const nlohmann::json document, ParseJson(text, kTokenizerConfigFile));
+  INDUCT_ASSIGN_OR_RETURN(const JsonFields config, JsonFields::Of(document, kTokenizerConfigFile));
+  const nlohmann::json* token = config.Find("bos_token");
+  if (token == nullptr || !token->is_object()) return config.TextOr("bos_token", "");
+  INDUCT_ASSIGN_OR_RETURN(const JsonFields fields, config.Object("bos_token"));
+  return fields.Text("content");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& directory) {
+  const std::string config_path = PathOf(directory, kConfigFile);
+  if (!Exists(config_path)) return absl::NotFoundError(absl::StrCat(directory, ": holds no ", kConfigFile));
+  auto checkpoint = std::unique_ptr<Checkpoint>(new Checkpoint);
+  checkpoint->directory_ = directory;
+  INDUCT_ASSIGN_OR_RETURN(const std::string config, ReadTextFile(config_path, kMaxConfigBytes));
+  INDUCT_ASSIGN_OR_RETURN(checkpoint->spec_, ParseConfig(config));
+  INDUCT_ASSIGN_OR_RETURN(checkpoint->weights_, OpenWeights(directory));
+  for (const TensorSpec* tensor : TensorsOf(checkpoint->spec_)) {
+    INDUCT_RETURN_IF_ERROR(CheckTensor(*checkpoint->weights_, *tensor));
+  }
+  return checkpoint;
+}
+
+DType Checkpoint::stored_dtype() const {
+  std::map<DType, uint64_t> numbers;
+  for (const auto& [name, tensor] : weights_->tensors())
+    numbers[tensor.dtype] += tensor.bytes / DTypeBytes(tensor.dtype);
+  return std::ranges::max_element(numbers, {}, [](const auto& entry) { return entry.second; })->first;
+}
+
+int64_t Checkpoint::n_parameters() const {
+  int64_t total = 0;
+  for (const TensorSpec* tensor : TensorsOf(spec_)) {
+    int64_t numbers = 1;
+    for (const int64_t size : tensor->shape) numbers *= size;
+    total += numbers;
+  }
+  return total;
+}
+
+bool Checkpoint::has_tokenizer() const { return Exists(PathOf(directory_, kTokenizerFile)); }
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> Checkpoint::LoadTokenizer() const {
+  if (!has_tokenizer()) {
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(directory_, ": holds no ", kTokenizerFile)),
+                      reason::kNoTokenizer);
+  }
+  INDUCT_ASSIGN_OR_RETURN(const std::string text,
+                          ReadTextFile(PathOf(directory_, kTokenizerFile), kMaxTokenizerBytes));
+  return Tokenizer::Parse(text);
+}
+
+absl::StatusOr<int64_t> Checkpoint::BosTokenId(const Tokenizer* tokenizer) const {
+  const std::string path = PathOf(directory_, kTokenizerConfigFile);
+  if (!Exists(path)) return spec_.bos_token_id;
+  INDUCT_ASSIGN_OR_RETURN(const std::string token, ReadBosToken(path));
+  if (tokenizer == nullptr || token.empty()) return spec_.bos_token_id;
+  const std::optional<int32_t> id = tokenizer->Find(token);
+  return id && *id < spec_.vocab_size ? *id : spec_.bos_token_id;
+}
+
+absl::StatusOr<std::string> Checkpoint::Sha256() const {
+  std::vector<std::string> lines;
+  for (const char* file : {kConfigFile, kTokenizerFile, kWeightFile}) {
+    const std::string path = PathOf(directory_, file);
+    if (!Exists(path)) continue;
+    INDUCT_ASSIGN_OR_RETURN(const std::string digest, Sha256HexOfFile(path));
+    lines.push_back(absl::StrCat(digest, "  ", file, "\n"));
+  }
+  std::ranges::sort(lines);
+  return Sha256Hex(absl::StrJoin(lines, ""));
+}
+
+}  // namespace induct::checkpoint

@@ -1,0 +1,71 @@
+// server/checkpoint reads a model's folder in the Hugging Face layout: config.json, model*.safetensors,
+// tokenizer.json. Must not know: devices, tensors' mathematics, jobs, gRPC, what prompts are for.
+//
+// Everything in such a folder may be hostile or broken: every bound is checked before it is used, and what is
+// wrong comes back as FAILED_PRECONDITION with reason BAD_CHECKPOINT (or UNSUPPORTED_MODEL) naming the file
+// and the thing.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/decoder_spec.h"
+#include "common/dtype.h"
+#include "server/checkpoint/safetensors.h"
+#include "server/checkpoint/tokenizer.h"
+
+namespace induct::checkpoint {
+
+// A checkpoint folder, opened: its configuration is parsed and its weight file's header checked, no weights
+// are read. Immutable after Open and safe for concurrent use.
+class Checkpoint {
+ public:
+  // NOT_FOUND where `directory` holds no config.json; FAILED_PRECONDITION as above.
+  static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(const std::string& directory);
+
+  const std::string& directory() const { return directory_; }
+  const DecoderSpec& spec() const { return spec_; }
+  const SafetensorsFile& weights() const { return *weights_; }
+
+  // The dtype that most weights are stored in.
+  DType stored_dtype() const;
+  // Parameters in the tensors that the spec names.
+  int64_t n_parameters() const;
+
+  // The id that begins a text: the bos_token of tokenizer_config.json where `tokenizer` (may be null) knows
+  // it, else the bos_token_id of config.json, else -1; always below the vocabulary's size.
+  // FAILED_PRECONDITION where tokenizer_config.json is broken. Reads that small file; spec().bos_token_id is
+  // config.json's alone.
+  absl::StatusOr<int64_t> BosTokenId(const Tokenizer* tokenizer) const;
+
+  // Whether there is a tokenizer.json. A folder without one serves TOKENS prompts only.
+  bool has_tokenizer() const;
+  // Reads and builds the tokenizer; costs some tenths of a second for large vocabularies, so keep it.
+  // FAILED_PRECONDITION (NO_TOKENIZER) where there is none.
+  absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer() const;
+
+  // SHA-256 over the sorted lines "<sha256>  <file name>\n" of config.json, tokenizer.json and the weight
+  // files that are there. Reads every file once: seconds for large models.
+  absl::StatusOr<std::string> Sha256() const;
+
+ private:
+  Checkpoint() = default;
+
+  std::string directory_;
+  DecoderSpec spec_;
+  std::unique_ptr<SafetensorsFile> weights_;
+};
+
+// Parses config.json text into a spec, names of tensors included. FAILED_PRECONDITION (UNSUPPORTED_MODEL)
+// naming an unknown model_type, activation or rope type; BAD_CHECKPOINT for sizes that are zero, huge (see
+// model_config.h) or do not fit each other.
+absl::StatusOr<DecoderSpec> ParseConfig(std::string_view json);
+
+}  // namespace induct::checkpoint

@@ -1,0 +1,68 @@
+#include "server/checkpoint/normalizer.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "server/checkpoint/unicode.h"
+
+namespace induct::checkpoint {
+namespace {
+
+// The longest canonical decomposition of one code point has 4.
+constexpr size_t kMaxDecomposed = 8;
+constexpr auto kComposition = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+
+int CombiningClass(utf8proc_int32_t code_point) {
+  return static_cast<int>(utf8proc_get_property(code_point)->combining_class);
+}
+
+std::vector<utf8proc_int32_t> Decompose(std::string_view text) {
+  std::vector<utf8proc_int32_t> decomposed;
+  decomposed.reserve(text.size());
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint point = CodePointAt(text, at);
+    at += point.bytes;
+    std::array<utf8proc_int32_t, kMaxDecomposed> parts;
+    int boundary_class = 0;
+    const utf8proc_ssize_t n =
+        utf8proc_decompose_char(static_cast<utf8proc_int32_t>(point.value), parts.data(), parts.size(),
+                                kComposition, &boundary_class);
+    decomposed.insert(decomposed.end(), parts.begin(), parts.begin() + n);
+  }
+  return decomposed;
+}
+
+// Canonical ordering: each run of combining marks by class, in place. utf8proc's own takes quadratic time on
+// long runs.
+void OrderMarks(std::vector<utf8proc_int32_t>& points) {
+  auto is_mark = [](utf8proc_int32_t point) { return CombiningClass(point) != 0; };
+  for (auto begin = std::find_if(points.begin(), points.end(), is_mark); begin != points.end();) {
+    const auto end = std::find_if_not(begin, points.end(), is_mark);
+    std::ranges::stable_sort(begin, end, {}, CombiningClass);
+    begin = std::find_if(end, points.end(), is_mark);
+  }
+}
+
+bool IsAscii(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+}  // namespace
+
+std::string NormalizeNfc(std::string_view text) {
+  if (IsAscii(text)) return std::string(text);
+  std::vector<utf8proc_int32_t> points = Decompose(text);
+  OrderMarks(points);
+  const utf8proc_ssize_t n =
+      utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), kComposition);
+  points.resize(static_cast<size_t>(n));
+  std::string composed;
+  composed.reserve(text.size());
+  for (const utf8proc_int32_t point : points) AppendUtf8(static_cast<char32_t>(point), composed);
+  return composed;
+}
+
+}  // namespace induct::checkpoint

@@ -1,0 +1,45 @@
+// Byte-level BPE from a tokenizer.json, exactly as the Hugging Face `tokenizers` package runs it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace induct::checkpoint {
+
+// Immutable after Parse and safe for concurrent use.
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+
+  // Reads the text of a tokenizer.json: normaliser NFC or none, ByteLevel pre-tokeniser (use_regex default
+  // true, add_prefix_space honoured), model BPE with merges as strings or pairs, added tokens.
+  // FAILED_PRECONDITION: UNSUPPORTED_MODEL naming what is not supported (model Unigram, ...), BAD_CHECKPOINT
+  // for broken JSON, ids or merges.
+  static absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(std::string_view json);
+
+  // Ids of `text` without special tokens added. Text that is no valid UTF-8 is INVALID_ARGUMENT; a regular
+  // expression that exceeds its match limit is RESOURCE_EXHAUSTED.
+  virtual absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text) const = 0;
+
+  // The bytes that the ids stand for, added tokens as their content; not always valid UTF-8. Unknown ids are
+  // skipped.
+  virtual std::string Decode(std::span<const int32_t> ids) const = 0;
+
+  // Highest id + 1.
+  virtual int32_t size() const = 0;
+
+  // Ids that are ordinary: in the model's vocabulary and no added token. Rising.
+  virtual const std::vector<int32_t>& ordinary_ids() const = 0;
+
+  // The id of the added or ordinary token whose content is exactly `token`.
+  virtual std::optional<int32_t> Find(std::string_view token) const = 0;
+};
+
+}  // namespace induct::checkpoint

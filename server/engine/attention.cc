@@ -1,0 +1,158 @@
+#include "server/engine/attention.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/take.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <vector>
+
+namespace induct::engine {
+namespace {
+
+// Values gathered in one read: on a CPU they should stay in the second-level cache.
+constexpr int64_t kGatheredValuesCpu = int64_t{1} << 17;
+constexpr int64_t kGatheredValues = int64_t{1} << 25;
+// Probabilities that patterns of several prompts may take together.
+constexpr int64_t kPatternValues = int64_t{1} << 24;
+// Reading one probability from queries and keys costs about as much as this many entries of a pattern.
+constexpr int64_t kPatternEntriesPerRead = 16;
+
+// A row range of each input.
+AttentionInput Rows(const AttentionInput& input, int64_t first, int64_t count) {
+  return {.queries = input.queries.narrow(0, first, count),
+          .keys = input.keys.narrow(0, first, count),
+          .values = input.values.defined() ? input.values.narrow(0, first, count) : at::Tensor()};
+}
+
+// [B * T, H, K] as [B, H, T, K], without a copy.
+at::Tensor ByHead(const at::Tensor& rows, int64_t n_prompts) {
+  return rows.unflatten(0, {n_prompts, -1}).transpose(1, 2);
+}
+
+// [B, H, T, K] as [B * T, D]; no copy where it lies in memory as [B, T, H, K].
+at::Tensor ByRow(const at::Tensor& heads) { return heads.transpose(1, 2).flatten(2).flatten(0, 1); }
+
+double ScoreScale(const AttentionInput& input) { return 1.0 / std::sqrt(input.queries.size(2)); }
+
+at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const PackedPrompt> prompts,
+                             ReadoutSums& sums) {
+  const auto n_prompts = static_cast<int64_t>(prompts.size());
+  const double scale = ScoreScale(input);
+  // The kernel wants values. Where nobody reads its output, the keys stand in for them: half its work is then
+  // in vain, and it still takes half the time of forming the scores.
+  const at::Tensor& values = input.values.defined() ? input.values : input.keys;
+  const auto [output, by_head] = at::_scaled_dot_product_flash_attention_for_cpu(
+      ByHead(input.queries, n_prompts), ByHead(input.keys, n_prompts), ByHead(values, n_prompts),
+      /*dropout_p=*/0.0,
+      /*is_causal=*/true, /*attn_mask=*/{}, scale);
+  const at::Tensor log_sum_exp = by_head.transpose(1, 2).flatten(0, 1);  // [B, H, T] to [B * T, H]
+
+  const auto read = [&](const at::Tensor& query_rows, const at::Tensor& key_rows) {
+    const at::Tensor queries = input.queries.index_select(0, query_rows).to(at::kFloat);  // [M, H, K]
+    const at::Tensor keys = input.keys.index_select(0, key_rows).to(at::kFloat);
+    const at::Tensor scores = (queries * keys).sum(-1);  // [M, H]
+    return (scores * scale - log_sum_exp.index_select(0, query_rows)).exp();
+  };
+  const int64_t values_per_target = input.queries.size(1) * input.queries.size(2);
+  ReadTargets(prompts, std::max<int64_t>(1, kGatheredValuesCpu / values_per_target), input.queries.device(),
+              read, sums);
+  return input.values.defined() ? ByRow(output) : at::Tensor();
+}
+
+// queries, keys: [B, H, T, K]; returns [B, H, T, T] float32.
+at::Tensor Pattern(const at::Tensor& queries, const at::Tensor& keys, double scale) {
+  const int64_t length = queries.size(2);
+  at::Tensor scores = at::matmul(queries.to(at::kFloat), keys.to(at::kFloat).transpose(2, 3)).mul_(scale);
+  const at::Tensor later = at::ones({length, length}, scores.options().dtype(at::kBool)).triu_(1);
+  scores.masked_fill_(later, -std::numeric_limits<float>::infinity());
+  return at::softmax(scores, -1);
+}
+
+at::Tensor AttendByPattern(const AttentionInput& input, std::span<const PackedPrompt> prompts,
+                           ReadoutSums& sums) {
+  const auto n_prompts = static_cast<int64_t>(prompts.size());
+  const int64_t n_heads = input.queries.size(1);
+  const int64_t length = prompts.front().length;
+  const at::Tensor pattern =
+      Pattern(ByHead(input.queries, n_prompts), ByHead(input.keys, n_prompts), ScoreScale(input));
+
+  const at::Tensor heads =
+      at::arange(n_heads, pattern.options().dtype(at::kLong)) * (length * length);  // [H]
+  const auto read = [&](const at::Tensor& query_rows, const at::Tensor& key_rows) {
+    const at::Tensor prompt = query_rows.div(length, "floor");
+    const at::Tensor query = query_rows - prompt * length;
+    const at::Tensor key = key_rows - prompt * length;
+    const at::Tensor first_head = (prompt * (n_heads * length) + query) * length + key;  // [M]
+    return at::take(pattern, first_head.unsqueeze(1) + heads);                           // [M, H]
+  };
+  ReadTargets(prompts, std::max<int64_t>(1, kGatheredValues / n_heads), pattern.device(), read, sums);
+  if (!input.values.defined()) return at::Tensor();
+  return ByRow(at::matmul(pattern.to(input.values.scalar_type()), ByHead(input.values, n_prompts)));
+}
+
+// The first prompts of `prompts` that share one length.
+std::span<const PackedPrompt> EqualLengthRun(std::span<const PackedPrompt> prompts) {
+  const auto differs = [&](const PackedPrompt& prompt) { return prompt.length != prompts.front().length; };
+  const auto end = std::find_if(prompts.begin(), prompts.end(), differs);
+  return prompts.first(static_cast<size_t>(end - prompts.begin()));
+}
+
+// How many of `prompts`, all of one length, a path takes at a time.
+size_t PromptsAtOnce(std::span<const PackedPrompt> prompts, AttentionPath path, int64_t n_heads) {
+  if (path == AttentionPath::kLogSumExp) return prompts.size();
+  const int64_t pattern_values = n_heads * prompts.front().length * prompts.front().length;
+  return static_cast<size_t>(std::max<int64_t>(1, kPatternValues / pattern_values));
+}
+
+}  // namespace
+
+AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, c10::Device device) {
+  if (!device.is_cpu()) return AttentionPath::kPattern;
+  int64_t n_targets = 0, n_entries = 0;
+  for (const PackedPrompt& prompt : prompts) {
+    n_targets += static_cast<int64_t>(prompt.prompt->targets.size());
+    n_entries += prompt.length * prompt.length;
+  }
+  return n_targets * kPatternEntriesPerRead > n_entries ? AttentionPath::kPattern : AttentionPath::kLogSumExp;
+}
+
+at::Tensor AttendEqualLengths(const AttentionInput& input, std::span<const PackedPrompt> prompts,
+                              AttentionPath path, ReadoutSums& sums) {
+  const size_t at_once = PromptsAtOnce(prompts, path, input.queries.size(1));
+  const int64_t length = prompts.front().length;
+  std::vector<at::Tensor> outputs;
+  for (size_t first = 0; first < prompts.size(); first += at_once) {
+    const auto part = prompts.subspan(first, std::min(at_once, prompts.size() - first));
+    const AttentionInput rows =
+        Rows(input, static_cast<int64_t>(first) * length, static_cast<int64_t>(part.size()) * length);
+    outputs.push_back(path == AttentionPath::kLogSumExp ? AttendByLogSumExp(rows, part, sums)
+                                                        : AttendByPattern(rows, part, sums));
+  }
+  if (!input.values.defined()) return at::Tensor();
+  return outputs.size() == 1 ? outputs.front() : at::cat(outputs);
+}
+
+at::Tensor Attend(const AttentionInput& input, std::span<const PackedPrompt> prompts, ReadoutSums& sums) {
+  std::vector<at::Tensor> outputs;
+  int64_t row = 0;
+  while (!prompts.empty()) {
+    const std::span<const PackedPrompt> run = EqualLengthRun(prompts);
+    const int64_t n_rows = static_cast<int64_t>(run.size()) * run.front().length;
+    outputs.push_back(
+        AttendEqualLengths(Rows(input, row, n_rows), run, ChoosePath(run, input.queries.device()), sums));
+    row += n_rows;
+    prompts = prompts.subspan(run.size());
+  }
+  if (!input.values.defined()) return at::Tensor();
+  return outputs.size() == 1 ? outputs.front() : at::cat(outputs);
+}
+
+}  // namespace induct::engine

@@ -1,0 +1,42 @@
+// Causal attention over a micro-batch, and the reading of its probabilities.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <span>
+
+#include "server/engine/readout.h"
+
+namespace induct::engine {
+
+// How single probabilities are read.
+enum class AttentionPath {
+  // P[t, s] = exp(scale * q_t . k_s - logsumexp_t), computed for the targets only; the pattern is never
+  // formed. Needs a kernel
+  // that returns the log-sum-exp: LibTorch has one for CPUs.
+  kLogSumExp,
+  // The pattern [H, T, T] of a few prompts at a time, in float32. On every device; the reference for the
+  // other.
+  kPattern,
+};
+
+// The path for these prompts: kLogSumExp where there is such a kernel, unless so many targets are asked for
+// that forming the pattern costs less.
+AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, c10::Device device);
+
+// What attention reads, after rotation, packed over prompts. Each [S, H, K], K contiguous.
+struct AttentionInput {
+  at::Tensor queries, keys;
+  at::Tensor values;  // undefined where only probabilities are wanted
+};
+
+// Attends within each of `prompts`, whose rows are those of `input`, one after another, and adds the targets'
+// probabilities to `sums`. Scores, softmax and probabilities are float32 in any dtype. Returns [S, D],
+// undefined where values are.
+at::Tensor Attend(const AttentionInput& input, std::span<const PackedPrompt> prompts, ReadoutSums& sums);
+
+// The same for prompts of one length, on a path of the caller's choice.
+at::Tensor AttendEqualLengths(const AttentionInput& input, std::span<const PackedPrompt> prompts,
+                              AttentionPath path, ReadoutSums& sums);
+
+}  // namespace induct::engine

@@ -1,0 +1,147 @@
+// server/engine runs a decoder-only transformer layer by layer and reads single attention probabilities out
+// of it. Must not know: gRPC, protobuf, jobs, files, tokenizers, what a score means.
+//
+// Plain C++ types only: LibTorch stays behind this header (its own protobuf and fmt headers break files that
+// see both).
+//
+// Letters for shapes, here and in the whole room:
+//   N prompts, T tokens of one prompt, L layers, H heads, D d_model, K d_head (H * K = D), F d_mlp, V
+//   vocabulary, G groups of a prompt's readout, S tokens of a micro-batch (packed, no padding).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/decoder_spec.h"
+#include "common/dtype.h"
+
+namespace induct::engine {
+
+// One attention probability to read: weight * P[head, query, key] is added to `group` for every head.
+// REQUIRES: key <= query < T; group < the pass's n_groups.
+struct ReadoutTarget {
+  uint32_t query = 0;
+  uint32_t key = 0;
+  uint32_t group = 0;
+  float weight = 1.0f;
+};
+
+// One prompt of a pass. Both spans must stay alive while the pass runs.
+struct PassPrompt {
+  std::span<const int32_t> tokens;         // [T], 1 <= T <= max_positions, each 0 <= id < vocab_size
+  std::span<const ReadoutTarget> targets;  // in any order
+};
+
+// What one layer gave for the prompts [first_prompt, first_prompt + n_prompts), numbered as in the pass.
+struct LayerReadout {
+  int64_t layer = 0;
+  int64_t first_prompt = 0;
+  int64_t n_prompts = 0;
+  bool last_wave = false;        // no further prompts will come for this layer
+  std::span<const double> sums;  // [n_prompts, G, H]; valid during the call only
+};
+
+// Called on the thread that runs the pass, layers rising within a wave. An error ends the pass and is
+// returned by it.
+using LayerSink = std::function<absl::Status(const LayerReadout&)>;
+
+// The residual stream after the embedding (layer 0) and after layer l (l + 1), before the final norm: what
+// golden tests compare.
+struct ResidualStream {
+  int64_t layer = 0;
+  int64_t prompt = 0;
+  std::span<const float> values;  // [T, D]; valid during the call only
+};
+using ResidualSink = std::function<absl::Status(const ResidualStream&)>;
+
+// A share of the pass that is done, 0 .. 1, after each micro-batch.
+using ProgressSink = std::function<void(double)>;
+
+struct Pass {
+  std::vector<PassPrompt> prompts;  // N
+  int64_t n_groups = 1;             // G
+  // Prompts in a micro-batch; 0: chosen by tokens. Never changes results beyond rounding. It is halved where
+  // memory runs out.
+  int64_t batch_size = 0;
+  // Bytes that residual streams may take on the device. Prompts beyond it go in a further wave through all
+  // layers.
+  int64_t activation_budget = int64_t{4} << 30;
+  LayerSink on_layer;
+  ProgressSink on_progress;  // may be empty
+  // When set, the last layer is run to its end as well, and each residual stream is handed out.
+  ResidualSink on_residual;  // may be empty
+};
+
+// Where a model's weights come from; implemented over a checkpoint by server/models. Safe for concurrent
+// calls.
+class TensorSource {
+ public:
+  virtual ~TensorSource() = default;
+
+  // How the named tensor is stored. NOT_FOUND where the checkpoint has none of that name.
+  struct Info {
+    DType dtype = DType::kFloat32;
+    std::vector<int64_t> shape;
+  };
+  virtual absl::StatusOr<Info> Describe(const std::string& name) const = 0;
+
+  // Reads the stored bytes, little-endian, C order. `out` must be exactly the tensor's size.
+  virtual absl::Status Read(const std::string& name, std::span<std::byte> out) const = 0;
+};
+
+struct LoadOptions {
+  std::string device = "cpu";     // "cpu", "cuda" or "cuda:N"
+  DType dtype = DType::kFloat32;  // of weights and activations; scores and softmax are float32 always
+  // Keep only the embedding and the layer at work on the device and read each layer from the source when its
+  // turn comes: each tensor once a wave, of the last layer only what its queries and keys need.
+  bool stream_layers = false;
+};
+
+// A decoder ready to run. Run may be called from one thread at a time per model (it owns scratch memory); the
+// other methods are safe from every thread.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual const DecoderSpec& spec() const = 0;
+  virtual const LoadOptions& options() const = 0;
+
+  // Bytes of weights that stay on the device between passes.
+  virtual int64_t resident_bytes() const = 0;
+
+  // One forward pass of all prompts, layer-major: every layer is applied to all prompts of a wave before the
+  // next begins. Without on_residual the last layer ends after its queries and keys; logits are never
+  // computed. CANCELLED within one micro-batch after `stop` is requested; INVALID_ARGUMENT for a prompt,
+  // token or target out of range; RESOURCE_EXHAUSTED where the device's memory does not hold a micro-batch of
+  // one prompt (halving is tried first); an error of the TensorSource or of a sink as it is.
+  virtual absl::Status Run(const Pass& pass, std::stop_token stop) = 0;
+};
+
+// Checks every tensor that `spec` names against the source (presence, shape, dtype) and loads what the
+// options ask for. FAILED_PRECONDITION naming the tensor that is missing or of the wrong shape;
+// INVALID_ARGUMENT for an unknown device. `source` is kept while the model lives when layers are streamed.
+absl::StatusOr<std::unique_ptr<Model>> LoadModel(const DecoderSpec& spec,
+                                                 std::shared_ptr<const TensorSource> source,
+                                                 const LoadOptions& options, std::stop_token stop);
+
+// Threads that LibTorch uses inside one operation, for the whole process and whichever thread runs a pass.
+// Call once at the start.
+void SetThreads(int threads);
+
+// Resolves the setting `device`: "auto" to "cuda" where there is one, else "cpu"; any other name is checked.
+// FAILED_PRECONDITION naming `auto` and `cpu` where the device is not there; INVALID_ARGUMENT for a name that
+// is none.
+absl::StatusOr<std::string> ResolveDevice(const std::string& name);
+
+// What the device calls itself ("cpu", "NVIDIA H100 ..."), and LibTorch's version.
+std::string DeviceDescription(const std::string& device);
+std::string LibTorchVersion();
+
+}  // namespace induct::engine

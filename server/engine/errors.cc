@@ -1,0 +1,51 @@
+#include "server/engine/errors.h"
+
+#include <c10/util/Exception.h>
+
+#include <exception>
+#include <new>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "common/logging.h"
+#include "common/status.h"
+
+namespace induct::engine {
+namespace {
+
+absl::Status OutOfMemory(absl::string_view message) {
+  return WithReason(absl::ResourceExhaustedError(absl::StrCat("out of memory: ", message)),
+                    reason::kOutOfMemory);
+}
+
+// A CPU allocation that fails throws a plain c10::Error; only its text tells it from others.
+bool SaysOutOfMemory(const c10::Error& error) {
+  return absl::StrContains(error.what_without_backtrace(), "DefaultCPUAllocator");
+}
+
+}  // namespace
+
+absl::Status CatchErrors(absl::FunctionRef<absl::Status()> work) {
+  try {
+    return work();
+  } catch (const c10::OutOfMemoryError& error) {
+    return OutOfMemory(error.what_without_backtrace());
+  } catch (const c10::Error& error) {
+    if (SaysOutOfMemory(error)) return OutOfMemory(error.what_without_backtrace());
+    Log(LogLevel::kError, "engine", error.what());
+    return absl::InternalError(absl::StrCat("LibTorch: ", error.what_without_backtrace()));
+  } catch (const std::bad_alloc& error) {
+    return OutOfMemory(error.what());
+  } catch (const std::exception& error) {
+    Log(LogLevel::kError, "engine", error.what());
+    return absl::InternalError(absl::StrCat("unexpected error: ", error.what()));
+  }
+}
+
+bool IsOutOfMemory(const absl::Status& status) { return ReasonOf(status) == reason::kOutOfMemory; }
+
+absl::Status Stopped() { return absl::CancelledError("stopped on request"); }
+
+}  // namespace induct::engine

@@ -1,0 +1,52 @@
+// The Model that LoadModel returns: weights, and passes over them.
+#include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
+
+#include <utility>
+
+#include "common/status.h"
+#include "server/engine/engine.h"
+#include "server/engine/errors.h"
+#include "server/engine/layer_pass.h"
+#include "server/engine/validation.h"
+#include "server/engine/weight_store.h"
+
+namespace induct::engine {
+namespace {
+
+class DecoderModel : public Model {
+ public:
+  DecoderModel(const DecoderSpec& spec, const LoadOptions& options,
+               std::unique_ptr<const WeightStore> weights)
+      : spec_(spec), options_(options), weights_(std::move(weights)) {}
+
+  const DecoderSpec& spec() const override { return spec_; }
+  const LoadOptions& options() const override { return options_; }
+  int64_t resident_bytes() const override { return weights_->resident_bytes(); }
+
+  absl::Status Run(const Pass& pass, std::stop_token stop) override {
+    INDUCT_RETURN_IF_ERROR(ValidatePass(spec_, pass));
+    return CatchErrors([&] {
+      at::init_num_threads();  // OpenMP keeps the number of threads per calling thread
+      const c10::InferenceMode inference;
+      return LayerPass(spec_, *weights_, pass, std::move(stop)).Run();
+    });
+  }
+
+ private:
+  const DecoderSpec spec_;
+  const LoadOptions options_;
+  const std::unique_ptr<const WeightStore> weights_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Model>> LoadModel(const DecoderSpec& spec,
+                                                 std::shared_ptr<const TensorSource> source,
+                                                 const LoadOptions& options, std::stop_token stop) {
+  INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<WeightStore> weights,
+                          WeightStore::Load(spec, std::move(source), options, std::move(stop)));
+  return std::make_unique<DecoderModel>(spec, options, std::move(weights));
+}
+
+}  // namespace induct::engine

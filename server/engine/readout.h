@@ -1,0 +1,51 @@
+// The sums that a pass returns: weighted attention probabilities per prompt, group and head.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <span>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "server/engine/engine.h"
+
+namespace induct::engine {
+
+// A prompt of a wave and its place in the packed residual stream [n_tokens, D].
+struct PackedPrompt {
+  const PassPrompt* prompt = nullptr;
+  int64_t number = 0;     // in the wave, in the caller's order
+  int64_t first_row = 0;  // its tokens are the rows [first_row, first_row + length)
+  int64_t length = 0;
+};
+
+// Sums of one layer over the prompts of a wave, [N, G, H], in double on the CPU. For one thread at a time.
+class ReadoutSums {
+ public:
+  ReadoutSums(int64_t n_prompts, int64_t n_groups, int64_t n_heads);
+
+  // Forgets a prompt's sums, before it is read, also for a second time after a failed attempt.
+  void Clear(int64_t prompt);
+
+  // Adds target.weight * probabilities[i, h] to every target's group. probabilities: [targets.size(), H].
+  void Add(int64_t prompt, std::span<const ReadoutTarget> targets, const float* probabilities);
+
+  std::span<const double> values() const { return values_; }
+
+ private:
+  int64_t n_heads_;
+  int64_t per_prompt_;  // G * H
+  std::vector<double> values_;
+};
+
+// Gives the probabilities [M, H] float32 of M targets, each a row of queries and a row of keys, [M] int64 on
+// the device.
+using ProbabilityReader =
+    absl::FunctionRef<at::Tensor(const at::Tensor& query_rows, const at::Tensor& key_rows)>;
+
+// Reads all targets of `prompts`, at most `max_targets` at a time, and adds them to `sums`. Rows count from
+// the first row of the first prompt.
+void ReadTargets(std::span<const PackedPrompt> prompts, int64_t max_targets, c10::Device device,
+                 ProbabilityReader read, ReadoutSums& sums);
+
+}  // namespace induct::engine

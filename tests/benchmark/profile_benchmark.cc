@@ -1,0 +1,220 @@
+// How fast a profile's pass is, at the shape of pythia-160m with random weights, beside the best plain matrix
+// product in the same process. Run it on a quiet machine:
+//
+//   build/bin/profile_benchmark [prompts = 64] [tokens a prompt = 256] [float32 | bfloat16] [repeats = 5]
+#include <ATen/ops/linear.h>
+#include <ATen/ops/rand.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/threads.h"
+#include "server/engine/engine.h"
+
+namespace induct::engine {
+namespace {
+
+// Three score kinds, as a profile has.
+constexpr int64_t kScoreKinds = 3;
+
+DecoderSpec Pythia160m() {
+  DecoderSpec spec;
+  spec.n_layers = 12;
+  spec.n_heads = 12;
+  spec.d_model = 768;
+  spec.d_head = 64;
+  spec.d_mlp = 3072;
+  spec.vocab_size = 50304;
+  spec.max_positions = 2048;
+  spec.rotary_dims = 16;
+  const int64_t d = spec.d_model, f = spec.d_mlp;
+  spec.token_embedding = {"embedding", {spec.vocab_size, d}};
+  spec.final_norm_weight = spec.final_norm_bias = {"vector", {d}};
+  spec.unembedding = spec.token_embedding;
+  const TensorSpec vector = {"vector", {d}};
+  spec.layers.assign(static_cast<size_t>(spec.n_layers), {.attention_norm_weight = vector,
+                                                          .attention_norm_bias = vector,
+                                                          .qkv_weight = {"qkv", {3 * d, d}},
+                                                          .qkv_bias = {"qkv bias", {3 * d}},
+                                                          .attention_output_weight = {"output", {d, d}},
+                                                          .attention_output_bias = vector,
+                                                          .mlp_norm_weight = vector,
+                                                          .mlp_norm_bias = vector,
+                                                          .mlp_input_weight = {"mlp input", {f, d}},
+                                                          .mlp_input_bias = {"mlp input bias", {f}},
+                                                          .mlp_output_weight = {"mlp output", {d, f}},
+                                                          .mlp_output_bias = vector});
+  return spec;
+}
+
+// Random values for any tensor of the spec; layers share names, and so values, which changes no timing.
+class RandomSource : public TensorSource {
+ public:
+  explicit RandomSource(const DecoderSpec& spec) {
+    const LayerTensors& layer = spec.layers.front();
+    for (const TensorSpec* tensor : {&spec.token_embedding, &spec.final_norm_weight, &layer.qkv_weight,
+                                     &layer.qkv_bias, &layer.attention_output_weight, &layer.mlp_input_weight,
+                                     &layer.mlp_input_bias, &layer.mlp_output_weight}) {
+      shapes_[tensor->name] = tensor->shape;
+    }
+  }
+
+  absl::StatusOr<Info> Describe(const std::string& name) const override {
+    return Info{.dtype = DType::kFloat32, .shape = shapes_.at(name)};
+  }
+
+  absl::Status Read(const std::string&, std::span<std::byte> out) const override {
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> uniform(-0.03f, 0.03f);
+    for (size_t i = 0; i < out.size(); i += sizeof(float)) {
+      const float value = uniform(random);
+      std::memcpy(out.data() + i, &value, sizeof(float));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  std::map<std::string, std::vector<int64_t>> shapes_;
+};
+
+// A random block repeated twice: in the second half each token is read by `induction` and `duplicate`, in the
+// first by `previous`.
+struct RepeatedPrompt {
+  RepeatedPrompt(int64_t length, int64_t vocab_size, std::mt19937& random) {
+    const int64_t lag = length / 2;
+    for (int64_t t = 0; t < length; ++t) {
+      tokens.push_back(t < lag ? static_cast<int32_t>(random() % static_cast<uint64_t>(vocab_size))
+                               : tokens[t - lag]);
+    }
+    for (uint32_t t = 1; t < static_cast<uint32_t>(length); ++t) {
+      if (t < lag) {
+        targets.push_back({.query = t, .key = t - 1, .group = 2});
+      } else {
+        const auto antecedent = static_cast<uint32_t>(t - lag);
+        targets.push_back({.query = t, .key = antecedent + 1, .group = 0});
+        targets.push_back({.query = t, .key = antecedent, .group = 1});
+      }
+    }
+  }
+  std::vector<int32_t> tokens;
+  std::vector<ReadoutTarget> targets;
+};
+
+// Floating-point operations of a pass over prompts of one length: linear layers and causal attention; of the
+// last layer its queries and keys and their scores.
+double PassFlop(const DecoderSpec& spec, double n_prompts, double length) {
+  const auto d = static_cast<double>(spec.d_model), f = static_cast<double>(spec.d_mlp);
+  const double pairs = length * (length + 1) / 2;
+  const double scores = 2 * pairs * d;
+  const double layer = 2 * length * (4 * d * d + 2 * d * f) + 2 * scores;
+  const double last_layer = 2 * length * 2 * d * d + scores;
+  return n_prompts * (static_cast<double>(spec.n_layers - 1) * layer + last_layer);
+}
+
+// "RssAnon" is what the process uses now, in MiB. "VmHWM" would count mapped library pages too.
+double AnonymousMiB() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssAnon:"))
+      return std::strtod(line.c_str() + std::strlen("RssAnon:"), nullptr) / 1024;
+  }
+  return 0;
+}
+
+double Seconds(const std::function<void()>& work) {
+  const auto start = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+// The rate of at::linear, [4096, 1024] by [1024, 4096], in GFLOP/s.
+double MatrixProductRate(c10::ScalarType dtype) {
+  const c10::InferenceMode inference;
+  static const at::Tensor input = at::rand({4096, 1024}).to(dtype), weight = at::rand({4096, 1024}).to(dtype);
+  constexpr int kTimes = 4;
+  const double seconds = Seconds([&] {
+    for (int i = 0; i < kTimes; ++i) at::linear(input, weight);
+  });
+  return kTimes * 2.0 * 4096 * 1024 * 4096 / seconds / 1e9;
+}
+
+int Main(int argc, char** argv) {
+  const int n_prompts = argc > 1 ? std::atoi(argv[1]) : 64;
+  const int length = argc > 2 ? std::atoi(argv[2]) : 256;
+  const DType dtype = argc > 3 ? ParseDType(argv[3]).value_or(DType::kFloat32) : DType::kFloat32;
+  const int repeats = argc > 4 ? std::atoi(argv[4]) : 5;
+  const DecoderSpec spec = Pythia160m();
+  if (n_prompts < 1 || length < 2 || length > spec.max_positions || repeats < 1) {
+    std::fprintf(stderr, "prompts and repeats must be at least 1, tokens 2 to %ld\n",
+                 static_cast<long>(spec.max_positions));
+    return 2;
+  }
+  SetThreads(AvailableCores());
+  absl::StatusOr<std::unique_ptr<Model>> model =
+      LoadModel(spec, std::make_shared<RandomSource>(spec), {.dtype = dtype}, {});
+  if (!model.ok()) {
+    std::fprintf(stderr, "%s\n", std::string(model.status().message()).c_str());
+    return 1;
+  }
+
+  std::mt19937 random(2);
+  std::vector<RepeatedPrompt> prompts;
+  for (int i = 0; i < n_prompts; ++i) prompts.emplace_back(length, spec.vocab_size, random);
+  double peak_mib = 0;
+  Pass pass = {.n_groups = kScoreKinds};
+  for (const RepeatedPrompt& prompt : prompts) pass.prompts.push_back({prompt.tokens, prompt.targets});
+  pass.on_layer = [](const LayerReadout&) { return absl::OkStatus(); };
+  pass.on_progress = [&](double) { peak_mib = std::max(peak_mib, AnonymousMiB()); };
+  const double before_mib = AnonymousMiB();
+
+  std::vector<double> pass_seconds, product_rates;
+  for (int i = 0; i < repeats + 1;
+       ++i) {  // interleaved, so that a busy moment slows both; the first round warms up
+    absl::Status status;
+    const double seconds = Seconds([&] { status = (*model)->Run(pass, {}); });
+    if (!status.ok()) {
+      std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+      return 1;
+    }
+    const double rate = MatrixProductRate(dtype == DType::kFloat32 ? at::kFloat : at::kBFloat16);
+    if (i == 0) continue;
+    pass_seconds.push_back(seconds);
+    product_rates.push_back(rate);
+  }
+
+  const double seconds = Median(pass_seconds);
+  const double rate = PassFlop(spec, n_prompts, length) / seconds / 1e9;
+  const double weights_mib = static_cast<double>((*model)->resident_bytes()) / (1 << 20);
+  const double residual_mib = static_cast<double>(n_prompts) * length *
+                              static_cast<double>(spec.d_model * DTypeBytes(dtype)) / (1 << 20);
+  std::printf("pythia-160m's shape, %s, %d threads: %d prompts of %d tokens, median of %d\n",
+              std::string(DTypeName(dtype)).c_str(), AvailableCores(), n_prompts, length, repeats);
+  std::printf("pass            %8.2f s   %8.0f tokens/s   %6.0f GFLOP/s\n", seconds,
+              n_prompts * length / seconds, rate);
+  std::printf("matrix product  %6.0f GFLOP/s (at::linear, 4096 x 1024 x 4096); the pass runs at %.2f of it\n",
+              Median(product_rates), rate / Median(product_rates));
+  std::printf(
+      "anonymous memory: %.0f MiB loaded, %.0f MiB at most; weights %.0f MiB, residual streams %.0f MiB\n",
+      before_mib, peak_mib, weights_mib, residual_mib);
+  return 0;
+}
+
+}  // namespace
+}  // namespace induct::engine
+
+int main(int argc, char** argv) { return induct::engine::Main(argc, argv); }

@@ -1,0 +1,133 @@
+#include "server/checkpoint/checkpoint.h"
+
+#include "common/atomic_file.h"
+#include "tests/checkpoint/checkpoint_files.h"
+
+namespace induct::checkpoint {
+namespace {
+
+using nlohmann::json;
+
+class CheckpointTest : public CheckpointFolder {
+ protected:
+  // Opens the tiny model with its safetensors header changed by `edit`.
+  template <typename Edit>
+  absl::Status OpenEdited(Edit edit) const {
+    Write("config.json", TinyConfig().dump());
+    uint64_t bytes = 0;
+    json header = TinyHeader(bytes);
+    edit(header, bytes);
+    Write("model.safetensors", SafetensorsBytes(header.dump(), std::string(bytes, '\0')));
+    return Checkpoint::Open(folder_.string()).status();
+  }
+
+  std::unique_ptr<Checkpoint> OpenTiny(const json& config) const {
+    WriteTinyModel(config);
+    auto checkpoint = Checkpoint::Open(folder_.string());
+    EXPECT_TRUE(checkpoint.ok()) << checkpoint.status();
+    return checkpoint.ok() ? *std::move(checkpoint) : nullptr;
+  }
+
+  void WriteTokenizer() const {
+    const auto text = ReadFile(std::string(INDUCT_SOURCE_DIR) + "/tests/checkpoint/data/gpt2.json");
+    ASSERT_TRUE(text.ok()) << text.status();
+    Write("tokenizer.json", *text);
+  }
+};
+
+TEST_F(CheckpointTest, OpensAModelFolder) {
+  const auto checkpoint = OpenTiny(TinyConfig());
+  ASSERT_NE(checkpoint, nullptr);
+  EXPECT_EQ(checkpoint->spec().n_layers, 2);
+  EXPECT_EQ(checkpoint->stored_dtype(), DType::kFloat32);
+  // 2 x 11 x 8 embeddings, 16 final norm, and per layer 32 + 24*9 + 8*9 + 16*9 + 8*17 = 600.
+  EXPECT_EQ(checkpoint->n_parameters(), 176 + 16 + 2 * 600);
+  EXPECT_FALSE(checkpoint->has_tokenizer());
+  const absl::Status tokenizer = checkpoint->LoadTokenizer().status();
+  ExpectRefused(tokenizer, reason::kNoTokenizer, "tokenizer.json");
+}
+
+TEST_F(CheckpointTest, CountsTiedEmbeddingsOnce) {
+  json config = TinyConfig();
+  config["tie_word_embeddings"] = true;
+  const auto checkpoint = OpenTiny(config);
+  ASSERT_NE(checkpoint, nullptr);
+  EXPECT_EQ(checkpoint->n_parameters(), 88 + 16 + 2 * 600);
+}
+
+TEST_F(CheckpointTest, SaysWhichFileIsMissing) {
+  EXPECT_EQ(Checkpoint::Open(folder_.string()).status().code(), absl::StatusCode::kNotFound);
+  Write("config.json", TinyConfig().dump());
+  ExpectBroken(Checkpoint::Open(folder_.string()).status(), "model.safetensors");
+  Write("model.safetensors.index.json", "{}");
+  ExpectUnsupported(Checkpoint::Open(folder_.string()).status(), "model.safetensors.index.json");
+}
+
+TEST_F(CheckpointTest, NamesAMissingTensor) {
+  const absl::Status status = OpenEdited([](json& header, uint64_t&) {
+    header["other"] = header["gpt_neox.layers.1.attention.dense.bias"];
+    header.erase("gpt_neox.layers.1.attention.dense.bias");
+  });
+  ExpectBroken(status, "'gpt_neox.layers.1.attention.dense.bias' is missing; expected shape [8]");
+}
+
+TEST_F(CheckpointTest, NamesATensorOfAnotherShape) {
+  const absl::Status status = OpenEdited([](json& header, uint64_t&) {
+    header["embed_out.weight"]["shape"] = {8, 11};
+  });
+  ExpectBroken(status, "'embed_out.weight' has shape [8, 11], config.json asks for [11, 8]");
+}
+
+TEST_F(CheckpointTest, NamesATensorOfAnotherDtype) {
+  const absl::Status status =
+      OpenEdited([](json& header, uint64_t&) { header["embed_out.weight"]["dtype"] = "I32"; });
+  ExpectBroken(status, "'embed_out.weight' is stored as I32");
+}
+
+TEST_F(CheckpointTest, AcceptsBuffersThatTheSpecDoesNotName) {
+  const absl::Status status = OpenEdited([](json& header, uint64_t& bytes) {
+    header["gpt_neox.layers.0.attention.bias"] = TensorEntry({1, 1, 4, 4}, "BOOL", 1, bytes);
+    header["gpt_neox.layers.0.attention.masked_bias"] = TensorEntry({}, "F32", 4, bytes);
+  });
+  EXPECT_TRUE(status.ok()) << status;
+}
+
+TEST_F(CheckpointTest, TakesTheBosOfTheTokenizerBeforeThatOfTheConfiguration) {
+  json config = TinyConfig();
+  config["bos_token_id"] = 7;
+  const auto checkpoint = OpenTiny(config);
+  ASSERT_NE(checkpoint, nullptr);
+  WriteTokenizer();
+  const auto tokenizer = checkpoint->LoadTokenizer();
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  const auto bos = [&] { return checkpoint->BosTokenId(tokenizer->get()); };
+  EXPECT_EQ(*bos(), 7);
+  Write("tokenizer_config.json", R"({"bos_token":"<|endoftext|>"})");
+  EXPECT_EQ(*bos(), 0);
+  EXPECT_EQ(*checkpoint->BosTokenId(nullptr), 7);
+  Write("tokenizer_config.json", R"({"bos_token":{"content":"<|endoftext|>"}})");
+  EXPECT_EQ(*bos(), 0);
+  for (const char* silent : {"{}", R"({"bos_token":null})", R"({"bos_token":"unheard of"})"}) {
+    Write("tokenizer_config.json", silent);
+    EXPECT_EQ(*bos(), 7) << silent;
+  }
+  for (const char* broken : {"", "[]", R"({"bos_token":3})", R"({"bos_token":{}})"}) {
+    Write("tokenizer_config.json", broken);
+    ExpectBroken(bos().status(), "tokenizer_config.json");
+  }
+}
+
+TEST_F(CheckpointTest, DigestsItsFiles) {
+  // sha256sum config.json model.safetensors tokenizer.json | sort | sha256sum, with the texts below.
+  const auto checkpoint = OpenTiny(TinyConfig());
+  ASSERT_NE(checkpoint, nullptr);
+  Write("config.json", "config");
+  Write("model.safetensors", "weights");
+  EXPECT_EQ(*checkpoint->Sha256(), "d5dab27ffdb5ad9630e0fe0932cee0905e41971f00eded614305d79f6fb966ef");
+  Write("tokenizer.json", "tokenizer");
+  Write("README.md", "not counted");
+  EXPECT_EQ(*checkpoint->Sha256(), "3cf88effbad0297cad5a102621cc529945c89fc83826323091bb4157dfb40f22");
+}
+
+}  // namespace
+}  // namespace induct::checkpoint

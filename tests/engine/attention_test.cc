@@ -1,0 +1,99 @@
+// The two ways of reading attention against each other.
+#include "server/engine/attention.h"
+
+#include <ATen/Context.h>
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+#include "tests/engine/test_models.h"
+
+namespace induct::engine {
+namespace {
+
+constexpr int64_t kHeads = 3, kHeadSize = 20, kGroups = 4;
+
+struct Batch {
+  TestPrompts storage;
+  std::vector<PassPrompt> prompts;
+  std::vector<PackedPrompt> packed;
+  int64_t n_tokens = 0;
+};
+
+// Fills `batch` in place: packed prompts point into it.
+void Pack(const std::vector<int>& lengths, int n_targets, Batch& batch) {
+  batch.storage = RandomPrompts(SmallSizes(), lengths, n_targets, kGroups, 1);
+  batch.prompts = batch.storage.View();
+  for (const PassPrompt& prompt : batch.prompts) {
+    const auto length = static_cast<int64_t>(prompt.tokens.size());
+    const auto number = static_cast<int64_t>(batch.packed.size());
+    batch.packed.push_back(
+        {.prompt = &prompt, .number = number, .first_row = batch.n_tokens, .length = length});
+    batch.n_tokens += length;
+  }
+}
+
+// Views into one projection, strided as the decoder's are.
+AttentionInput RandomInput(int64_t n_tokens, c10::ScalarType dtype) {
+  at::manual_seed(7);
+  const at::Tensor projected = at::randn({n_tokens, 3 * kHeads, kHeadSize}).to(dtype);
+  return {.queries = projected.narrow(1, 0, kHeads),
+          .keys = projected.narrow(1, kHeads, kHeads),
+          .values = projected.narrow(1, 2 * kHeads, kHeads)};
+}
+
+void ExpectNear(const ReadoutSums& a, const ReadoutSums& b, double tolerance) {
+  ASSERT_EQ(a.values().size(), b.values().size());
+  for (size_t i = 0; i < a.values().size(); ++i) EXPECT_NEAR(a.values()[i], b.values()[i], tolerance) << i;
+}
+
+TEST(AttentionTest, LogSumExpAndPatternGiveTheSameProbabilitiesAndOutputs) {
+  for (const int length : {1, 2, 33, 64}) {
+    Batch batch;
+    Pack(std::vector<int>(5, length), 400, batch);  // more than one chunk of targets
+    const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
+    ReadoutSums by_log_sum_exp(5, kGroups, kHeads), by_pattern(5, kGroups, kHeads);
+    const at::Tensor a = AttendEqualLengths(input, batch.packed, AttentionPath::kLogSumExp, by_log_sum_exp);
+    const at::Tensor b = AttendEqualLengths(input, batch.packed, AttentionPath::kPattern, by_pattern);
+    ExpectNear(by_log_sum_exp, by_pattern, 1e-4);  // sums of 100 weights of up to 2
+    EXPECT_TRUE(at::allclose(a, b, 1e-5, 1e-5)) << "length " << length;
+  }
+}
+
+TEST(AttentionTest, SixteenBitInputsAreReadWithFloat32Scores) {
+  Batch batch;
+  Pack({40, 40}, 300, batch);
+  const AttentionInput rounded = RandomInput(batch.n_tokens, at::kBFloat16);
+  const AttentionInput exact = {.queries = rounded.queries.to(at::kFloat),
+                                .keys = rounded.keys.to(at::kFloat)};
+  ReadoutSums expected(2, kGroups, kHeads);
+  AttendEqualLengths(exact, batch.packed, AttentionPath::kPattern, expected);
+  for (const AttentionPath path : {AttentionPath::kLogSumExp, AttentionPath::kPattern}) {
+    ReadoutSums sums(2, kGroups, kHeads);
+    AttendEqualLengths(rounded, batch.packed, path, sums);
+    ExpectNear(sums, expected, 2e-3);  // of sums of 10; bfloat16 scores would miss by 0.03
+  }
+}
+
+TEST(AttentionTest, WithoutValuesThereAreProbabilitiesAndNoOutput) {
+  Batch batch;
+  Pack({30, 30, 41}, 10, batch);
+  const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
+  ReadoutSums with_values(3, kGroups, kHeads), without_values(3, kGroups, kHeads);
+  EXPECT_TRUE(Attend(input, batch.packed, with_values).defined());
+  EXPECT_FALSE(
+      Attend({.queries = input.queries, .keys = input.keys}, batch.packed, without_values).defined());
+  ExpectNear(with_values, without_values, 0);
+}
+
+TEST(AttentionTest, ManyTargetsAreReadFromThePattern) {
+  Batch few, many;
+  Pack({60}, 60, few);
+  Pack({60}, 600, many);
+  EXPECT_EQ(ChoosePath(few.packed, at::kCPU), AttentionPath::kLogSumExp);
+  EXPECT_EQ(ChoosePath(many.packed, at::kCPU), AttentionPath::kPattern);
+  EXPECT_EQ(ChoosePath(few.packed, at::kCUDA), AttentionPath::kPattern);
+}
+
+}  // namespace
+}  // namespace induct::engine

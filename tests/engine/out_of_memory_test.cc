@@ -1,0 +1,91 @@
+// What happens when a micro-batch does not fit, with an allocator that refuses large blocks.
+#include <c10/core/CPUAllocator.h>
+#include <c10/util/Exception.h>
+#include <gtest/gtest.h>
+
+#include "common/status.h"
+#include "server/engine/errors.h"
+#include "tests/engine/pass_results.h"
+#include "tests/engine/test_models.h"
+
+namespace induct::engine {
+namespace {
+
+// Stands in for LibTorch's CPU allocator while it lives. Its error is worded like the real one's, which
+// errors_test provokes.
+class LimitedMemory : public c10::Allocator {
+ public:
+  explicit LimitedMemory(size_t largest_block)
+      : largest_block_(largest_block), inner_(c10::GetCPUAllocator()) {
+    c10::SetCPUAllocator(this);
+  }
+  ~LimitedMemory() override { c10::SetCPUAllocator(inner_); }
+
+  c10::DataPtr allocate(size_t bytes) override {
+    TORCH_CHECK(bytes <= largest_block_, "DefaultCPUAllocator: can't allocate memory: you tried to allocate ",
+                bytes, " bytes.");
+    return inner_->allocate(bytes);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return inner_->raw_deleter(); }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    inner_->copy_data(to, from, bytes);
+  }
+
+ private:
+  const size_t largest_block_;
+  c10::Allocator* const inner_;
+};
+
+class OutOfMemoryTest : public testing::Test {
+ protected:
+  // A micro-batch's largest blocks are its projection [S, 48] and its MLP's [S, 60], float32. There are
+  // enough prompts of 64 tokens for them to outgrow the scratch memory of LibTorch's kernels by far.
+  static constexpr int kPrompts = 512;
+  static constexpr size_t kProjectionBytes = 48 * 4 * 64, kMlpBytes = 60 * 4 * 64;  // a prompt
+  static DecoderSpec Sizes() {
+    DecoderSpec sizes = SmallSizes();
+    sizes.d_mlp = 60;
+    return sizes;
+  }
+
+  const TestModel test_model_ = RandomModel(Sizes(), 5);
+  const std::unique_ptr<Model> model_ = test_model_.Load();
+  const TestPrompts prompts_ = RandomPrompts(test_model_.spec, std::vector<int>(kPrompts, 64), 20, 2, 6);
+};
+
+TEST_F(OutOfMemoryTest, MicroBatchesAreHalvedUntilTheyFit) {
+  const Pass pass = {.prompts = prompts_.View(), .n_groups = 2, .batch_size = kPrompts};
+  const absl::StatusOr<std::vector<double>> expected = CollectSums(*model_, pass);
+  ASSERT_TRUE(expected.ok());
+
+  int micro_batches = 0;
+  Pass counted = pass;
+  counted.on_progress = [&](double) { ++micro_batches; };
+  // 512 prompts fail at the projection; 256 at the MLP, when their probabilities are already read; 128 fit.
+  const LimitedMemory limited(256 * (kProjectionBytes + kMlpBytes) / 2);
+  const absl::StatusOr<std::vector<double>> sums = CollectSums(*model_, counted);
+  ASSERT_TRUE(sums.ok()) << sums.status();
+  EXPECT_EQ(micro_batches, 3 * 4);  // the later layers start with 128
+  for (size_t i = 0; i < sums->size(); ++i) EXPECT_NEAR((*sums)[i], (*expected)[i], 1e-5);
+}
+
+TEST_F(OutOfMemoryTest, APromptThatDoesNotFitAloneIsResourceExhausted) {
+  const std::vector<PassPrompt> prompts = prompts_.View();
+  absl::Status status;
+  {
+    const LimitedMemory limited(kProjectionBytes / 2);
+    status = model_->Run({.prompts = {prompts[0]}, .n_groups = 2}, {});
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(ReasonOf(status), reason::kOutOfMemory);
+  EXPECT_NE(status.message().find("1 prompts of up to 64 tokens"), std::string::npos) << status;
+  EXPECT_TRUE(model_->Run({.prompts = prompts, .n_groups = 2}, {}).ok());  // the model goes on serving
+}
+
+TEST_F(OutOfMemoryTest, LoadingWithoutMemoryIsResourceExhausted) {
+  const LimitedMemory limited(60 * 16 * 4 - 1);  // one byte less than an MLP's weights
+  EXPECT_TRUE(IsOutOfMemory(LoadModel(test_model_.spec, test_model_.source, {}, {}).status()));
+}
+
+}  // namespace
+}  // namespace induct::engine

@@ -1,0 +1,67 @@
+// Models for tests: the golden ones, and random ones of any shape.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "server/engine/engine.h"
+#include "tests/engine/safetensors_file.h"
+
+namespace induct::engine {
+
+// Fills in names and shapes of the tensors of a GPT-NeoX model from `sizes`.
+DecoderSpec WithTensorNames(DecoderSpec sizes);
+
+// A spec as config.json of a golden model has it.
+DecoderSpec SpecOfConfig(const std::string& path);
+
+// Tensors in memory. Counts what is read. `before_read`, where set, is called with the tensor's name.
+class MemoryTensorSource : public TensorSource {
+ public:
+  explicit MemoryTensorSource(StoredTensors tensors) : tensors_(std::move(tensors)) {}
+
+  absl::StatusOr<Info> Describe(const std::string& name) const override;
+  absl::Status Read(const std::string& name, std::span<std::byte> out) const override;
+
+  StoredTensors& tensors() { return tensors_; }
+  std::map<std::string, int>& reads() { return reads_; }
+  std::function<absl::Status(const std::string&)> before_read;
+
+ private:
+  StoredTensors tensors_;
+  mutable std::map<std::string, int> reads_;
+};
+
+struct TestModel {
+  DecoderSpec spec;
+  std::shared_ptr<MemoryTensorSource> source;
+
+  // Fails the test where the model does not load.
+  std::unique_ptr<Model> Load(const LoadOptions& options = {}) const;
+};
+
+TestModel GoldenModel(const std::string& name);
+// Weights large enough, norms and biases too, that each of them changes the outputs.
+TestModel RandomModel(const DecoderSpec& sizes, uint32_t seed);
+
+// 2 heads of 8, 3 layers, vocabulary 50, context 64.
+DecoderSpec SmallSizes();
+
+// Prompts and targets with the storage that PassPrompt only views.
+struct TestPrompts {
+  std::vector<std::vector<int32_t>> tokens;
+  std::vector<std::vector<ReadoutTarget>> targets;
+
+  std::vector<PassPrompt> View() const;
+};
+
+// Random tokens and, for each prompt, n_targets random targets with random weights.
+TestPrompts RandomPrompts(const DecoderSpec& spec, const std::vector<int>& lengths, int n_targets,
+                          int n_groups, uint32_t seed);
+
+}  // namespace induct::engine
