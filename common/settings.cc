@@ -132,7 +132,7 @@ absl::Status Refuse(const SettingKey& key, const std::string& given, const std::
 
 std::string NumberText(double value) {
   std::array<char, 32> text;
-  const auto end = std::to_chars(text.data(), text.data() + text.size(), value, std::chars_format::general, 17).ptr;
+  const auto end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
   return value == std::floor(value) && std::abs(value) < 1e15 ? absl::StrCat(static_cast<int64_t>(value))
                                                               : std::string(text.data(), end);
 }

@@ -1,0 +1,249 @@
+// induct-server: reads settings, wires the rooms, runs, drains.
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "common/logging.h"
+#include "common/settings.h"
+#include "common/status.h"
+#include "common/threads.h"
+#include "common/version.h"
+#include "server/engine/engine.h"
+#include "server/jobs/scheduler.h"
+#include "server/models/model_registry.h"
+#include "server/runs/profile_run.h"
+#include "server/service/grpc_server.h"
+#include "server/service/request_settings.h"
+
+namespace induct {
+namespace {
+
+constexpr int kUsage = 2;
+constexpr int kBlockingThreads = 4;
+
+struct Arguments {
+  std::string settings_file;
+  std::string listen;
+  bool check = false;
+};
+
+// The file, then the environment, then --listen.
+absl::StatusOr<Settings> ReadSettings(const Arguments& arguments) {
+  Settings settings;
+  if (!arguments.settings_file.empty()) {
+    INDUCT_ASSIGN_OR_RETURN(settings, LoadSettings(arguments.settings_file));
+  }
+  INDUCT_ASSIGN_OR_RETURN(const Settings environment, SettingsFromEnvironment());
+  settings.Override(environment);
+  if (!arguments.listen.empty()) INDUCT_RETURN_IF_ERROR(settings.SetText(*FindSettingKey("listen"), arguments.listen));
+  return settings;
+}
+
+absl::StatusOr<std::vector<std::string>> ResolveDevices(const Settings& settings) {
+  std::vector<std::string> devices;
+  for (const std::string& name : settings.Texts("device")) {
+    INDUCT_ASSIGN_OR_RETURN(devices.emplace_back(), engine::ResolveDevice(name));
+  }
+  if (devices.empty()) return InvalidField("device", "at least one device is needed; auto takes what is there");
+  return devices;
+}
+
+LogLevel LogLevelOf(const Settings& settings) {
+  const std::string level = settings.Text("log_level");
+  return level == "debug" ? LogLevel::kDebug : level == "info" ? LogLevel::kInfo : level == "warning" ? LogLevel::kWarning : LogLevel::kError;
+}
+
+int ThreadsOf(const Settings& settings) {
+  const int threads = static_cast<int>(settings.Integer("threads"));
+  return threads > 0 ? threads : AvailableCores();
+}
+
+service::RequestLimits LimitsOf(const Settings& settings, const std::vector<std::string>& devices) {
+  service::RequestLimits limits{.max_prompts = static_cast<uint32_t>(settings.Integer("limits.max_prompts")),
+                                .device = devices.front(),
+                                .activation_budget = static_cast<int64_t>(settings.Integer("activation_budget_mb")) << 20};
+  for (const std::string& dtype : settings.Texts("dtypes")) limits.dtypes.push_back(*ParseDType(dtype));
+  return limits;
+}
+
+v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices);
+
+// Every room, in the order in which they depend on each other; destroyed the other way round.
+class Server {
+ public:
+  Server(const Settings& settings, std::vector<std::string> devices)
+      : registry_(settings.Texts("model_dirs")),
+        environment_{.registry = &registry_, .encoder = &events_, .devices = std::move(devices)},
+        store_(jobs::NewMemoryJobStore({.max_jobs = settings.Integer("limits.kept_jobs"), .max_bytes = settings.Integer("limits.kept_mb") << 20})),
+        pool_(kBlockingThreads),
+        context_{.pool = &pool_,
+                 .store = store_.get(),
+                 .registry = &registry_,
+                 .settings = settings,
+                 .limits = LimitsOf(settings, environment_.devices),
+                 .info = InfoOf(settings, environment_.devices)} {
+    const jobs::SchedulerOptions options{.n_devices = static_cast<int>(environment_.devices.size()),
+                                         .preparing_threads = static_cast<int>(settings.Integer("preparing_threads")),
+                                         .max_queued = settings.Integer("limits.max_queued"),
+                                         .max_queued_per_owner = settings.Integer("limits.max_queued_per_owner"),
+                                         .disconnect_grace = absl::Seconds(settings.Real("disconnect_grace"))};
+    scheduler_ = jobs::Scheduler::Create(options, store_.get(), service::MakeWorkFactory(context_.limits, environment_));
+    context_.scheduler = scheduler_.get();
+  }
+
+  absl::Status Listen(const std::string& address) {
+    INDUCT_ASSIGN_OR_RETURN(grpc_, service::GrpcServer::Start(address, context_));
+    Log(LogLevel::kInfo, "server", absl::StrCat("induct-server ", kVersion, " listening on ", grpc_->address(), ", devices ",
+                                                absl::StrJoin(environment_.devices, ", ")));
+    return absl::OkStatus();
+  }
+
+  // Loads the models of the setting `models` on every device. One that can't be loaded is an error in the log: the others still serve.
+  void Preload(std::stop_token stop) {
+    v1::RunProfileRequest request;
+    request.set_model("any");
+    if (!service::ResolveProfileRequest(context_.settings, context_.limits, &request).ok()) return;
+    for (const std::string& name : context_.settings.Texts("models")) {
+      for (const std::string& device : environment_.devices) {
+        const auto files = registry_.Open(name);
+        const absl::Status status =
+            files.ok() ? registry_.Load(*files, {.device = device, .dtype = *ParseDType(request.run().dtype())}, stop).status() : files.status();
+        Log(status.ok() ? LogLevel::kInfo : LogLevel::kError, name,
+            status.ok() ? absl::StrCat("loaded on ", device) : absl::StrCat("not loaded: ", status.message()));
+      }
+    }
+  }
+
+  // Ends within `grace` and a few seconds. False: some work did not heed its stop token.
+  bool Drain(absl::Duration grace) {
+    grpc_->SetServing(false);
+    const bool drained = scheduler_->Drain(absl::Now() + grace);
+    // Streams get a moment to send their terminal events.
+    if (drained) grpc_->Shutdown(absl::Now() + absl::Seconds(1));
+    return drained;
+  }
+
+ private:
+  service::ProfileEvents events_;
+  models::ModelRegistry registry_;
+  runs::RunEnvironment environment_;
+  std::unique_ptr<jobs::JobStore> store_;
+  service::BlockingPool pool_;
+  service::ServiceContext context_;
+  std::unique_ptr<jobs::Scheduler> scheduler_;
+  std::unique_ptr<service::GrpcServer> grpc_;
+};
+
+v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices) {
+  v1::ServerInfo info;
+  info.set_id(jobs::NewJobName(absl::Now()).substr(std::string("jobs/").size()));
+  info.set_version(kVersion);
+  info.set_libtorch(engine::LibTorchVersion());
+  for (const std::string& name : devices) {
+    v1::Device& device = *info.add_devices();
+    device.set_name(name);
+    device.set_description(engine::DeviceDescription(name));
+    device.set_threads(name == "cpu" ? ThreadsOf(settings) : 0);
+  }
+  v1::Limits& limits = *info.mutable_limits();
+  limits.set_max_prompts(static_cast<uint32_t>(settings.Integer("limits.max_prompts")));
+  limits.set_max_request_bytes(static_cast<uint32_t>(settings.Integer("limits.max_request_mb") << 20));
+  limits.set_max_queued(static_cast<uint32_t>(settings.Integer("limits.max_queued")));
+  limits.set_max_queued_per_owner(static_cast<uint32_t>(settings.Integer("limits.max_queued_per_owner")));
+  for (const std::string& dtype : settings.Texts("dtypes")) limits.add_dtypes(dtype);
+  *info.mutable_defaults() = service::DefaultsOf(settings);
+  return info;
+}
+
+// Blocks until SIGINT or SIGTERM, or until the other end of a private socket is gone. True: somebody may still be connected.
+bool WaitForTheEnd(int signals, int private_socket) {
+  std::array<pollfd, 2> fds = {{{.fd = signals, .events = POLLIN, .revents = 0}, {.fd = private_socket, .events = POLLRDHUP, .revents = 0}}};
+  while (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
+  }
+  return fds[1].revents == 0;
+}
+
+// Everything that can be told without serving.
+absl::Status Check(const Settings& settings) {
+  models::ModelRegistry registry(settings.Texts("model_dirs"));
+  for (const std::string& name : settings.Texts("models")) INDUCT_RETURN_IF_ERROR(registry.Open(name).status());
+  const auto listings = registry.List();
+  for (const models::ModelListing& listing : listings) {
+    if (!listing.problem.empty()) return absl::FailedPreconditionError(listing.problem);
+  }
+  std::printf("settings are good; %zu models in %s\n", listings.size(), absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str());
+  return absl::OkStatus();
+}
+
+absl::Status Serve(const Settings& settings, std::vector<std::string> devices, int signals) {
+  const int fd = service::ListenFd(settings.Text("listen"));
+  // A copy: gRPC closes its own when the client goes.
+  const int private_socket = fd >= 0 ? dup(fd) : -1;
+  Server server(settings, std::move(devices));
+  INDUCT_RETURN_IF_ERROR(server.Listen(settings.Text("listen")));
+  const std::jthread preload([&server](std::stop_token stop) { server.Preload(stop); });
+
+  const bool connected = WaitForTheEnd(signals, private_socket);
+  Log(LogLevel::kInfo, "server", "draining");
+  if (!server.Drain(absl::Seconds(connected ? settings.Real("drain_seconds") : 0.0))) {
+    Log(LogLevel::kError, "server", "some work did not end in time: leaving it");
+    std::_Exit(0);
+  }
+  Log(LogLevel::kInfo, "server", "ended");
+  return absl::OkStatus();
+}
+
+absl::Status Run(const Arguments& arguments, int signals) {
+  INDUCT_ASSIGN_OR_RETURN(const Settings settings, ReadSettings(arguments));
+  InitLogging(LogLevelOf(settings));
+  for (const std::string& warning : settings.Warnings()) Log(LogLevel::kWarning, "settings", warning);
+  engine::SetThreads(ThreadsOf(settings));
+  INDUCT_ASSIGN_OR_RETURN(std::vector<std::string> devices, ResolveDevices(settings));
+  return arguments.check ? Check(settings) : Serve(settings, std::move(devices), signals);
+}
+
+// Signals are read from a descriptor by the main thread; every thread made later inherits the mask.
+int BlockSignals() {
+  std::signal(SIGPIPE, SIG_IGN);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Serves induction-head analyses of language models over gRPC."};
+  Arguments arguments;
+  app.add_option("--settings", arguments.settings_file, "settings.yaml to read; without it every setting has its default");
+  app.add_option("--listen", arguments.listen, "host:port, unix:/path or fd:N, instead of the settings' listen");
+  app.add_flag("--check", arguments.check, "Check settings, device and models, print what is wrong, and exit");
+  app.set_version_flag("--version", absl::StrCat("induct-server ", kVersion, ", LibTorch ", engine::LibTorchVersion()));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? 0 : kUsage;
+  }
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // gRPC's own lines say the same in another form
+  if (absl::Status status = Run(arguments, BlockSignals()); !status.ok()) {
+    std::fprintf(stderr, "induct-server: %s\n", std::string(status.message()).c_str());
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace induct
+
+int main(int argc, char** argv) { return induct::Main(argc, argv); }

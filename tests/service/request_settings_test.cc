@@ -1,0 +1,165 @@
+#include "server/service/request_settings.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "common/status.h"
+#include "server/service/profile_messages.h"
+
+namespace induct::service {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+const RequestLimits kLimits = {.max_prompts = 1000, .dtypes = {DType::kFloat32, DType::kBFloat16}, .device = "cpu"};
+
+v1::RunProfileRequest Request() {
+  v1::RunProfileRequest request;
+  request.set_model("m");
+  return request;
+}
+
+std::string FieldAtFault(v1::RunProfileRequest request) {
+  const absl::Status status = ResolveProfileRequest(Settings(), kLimits, &request);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+  return FieldOf(status);
+}
+
+TEST(ResolveSettings, FillsInEveryRequestSettingFromTheServers) {
+  Settings server;
+  ASSERT_TRUE(server.SetText(*FindSettingKey("seed"), "18446744073709551615").ok());
+  ASSERT_TRUE(server.SetText(*FindSettingKey("prompts.lag_values"), "5,6").ok());
+  v1::RunProfileRequest request = Request();
+  ASSERT_TRUE(ResolveSettings(server, &request).ok());
+  EXPECT_EQ(request.run().seed(), 18446744073709551615u);
+  EXPECT_THAT(request.prompts().lag_values(), ElementsAre(5, 6));
+  // No field of the four parts that hold settings is left open: a field without a setting, or a setting without a field, fails here.
+  for (const google::protobuf::Message* part : std::initializer_list<const google::protobuf::Message*>{
+           &request.run(), &request.prompts(), &request.evaluation(), &request.job()}) {
+    const auto* descriptor = part->GetDescriptor();
+    for (int i = 0; i < descriptor->field_count(); ++i) {
+      const auto* field = descriptor->field(i);
+      if (field->name() == "request_id") continue;
+      const bool set = field->is_repeated() ? part->GetReflection()->FieldSize(*part, field) > 0 : part->GetReflection()->HasField(*part, field);
+      EXPECT_TRUE(set) << descriptor->name() << "." << field->name();
+    }
+  }
+}
+
+TEST(ResolveSettings, WhatTheRequestSetsWins) {
+  v1::RunProfileRequest request = Request();
+  request.mutable_run()->set_seed(0);
+  request.mutable_prompts()->add_lag_values(7);
+  request.mutable_evaluation()->set_high_score_quantile(0.0);
+  request.mutable_run()->set_memory_saver(true);
+  ASSERT_TRUE(ResolveSettings(Settings(), &request).ok());
+  EXPECT_EQ(request.run().seed(), 0);
+  EXPECT_THAT(request.prompts().lag_values(), ElementsAre(7));
+  EXPECT_EQ(request.evaluation().high_score_quantile(), 0.0);
+  EXPECT_TRUE(request.run().memory_saver());
+}
+
+TEST(ResolveProfileRequest, FieldsOutOfRangeAreNamed) {
+  const auto with = [](auto change) {
+    v1::RunProfileRequest request = Request();
+    change(request);
+    return FieldAtFault(request);
+  };
+  using R = v1::RunProfileRequest&;
+  EXPECT_EQ(with([](R r) { r.clear_model(); }), "model");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(1.0); }), "evaluation.high_score_quantile");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(-0.5); }), "evaluation.high_score_quantile");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(std::nan("")); }), "evaluation.high_score_quantile");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_bootstrap_resamples(1); }), "evaluation.bootstrap_resamples");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_sequences(0); }), "prompts.n_sequences");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_sequences(100001); }), "prompts.n_sequences");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_sequences(1001); }), "prompts.n_sequences");  // this server's limit
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->add_lag_values(0); }), "prompts.lag_values");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->add_lag_values(129); }), "prompts.lag_values");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->add_task_types("ABBA"); }), "prompts.task_types");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->add_task_types("TOKENS"); }), "prompts.task_types");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_mix("even"); }), "prompts.mix");
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_repeats(1); }), "prompts.n_repeats");
+  EXPECT_EQ(with([](R r) { r.mutable_run()->set_score("copying"); }), "score");
+  EXPECT_EQ(with([](R r) { r.mutable_run()->set_dtype("int8"); }), "dtype");
+  EXPECT_EQ(with([](R r) { r.mutable_run()->set_dtype("float16"); }), "dtype");  // not allowed by this server
+  EXPECT_EQ(with([](R r) { r.mutable_run()->set_seq_len(3); }), "seq_len");
+  EXPECT_EQ(with([](R r) { r.mutable_job()->set_on_disconnect("pause"); }), "job.on_disconnect");
+  EXPECT_EQ(with([](R r) { r.mutable_job()->set_queue_deadline(-1); }), "job.queue_deadline");
+  EXPECT_EQ(with([](R r) { r.mutable_job()->set_request_id(std::string(65, 'x')); }), "job.request_id");
+  EXPECT_EQ(with([](R r) { r.add_given_prompts(); }), "given_prompts");
+  EXPECT_EQ(with([](R r) {
+              for (int i = 0; i < 1001; ++i) r.add_given_prompts()->set_text("a");
+            }),
+            "given_prompts");
+}
+
+TEST(ResolveProfileRequest, GivenPromptsReplaceTheTasks) {
+  v1::RunProfileRequest request = Request();
+  request.add_given_prompts()->set_text("a b a b");
+  request.add_given_prompts()->add_token_ids(1);
+  ASSERT_TRUE(ResolveProfileRequest(Settings(), kLimits, &request).ok());
+  EXPECT_THAT(request.prompts().task_types(), ElementsAre("TEXT", "TOKENS"));
+}
+
+TEST(ResolveProfileRequest, AutoDtypeFollowsTheDevice) {
+  v1::RunProfileRequest request = Request();
+  ASSERT_TRUE(ResolveProfileRequest(Settings(), kLimits, &request).ok());
+  EXPECT_EQ(request.run().dtype(), "float32");
+  RequestLimits gpu = kLimits;
+  gpu.device = "cuda:0";
+  gpu.dtypes.push_back(DType::kFloat16);
+  v1::RunProfileRequest on_gpu = Request();
+  ASSERT_TRUE(ResolveProfileRequest(Settings(), gpu, &on_gpu).ok());
+  EXPECT_EQ(on_gpu.run().dtype(), "float16");
+}
+
+TEST(FromMessage, EverySettingReachesTheRun) {
+  v1::RunProfileRequest request = Request();
+  request.mutable_run()->set_seed(9);
+  request.mutable_run()->set_seq_len(64);
+  request.mutable_run()->set_batch_size(3);
+  request.mutable_run()->set_memory_saver(true);
+  request.mutable_run()->set_dtype("bfloat16");
+  request.mutable_run()->set_score("previous");
+  request.mutable_run()->set_antecedents("all");
+  request.mutable_run()->set_min_lag(5);
+  request.mutable_run()->set_aggregation("mean");
+  request.mutable_prompts()->set_n_sequences(11);
+  request.mutable_prompts()->add_lag_values(6);
+  request.mutable_prompts()->set_mix("uniform");
+  request.mutable_prompts()->add_task_types("RANDOM");
+  request.mutable_prompts()->set_n_repeats(4);
+  request.mutable_prompts()->set_prepend_bos(false);
+  request.mutable_evaluation()->set_high_score_quantile(0.5);
+  request.mutable_evaluation()->set_bootstrap_resamples(21);
+  ASSERT_TRUE(ResolveProfileRequest(Settings(), kLimits, &request).ok());
+  const runs::ProfileRequest run = FromMessage(request, kLimits);
+  EXPECT_EQ(run.model, "m");
+  EXPECT_EQ(run.dtype, DType::kBFloat16);
+  EXPECT_TRUE(run.memory_saver);
+  EXPECT_EQ(run.prompts.seed, 9);
+  EXPECT_EQ(run.options.seed, 9);
+  EXPECT_EQ(run.prompts.seq_len, 64);
+  EXPECT_EQ(run.options.batch_size, 3);
+  EXPECT_EQ(run.options.score, analysis::ScoreKind::kPrevious);
+  EXPECT_EQ(run.options.antecedents, analysis::Antecedents::kAll);
+  EXPECT_EQ(run.options.min_lag, 5);
+  EXPECT_EQ(run.prompts.min_lag, 5);
+  EXPECT_EQ(run.options.aggregation, analysis::Aggregation::kMean);
+  EXPECT_EQ(run.prompts.n_sequences, 11);
+  EXPECT_THAT(run.prompts.lag_values, ElementsAre(6));
+  EXPECT_TRUE(run.prompts.uniform_mix);
+  EXPECT_THAT(run.prompts.task_types, ElementsAre("RANDOM"));
+  EXPECT_EQ(run.prompts.n_repeats, 4);
+  EXPECT_FALSE(run.prompts.prepend_bos);
+  EXPECT_EQ(run.options.high_score_quantile, 0.5);
+  EXPECT_EQ(run.options.bootstrap_resamples, 21);
+  EXPECT_EQ(run.options.activation_budget, kLimits.activation_budget);
+}
+
+}  // namespace
+}  // namespace induct::service
