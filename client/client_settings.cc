@@ -1,0 +1,54 @@
+#include "client/client_settings.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/status.h"
+
+namespace induct::client {
+namespace {
+
+// Empty where there is none.
+std::string UserSettingsFile() {
+  const char* config = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  std::string folder;
+  if (config != nullptr && *config == '/') {
+    folder = config;
+  } else if (home != nullptr && *home != '\0') {
+    folder = absl::StrCat(home, "/.config");
+  } else {
+    return "";
+  }
+  const std::string file = absl::StrCat(folder, "/induct/client.yaml");
+  return access(file.c_str(), F_OK) == 0 ? file : "";
+}
+
+std::vector<std::string> WarnOfIgnored(const Settings& settings, const std::string& file) {
+  std::vector<std::string> ignored;
+  for (const SettingKey& key : SettingKeys()) {
+    if (key.owner == SettingOwner::kIgnored && settings.IsSet(key.path)) ignored.emplace_back(key.path);
+  }
+  if (ignored.empty()) return {};
+  return {absl::StrCat(file, ": without effect on a profile: ", absl::StrJoin(ignored, ", "))};
+}
+
+}  // namespace
+
+absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::string& settings_file) {
+  ClientSettings result;
+  result.file = settings_file.empty() ? UserSettingsFile() : settings_file;
+  if (!result.file.empty()) {
+    INDUCT_ASSIGN_OR_RETURN(result.values, LoadSettings(result.file));
+    result.warnings = WarnOfIgnored(result.values, result.file);
+  }
+  INDUCT_ASSIGN_OR_RETURN(const Settings environment, SettingsFromEnvironment());
+  result.values.Override(environment);
+  result.values.Override(flags);
+  return result;
+}
+
+}  // namespace induct::client

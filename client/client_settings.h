@@ -1,0 +1,23 @@
+// The settings that a command runs with, from flags, environment and the client's file.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/settings.h"
+
+namespace induct::client {
+
+struct ClientSettings {
+  Settings values;
+  std::string file;                   // that was read; empty: none. A private server gets it, too
+  std::vector<std::string> warnings;  // sentences
+};
+
+// A flag beats the environment, which beats the file: `settings_file`, else
+// $XDG_CONFIG_HOME/induct/client.yaml or
+// ~/.config/induct/client.yaml where there is one.
+absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::string& settings_file);
+
+}  // namespace induct::client

@@ -1,0 +1,55 @@
+// induct-client cancel NAME: ask a job to end.
+#include <cstdio>
+#include <memory>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "client/commands/command.h"
+#include "client/commands/server_choice.h"
+#include "client/rpc_error.h"
+#include "client/text.h"
+#include "common/status.h"
+
+namespace induct::client {
+namespace {
+
+constexpr absl::Duration kTimeout = absl::Seconds(30);
+
+struct Options {
+  ServerChoice server;
+  std::string name;
+};
+
+std::string Outcome(const v1::Job& job) {
+  if (job.state() == "cancelled") return "cancelled";
+  if (job.state() == "succeeded" || job.state() == "failed")
+    return absl::StrCat("had ended before: ", job.state());
+  return absl::StrCat("will be cancelled (now ", Printable(job.state()), ")");
+}
+
+absl::Status Run(const Options& options) {
+  if (!IsUtf8(options.name)) return absl::InvalidArgumentError("the job's name is no valid UTF-8");
+  INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/false));
+  v1::CancelJobRequest request;
+  request.set_name(absl::StartsWith(options.name, "jobs/") ? options.name
+                                                           : absl::StrCat("jobs/", options.name));
+  Call call(connection.get(), kTimeout);
+  v1::Job job;
+  INDUCT_RETURN_IF_ERROR(FromGrpcStatus(connection->jobs().CancelJob(call.context(), request, &job)));
+  std::printf("%s: %s\n", Printable(job.name()).c_str(), Outcome(job).c_str());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddCancelCommand(CLI::App* app, Action* action) {
+  const auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("cancel", "Cancel a job");
+  AddServerFlags(command, &options->server);
+  command->add_option("name", options->name, "The job's name, as `jobs` lists it")
+      ->required()
+      ->type_name("NAME");
+  command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
+}
+
+}  // namespace induct::client

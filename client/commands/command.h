@@ -1,0 +1,25 @@
+// What main needs of a command. One file a command; each adds itself to the command line and says what to do
+// once it was chosen.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "client/interrupt.h"
+
+namespace induct::client {
+
+// Runs on the main thread after the command line was read. Prints its result to standard output; an error's
+// message is printed by main, and its exit code is the program's.
+using Action = std::function<absl::Status(Interrupt* interrupt)>;
+
+// Each adds one command to `app`; choosing it on the command line sets `action`, which must outlive the
+// parse.
+void AddProfileCommand(CLI::App* app, Action* action);
+void AddModelsCommand(CLI::App* app, Action* action);
+void AddJobsCommand(CLI::App* app, Action* action);
+void AddCancelCommand(CLI::App* app, Action* action);
+
+}  // namespace induct::client

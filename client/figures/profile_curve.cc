@@ -1,0 +1,123 @@
+#include "client/figures/profile_curve.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/figures/captions.h"
+
+namespace induct::client {
+namespace {
+
+constexpr int kWidth = 1800;
+constexpr int kHeight = 1200;
+constexpr size_t kTitleCharacters = 70;
+constexpr int kMostLabels = 24;
+
+bool HasBand(const v1::Profile& profile) {
+  const auto& band = profile.bootstrap().per_layer();
+  return profile.has_bootstrap() && band.ci_low_size() == profile.per_layer_size() &&
+         band.ci_high_size() == profile.per_layer_size();
+}
+
+// One row a layer; the band's columns repeat the curve where there is none.
+std::string Csv(const v1::Profile& profile) {
+  const bool band = HasBand(profile);
+  std::string csv = "layer,depth,score,ci_low,ci_high\n";
+  for (int layer = 0; layer < profile.per_layer_size(); ++layer) {
+    const double score = profile.per_layer(layer);
+    const double low = band ? profile.bootstrap().per_layer().ci_low(layer) : score;
+    const double high = band ? profile.bootstrap().per_layer().ci_high(layer) : score;
+    absl::StrAppendFormat(&csv, "%d,%.9g,%.9g,%.9g,%.9g\n", layer, (layer + 0.5) / profile.per_layer_size(),
+                          score, low, high);
+  }
+  return csv;
+}
+
+double HighestPoint(const v1::Profile& profile) {
+  double highest = *std::max_element(profile.per_layer().begin(), profile.per_layer().end());
+  if (HasBand(profile)) {
+    const auto& high = profile.bootstrap().per_layer().ci_high();
+    highest = std::max(highest, *std::max_element(high.begin(), high.end()));
+  }
+  return std::max(highest, 1e-6);
+}
+
+std::string ValueLabel(const v1::Profile& profile) {
+  const std::string score = absl::StrCat(profile.score(), " score of the ");
+  if (profile.n_heads_kept() == 1) return absl::StrCat(score, "top head of ", profile.n_heads());
+  return absl::StrCat("mean ", score, "top ", profile.n_heads_kept(), " of ", profile.n_heads(), " heads");
+}
+
+// The peak's caption in the key: layer, and the interval of its depth where there is one.
+std::string PeakLabel(const v1::Profile& profile) {
+  std::string label =
+      absl::StrFormat("peak: layer %d, depth %.3f", profile.peak_layer(), profile.peak_depth());
+  if (!profile.has_bootstrap() || !profile.bootstrap().has_peak_depth()) return label;
+  const v1::BootstrapEstimate& depth = profile.bootstrap().peak_depth();
+  return absl::StrCat(label, absl::StrFormat(" [%.3f, %.3f]", depth.ci_low(), depth.ci_high()));
+}
+
+std::string CentroidLabel(const v1::Profile& profile) {
+  std::string label = absl::StrFormat("centroid: depth %.3f", profile.centroid_rel());
+  if (!profile.has_bootstrap() || !profile.bootstrap().has_centroid_rel()) return label;
+  const v1::BootstrapEstimate& centroid = profile.bootstrap().centroid_rel();
+  return absl::StrCat(label, absl::StrFormat(" [%.3f, %.3f]", centroid.ci_low(), centroid.ci_high()));
+}
+
+// A vertical line at a layer's position, as a plot element so that the key explains it.
+std::string VerticalLine(double layer, double top, const std::string& style, const std::string& label) {
+  return absl::StrFormat(
+      "'+' using (%.6g):(0):(0):(%.6g) every ::0::0 with vectors nohead %s title %s, \\\n  ", layer, top,
+      style, GnuplotString(label));
+}
+
+// The band lies below the lines, the curve above them: on one layer it is a single point on the peak's line.
+std::string PlotCommand(const v1::Profile& profile, const std::string& name, double top) {
+  std::string plot = "plot ";
+  const std::string data = absl::StrCat("'", name, ".csv' skip 1 using ");
+  if (HasBand(profile)) {
+    absl::StrAppend(
+        &plot, data, "1:4:5 with filledcurves lc rgb '", kBlue,
+        "' fs transparent solid 0.25 noborder title '95 % interval (bootstrap over prompts)', \\\n  ");
+  }
+  if (profile.has_peak_layer()) {
+    plot += VerticalLine(profile.peak_layer(), top, absl::StrCat("lw 1.5 lc rgb '", kVermillion, "'"),
+                         PeakLabel(profile));
+  }
+  if (profile.has_centroid_rel()) {
+    plot += VerticalLine(profile.centroid_rel() * profile.n_layers() - 0.5, top,
+                         absl::StrCat("lw 1.5 dt 2 lc rgb '", kGreen, "'"), CentroidLabel(profile));
+  }
+  if (HasBand(profile) && profile.per_layer_size() == 1) {  // a band of one point has no width
+    absl::StrAppend(&plot, data, "1:3:4:5 with yerrorbars lw 2 lc rgb '", kBlue, "' notitle, \\\n  ");
+  }
+  return absl::StrCat(plot, data, "1:3 with linespoints lw 2 pt 7 ps 0.7 lc rgb '", kBlue,
+                      "' title 'score'\n");
+}
+
+}  // namespace
+
+Figure ProfileCurveFigure(const v1::Profile& profile, const std::string& title_model) {
+  const int n_layers = profile.per_layer_size();
+  Figure figure{.name = absl::StrCat("profile_", profile.model()),
+                .csv = Csv(profile),
+                .width = kWidth,
+                .height = kHeight};
+  const double top = HighestPoint(profile) * 1.08;
+  // Both axes show the same positions: layer l stands at relative depth (l + 0.5) / n_layers.
+  figure.settings = absl::StrCat(
+      "set title ", GnuplotString(Shortened(title_model, kTitleCharacters)), ".\"\\n\".",
+      GnuplotString(MeasuredOn(profile)), "\n",
+      "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ", GnuplotString(ValueLabel(profile)),
+      "\n", "set xrange [-0.5:", n_layers, "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,",
+      TickStep(n_layers, kMostLabels), "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
+      "set yrange [0:", absl::StrFormat("%.6g", top), "]\nset border 7\n",
+      "set key at screen 0.5,0.015 center bottom vertical Left reverse samplen 2\n",
+      "set format '%g'\nset tmargin 6\nset bmargin 9\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples "
+      "2\n");
+  figure.plot = PlotCommand(profile, figure.name, top);
+  return figure;
+}
+
+}  // namespace induct::client

@@ -1,0 +1,129 @@
+#include "client/given_prompts.h"
+
+#include <cstdint>
+#include <limits>
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+#include "client/text.h"
+#include "common/atomic_file.h"
+#include "common/npy.h"
+#include "common/status.h"
+#include "nlohmann/json.hpp"
+
+namespace induct::client {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxFileBytes = size_t{256} << 20;  // ids in decimal take more room than in a request
+
+std::optional<uint32_t> AsUint32(const json& value) {
+  if (!value.is_number_unsigned() || value.get<uint64_t>() > std::numeric_limits<uint32_t>::max())
+    return std::nullopt;
+  return static_cast<uint32_t>(value.get<uint64_t>());
+}
+
+absl::Status ReadTokenIds(const json& value, v1::Prompt* prompt) {
+  if (!value.is_array() || value.empty())
+    return absl::InvalidArgumentError("token_ids must be a list of token ids");
+  for (const json& item : value) {
+    const std::optional<uint32_t> id = AsUint32(item);
+    if (!id)
+      return absl::InvalidArgumentError(absl::StrCat(
+          "token_ids: ", item.dump(-1, ' ', true, json::error_handler_t::replace), " is no token id"));
+    prompt->add_token_ids(*id);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadNumber(const json& object, const char* name, uint32_t max, uint32_t* number) {
+  const auto member = object.find(name);
+  if (member == object.end()) return absl::OkStatus();
+  const std::optional<uint32_t> value = AsUint32(*member);
+  if (!value || *value > max)
+    return absl::InvalidArgumentError(absl::StrCat(name, " must be a whole number from 0 to ", max));
+  *number = *value;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Prompt> ReadRecord(const std::string& line) {
+  const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return absl::InvalidArgumentError("no JSON object");
+  v1::Prompt prompt;
+  const auto ids = object.find("token_ids");
+  const auto text = object.find("text");
+  if (ids == object.end() && text == object.end())
+    return absl::InvalidArgumentError("neither text nor token_ids");
+  if (text != object.end()) {
+    if (!text->is_string()) return absl::InvalidArgumentError("text must be a string");
+    prompt.set_text(text->get<std::string>());
+  }
+  if (ids != object.end()) INDUCT_RETURN_IF_ERROR(ReadTokenIds(*ids, &prompt));
+  if (const auto task = object.find("task"); task != object.end()) {
+    if (!task->is_string()) return absl::InvalidArgumentError("task must be a string");
+    prompt.set_task(task->get<std::string>());
+  }
+  uint32_t lag = 0;
+  uint32_t n_bos = 0;
+  INDUCT_RETURN_IF_ERROR(ReadNumber(object, "lag", std::numeric_limits<uint32_t>::max(), &lag));
+  INDUCT_RETURN_IF_ERROR(ReadNumber(object, "n_bos", 1, &n_bos));
+  prompt.set_lag(lag);
+  prompt.set_n_bos(n_bos);
+  return prompt;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path) {
+  INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxFileBytes));
+  const bool records = absl::EndsWithIgnoreCase(path, ".jsonl");
+  std::vector<v1::Prompt> prompts;
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(absl::StripPrefix(bytes, "\xef\xbb\xbf"), '\n')) {
+    ++number;
+    absl::ConsumeSuffix(&line, "\r");
+    const std::string text(line);
+    const std::string place = absl::StrCat(path, ":", number);
+    if (!IsUtf8(text)) return absl::InvalidArgumentError(absl::StrCat(place, ": no valid UTF-8"));
+    if (absl::StripAsciiWhitespace(line).empty()) continue;
+    v1::Prompt prompt;
+    if (records) {
+      auto record = ReadRecord(text);
+      if (!record.ok()) return Annotate(record.status(), place);
+      prompt = *std::move(record);
+    } else {
+      prompt.set_text(text);
+    }
+    prompts.push_back(std::move(prompt));
+  }
+  if (prompts.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": holds no prompt"));
+  return prompts;
+}
+
+absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path) {
+  INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxFileBytes));
+  auto matrix = ParseIntegerNpy(bytes);
+  if (!matrix.ok()) return Annotate(matrix.status(), path);
+  if (matrix->values.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": holds no prompt"));
+  std::vector<v1::Prompt> prompts(static_cast<size_t>(matrix->rows));
+  for (int64_t row = 0; row < matrix->rows; ++row) {
+    v1::Prompt& prompt = prompts[static_cast<size_t>(row)];
+    prompt.set_task("TOKENS");
+    for (int64_t column = 0; column < matrix->columns; ++column) {
+      const int64_t id = matrix->values[static_cast<size_t>(row * matrix->columns + column)];
+      if (id < 0 || id > std::numeric_limits<uint32_t>::max()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(path, ": [", row, ", ", column, "] is ", id, ", which is no token id"));
+      }
+      prompt.add_token_ids(static_cast<uint32_t>(id));
+    }
+  }
+  return prompts;
+}
+
+}  // namespace induct::client

@@ -1,0 +1,21 @@
+// Prompts of the user's own, from files.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "induct/v1/request.pb.h"
+
+namespace induct::client {
+
+// A text file: a prompt a line, blank lines skipped. A file named *.jsonl: an object a line with `text` or
+// `token_ids`, and perhaps `task`, `lag`, `n_bos`, as a run's prompts_<model>.jsonl holds them; token ids win
+// over text, so that such a file repeats its run exactly. INVALID_ARGUMENT naming file and line for anything
+// else, NOT_FOUND where there is no file.
+absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path);
+
+// A .npy file with whole numbers [n_prompts, length].
+absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path);
+
+}  // namespace induct::client

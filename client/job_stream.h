@@ -1,0 +1,72 @@
+// A job's events, from submission to the end, over however many connections that takes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "client/backoff.h"
+#include "client/connection.h"
+#include "grpcpp/support/sync_stream.h"
+#include "induct/v1/analysis_service.pb.h"
+#include "induct/v1/job.pb.h"
+
+namespace induct::client {
+
+// Submits a request and follows its job. A stream that breaks is opened again where it broke off: by WatchJob
+// once the job's name is known, before that by the same request under the same request id, so that no event
+// is lost or comes twice and no second job begins. One thread calls Next; Cancel may be called from any.
+class JobStream {
+ public:
+  // `request` must hold a request id. `notice` gets a sentence when the stream breaks and when it is back.
+  // `connection` must outlive the stream.
+  JobStream(Connection* connection, v1::RunProfileRequest request,
+            std::function<void(const std::string&)> notice);
+  ~JobStream();
+
+  // The next event; blocks until there is one. Not to be called after a terminal event. Errors carry their
+  // exit code: the server refused the request, lost the job, or can't be reached any more; CANCELLED after
+  // Connection::Abandon.
+  absl::StatusOr<v1::JobEvent> Next();
+
+  // Asks the server to cancel the job, now or as soon as its name is known. Returns within 5 s; whether the
+  // job ends is seen by Next.
+  void Cancel();
+
+  // Empty before the accepted event.
+  std::string job() const;
+
+ private:
+  void Open();
+  bool IsNews(const v1::JobEvent& event);
+  void Accept(const std::string& job);
+  absl::Status AfterBreak(const grpc::Status& status);
+  absl::Status Refused(const grpc::Status& status) const;
+  void SendCancel(const std::string& job);
+
+  Connection* const connection_;
+  const v1::RunProfileRequest request_;
+  const std::function<void(const std::string&)> notice_;
+  Backoff backoff_;
+  uint64_t last_sequence_ = 0;
+  uint32_t attempt_ = 0;
+  bool broken_ = false;  // a break was announced, and nothing has come since
+
+  // The open stream, where there is one. The reader goes before its call.
+  std::optional<Call> call_;
+  std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader_;
+
+  mutable absl::Mutex mutex_;
+  std::string job_ ABSL_GUARDED_BY(mutex_);
+  bool cancel_wanted_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+// Whether no event follows this one.
+bool IsTerminal(const v1::JobEvent& event);
+
+}  // namespace induct::client

@@ -1,0 +1,94 @@
+// induct-client: submits analyses to induct-server and saves what they find.
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "client/command_line.h"
+#include "client/commands/command.h"
+#include "client/exit_code.h"
+#include "client/interrupt.h"
+#include "client/text.h"
+#include "common/version.h"
+
+namespace induct::client {
+namespace {
+
+constexpr char kFooter[] =
+    "induct-client COMMAND --help tells a command's flags. Settings come from flags, then INDUCT_... "
+    "environment variables, then the\n"
+    "settings file, then the server's defaults. Without a server's address one is started for the run "
+    "alone.\n\n"
+    "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 server unreachable, 4 output could not be "
+    "written,\n"
+    "5 busy (retry later), 130 interrupted.";
+
+absl::Status Parse(CLI::App* app, int argc, char** argv) {
+  std::vector<std::string> arguments = NormalizeArguments(std::vector<std::string>(argv + 1, argv + argc));
+  std::reverse(arguments.begin(), arguments.end());  // as CLI11 wants a vector
+  try {
+    app->parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    std::fputs(app->help("", CLI::AppFormatMode::Normal).c_str(), stdout);
+  } catch (const CLI::CallForVersion&) {
+    std::printf("induct-client %s\n", kVersion);
+  } catch (const CLI::ExtrasError&) {
+    const CLI::App* chosen = app->get_subcommands().empty() ? app : app->get_subcommands().front();
+    return absl::InvalidArgumentError(DescribeUnknown(*chosen, app->remaining(/*recurse=*/true)));
+  } catch (const CLI::ParseError& error) {
+    return absl::InvalidArgumentError(error.what());
+  }
+  return absl::OkStatus();
+}
+
+// One line of the message a line; nothing that a server sent steers the terminal.
+void PrintError(const absl::Status& status) {
+  const std::string message(status.message());
+  for (const absl::string_view line : absl::StrSplit(message, '\n')) {
+    std::fprintf(stderr, "induct-client: %s\n", Printable(std::string(line)).c_str());
+  }
+}
+
+absl::Status RunCommand(int argc, char** argv) {
+  CLI::App app("Finds the induction heads of language models on an induct-server.", "induct-client");
+  app.require_subcommand(0, 1);
+  app.set_version_flag("--version", std::string(kVersion));
+  app.footer(kFooter);
+  Action action;
+  AddProfileCommand(&app, &action);
+  AddModelsCommand(&app, &action);
+  AddJobsCommand(&app, &action);
+  AddCancelCommand(&app, &action);
+  if (argc < 2)
+    return absl::InvalidArgumentError(
+        "no command: profile, models, jobs or cancel; see induct-client --help");
+  const absl::Status parsed = Parse(&app, argc, argv);
+  if (!parsed.ok() || !action) return parsed;
+  Interrupt interrupt;
+  const absl::Status status = action(&interrupt);
+  if (std::fflush(stdout) != 0 && status.ok()) {
+    return WithExitCode(absl::ErrnoToStatus(errno, "cannot write standard output"), ExitCode::kOutput);
+  }
+  return status;
+}
+
+}  // namespace
+}  // namespace induct::client
+
+int main(int argc, char** argv) {
+  using namespace induct::client;
+  Interrupt::BlockSignals();
+  absl::Status status;
+  try {
+    status = RunCommand(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, or a fault of ours: say so instead of aborting
+    status = absl::InternalError(error.what());
+  }
+  if (!status.ok()) PrintError(status);
+  return static_cast<int>(ExitCodeOf(status));
+}

@@ -1,0 +1,62 @@
+// Shows on standard error how a job goes.
+#pragma once
+
+#include <cstdio>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "client/progress_line.h"
+#include "induct/v1/job.pb.h"
+
+namespace induct::client {
+
+enum class ProgressStyle {
+  kQuiet,     // nothing
+  kLines,     // plain lines, no control sequences
+  kTerminal,  // one line that is written over
+};
+
+// kQuiet where asked; kTerminal where standard error is a terminal that can write over a line; else kLines.
+ProgressStyle ChooseProgressStyle(bool quiet);
+
+// Safe for concurrent use. The destructor leaves the cursor on a line of its own.
+class Progress {
+ public:
+  Progress(ProgressStyle style, FILE* out);
+  ~Progress();
+
+  void Show(const v1::JobEvent& event);
+  // A sentence that stays.
+  void Note(const std::string& sentence);
+  // Ends the line that is written over, so that something else may be printed.
+  void EndLine();
+
+ private:
+  void ShowScores(const v1::LayerScores& scores) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ShowProgress(const v1::JobProgress& progress) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the job waits for or does before it runs.
+  void ShowPhase(const std::string& phase) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Redraw(bool at_once) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Overwrite(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void PrintLine(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes room for n_layers; scores of an attempt that is over are forgotten.
+  void Begin(uint32_t attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const ProgressStyle style_;
+  FILE* const out_;
+  const bool unicode_;
+
+  absl::Mutex mutex_;
+  std::string kind_ ABSL_GUARDED_BY(mutex_) = "induction";  // the score kind that the curve is made of
+  uint32_t attempt_ ABSL_GUARDED_BY(mutex_) = 0;
+  JobView view_ ABSL_GUARDED_BY(mutex_);
+  absl::Time started_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  absl::Time drawn_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
+  std::string phase_ ABSL_GUARDED_BY(mutex_);  // shown last
+  int tenths_printed_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool line_open_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace induct::client

@@ -1,0 +1,23 @@
+// Settings as a request carries them, and back. The way from a setting's path to a field is a rule, not a
+// list: "prompts.x" is RunProfileRequest.prompts.x, a path without a group stands in `run`.
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/settings.h"
+#include "induct/v1/profile.pb.h"
+
+namespace induct::client {
+
+// Puts the request settings that are set into `request`; the others stay unset, which means the server's
+// default.
+void FillRequest(const Settings& settings, v1::RunProfileRequest* request);
+
+// Every request setting that `request` holds. INVALID_ARGUMENT where a value is outside the setting's range.
+absl::StatusOr<Settings> SettingsOfRequest(const v1::RunProfileRequest& request);
+
+// A random UUID (version 4).
+std::string NewRequestId();
+
+}  // namespace induct::client

@@ -1,0 +1,13 @@
+// What a profile found, in a few lines.
+#pragma once
+
+#include <string>
+
+#include "induct/v1/job.pb.h"
+
+namespace induct::client {
+
+// Ends in a newline.
+std::string SummaryText(const std::string& model, const v1::JobFinished& finished);
+
+}  // namespace induct::client

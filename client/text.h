@@ -1,0 +1,20 @@
+// Text that came from outside: is it UTF-8, and what of it may a terminal see.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace induct::client {
+
+// Whether `text` is well-formed UTF-8 (no overlong forms, no surrogates); protobuf strings carry nothing
+// else.
+bool IsUtf8(std::string_view text);
+
+// `text` with control characters written as \n, \t, \x1b ..., so that no name or message from a server steers
+// a terminal. Bytes that are no UTF-8 are escaped as well; a backslash stays one.
+std::string Printable(std::string_view text);
+
+// Characters that a terminal shows for UTF-8 `text`, each counted as one column.
+size_t DisplayWidth(std::string_view text);
+
+}  // namespace induct::client

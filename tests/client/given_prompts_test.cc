@@ -1,0 +1,132 @@
+#include "client/given_prompts.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/atomic_file.h"
+#include "common/npy.h"
+#include "tests/client/run_client.h"
+
+namespace induct::client {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::SizeIs;
+
+class GivenPromptsTest : public testing::Test {
+ protected:
+  std::string File(const std::string& name, const std::string& bytes) {
+    EXPECT_TRUE(WriteFileAtomically(folder_ / name, bytes).ok());
+    return folder_ / name;
+  }
+  std::string ErrorOf(const std::string& name, const std::string& bytes) {
+    const auto prompts = ReadPromptFile(File(name, bytes));
+    EXPECT_EQ(prompts.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(prompts.status().message());
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(GivenPromptsTest, ATextFileGivesAPromptALine) {
+  const auto prompts =
+      ReadPromptFile(File("p.txt", "\xef\xbb\xbf first\r\n\n   \nsecond \xc3\xa9\nlast without an end"));
+  ASSERT_TRUE(prompts.ok()) << prompts.status();
+  ASSERT_THAT(*prompts, SizeIs(3));
+  EXPECT_EQ((*prompts)[0].text(), " first");
+  EXPECT_EQ((*prompts)[1].text(), "second \xc3\xa9");
+  EXPECT_EQ((*prompts)[2].text(), "last without an end");
+  EXPECT_EQ((*prompts)[0].task(), "");
+}
+
+TEST_F(GivenPromptsTest, RecordsOfARunComeBackWhole) {
+  const auto prompts =
+      ReadPromptFile(File("p.jsonl",
+                          "{\"task\":\"ABAB\",\"lag\":4,\"text\":\" a "
+                          "b\",\"token_ids\":[0,4294967295],\"n_bos\":1}\n{\"text\":\"x\\ny\"}\n"));
+  ASSERT_TRUE(prompts.ok()) << prompts.status();
+  ASSERT_THAT(*prompts, SizeIs(2));
+  const v1::Prompt& record = (*prompts)[0];
+  EXPECT_EQ(record.task(), "ABAB");
+  EXPECT_EQ(record.lag(), 4u);
+  EXPECT_EQ(record.text(), " a b");
+  EXPECT_THAT(record.token_ids(), ElementsAre(0u, 4294967295u));
+  EXPECT_EQ(record.n_bos(), 1u);
+  EXPECT_EQ((*prompts)[1].text(), "x\ny");
+}
+
+TEST_F(GivenPromptsTest, ErrorsNameFileAndLine) {
+  EXPECT_THAT(ErrorOf("p.txt", "good\nbad \xff\n"), HasSubstr("p.txt:2: no valid UTF-8"));
+  EXPECT_THAT(ErrorOf("p.txt", "\n \r\n\t\n"), HasSubstr("holds no prompt"));
+  EXPECT_THAT(ErrorOf("p.txt", ""), HasSubstr("holds no prompt"));
+  const std::pair<const char*, const char*> bad_lines[] = {
+      {"{\"text\": 3}", "text must be a string"},
+      {"{}", "neither text nor token_ids"},
+      {"[1]", "no JSON object"},
+      {"{\"text\": \"a\"", "no JSON object"},
+      {"{\"token_ids\": \"1\"}", "token_ids must be a list"},
+      {"{\"token_ids\": []}", "token_ids must be a list"},
+      {"{\"token_ids\": [1, -1]}", "token_ids: -1 is no token id"},
+      {"{\"token_ids\": [4294967296]}", "token_ids: 4294967296 is no token id"},
+      {"{\"token_ids\": [1.5]}", "token_ids: 1.5 is no token id"},
+      {"{\"text\": \"a\", \"n_bos\": 2}", "n_bos must be a whole number from 0 to 1"},
+      {"{\"text\": \"a\", \"lag\": \"4\"}", "lag must be a whole number"},
+      {"{\"text\": \"a\", \"task\": 1}", "task must be a string"},
+  };
+  for (const auto& [line, error] : bad_lines) {
+    EXPECT_THAT(ErrorOf("p.jsonl", std::string("{\"text\":\"good\"}\n\n") + line + "\n"),
+                HasSubstr(std::string("p.jsonl:3: ") + error));
+  }
+}
+
+TEST_F(GivenPromptsTest, DeeplyNestedJsonIsRefusedWithoutACrash) {
+  EXPECT_THAT(ErrorOf("p.jsonl", std::string(200000, '[')), HasSubstr("no JSON object"));
+}
+
+TEST_F(GivenPromptsTest, AMissingFileIsNamed) {
+  const auto prompts = ReadPromptFile(folder_ / "none.txt");
+  EXPECT_EQ(prompts.status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(prompts.status().message()), HasSubstr("none.txt"));
+}
+
+TEST_F(GivenPromptsTest, TokenRowsAreRead) {
+  const std::vector<uint32_t> ids = {1, 2, 3, 4, 5, 4294967295u};
+  const std::vector<int64_t> shape = {2, 3};
+  const auto prompts = ReadTokenFile(File("t.npy", NpyBytes(ids, shape)));
+  ASSERT_TRUE(prompts.ok()) << prompts.status();
+  ASSERT_THAT(*prompts, SizeIs(2));
+  EXPECT_THAT((*prompts)[1].token_ids(), ElementsAre(4u, 5u, 4294967295u));
+  EXPECT_EQ((*prompts)[1].task(), "TOKENS");
+}
+
+// An int64 array [1, 2], written by hand: NpyBytes writes no signed integers.
+std::string Int64Npy(int64_t first, int64_t second) {
+  std::string header = "{'descr': '<i8', 'fortran_order': False, 'shape': (1, 2), }";
+  header.append(117 - header.size(), ' ');
+  std::string bytes("\x93NUMPY\x01\x00\x76\x00", 10);
+  bytes += header + "\n";
+  for (const int64_t value : {first, second}) bytes.append(reinterpret_cast<const char*>(&value), 8);
+  return bytes;
+}
+
+TEST_F(GivenPromptsTest, IdsThatCanBeNoTokenAreNamedWithTheirPlace) {
+  EXPECT_TRUE(ReadTokenFile(File("t.npy", Int64Npy(0, 7))).ok());
+  for (const int64_t bad : {int64_t{-1}, int64_t{1} << 32}) {
+    const auto prompts = ReadTokenFile(File("t.npy", Int64Npy(0, bad)));
+    EXPECT_EQ(prompts.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(prompts.status().message()), HasSubstr("[0, 1] is " + std::to_string(bad)));
+  }
+}
+
+TEST_F(GivenPromptsTest, OtherArraysAreRefusedWithTheFilesName) {
+  const std::vector<float> values = {1, 2};
+  const std::vector<int64_t> shape = {1, 2};
+  for (const std::string& bytes : {NpyBytes(values, shape), std::string("no array"), std::string()}) {
+    const auto prompts = ReadTokenFile(File("t.npy", bytes));
+    EXPECT_EQ(prompts.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(prompts.status().message()), HasSubstr("t.npy"));
+  }
+}
+
+}  // namespace
+}  // namespace induct::client

@@ -1,0 +1,411 @@
+// induct-client as a user sees it: exit codes, output, files.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/atomic_file.h"
+#include "common/settings.h"
+#include "nlohmann/json.hpp"
+#include "tests/client/fake_server.h"
+#include "tests/client/run_client.h"
+
+namespace induct::client {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::SizeIs;
+
+std::vector<std::string> ProfileArguments(const FakeServer& server,
+                                          const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments = {"profile", "--model", "org/tiny", "--server", server.address()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
+
+bool HasGnuplot() { return access("/usr/bin/gnuplot", X_OK) == 0; }
+
+TEST(ProgramTest, ProfileLeavesEveryFileAndAMetadataThatSaysSucceeded) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server, {"--seq_len", "64"}), folder.path());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("org/tiny"), HasSubstr("layer 2"), HasSubstr("lag 2 is below min_lag")));
+
+  const auto runs = RunDirectories(folder.path());
+  ASSERT_THAT(runs, SizeIs(1));
+  EXPECT_THAT(runs[0], testing::ContainsRegex("/[0-9]{8}-[0-9]{6}-profile-org_tiny$"));
+  EXPECT_EQ(FileBytes(runs[0] + "/scores_org_tiny.npy"), MakeScores(MakeProfile("org_tiny", 4, 4, true)));
+  EXPECT_THAT(FileBytes(runs[0] + "/prompts.txt"), SizeIs(5001));
+  const json metadata = json::parse(FileBytes(runs[0] + "/metadata.json"));
+  EXPECT_EQ(metadata["state"], "succeeded");
+  EXPECT_EQ(metadata["command"], "profile");
+  EXPECT_EQ(metadata["seed"], "18446744073709551615");
+  EXPECT_EQ(metadata["server"]["version"], "9.9.9");
+  EXPECT_EQ(metadata["models"][0]["source"], "org/tiny");
+  EXPECT_EQ(metadata["warnings"][0], "lag 2 is below min_lag");
+  EXPECT_EQ(metadata["error"], "");
+
+  const auto config = LoadSettings(runs[0] + "/config.yaml");
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->Texts("models"), std::vector<std::string>{"org/tiny"});
+  EXPECT_EQ(config->Integers("prompts.lag_values"), std::vector<uint64_t>{8});
+
+  ASSERT_THAT(server.record().submitted, SizeIs(1));
+  const v1::RunProfileRequest request = server.record().submitted[0];
+  EXPECT_EQ(request.run().seq_len(), 64u);
+  EXPECT_FALSE(request.run().has_seed());
+  EXPECT_THAT(request.job().request_id(), SizeIs(36));
+  EXPECT_EQ(server.record().user, "tester");
+}
+
+TEST(ProgramTest, FiguresAreDrawnKeptWithTheirScriptsAndCopied) {
+  if (!HasGnuplot()) GTEST_SKIP() << "gnuplot is not installed";
+  const FakeServer server(SuccessfulScript("tiny"));
+  const TemporaryFolder folder;
+  ASSERT_EQ(RunClient(ProfileArguments(server), folder.path()).exit_code, 0);
+  const std::string run = RunDirectories(folder.path()).at(0);
+  for (const char* name : {"heatmap_tiny", "profile_tiny"}) {
+    const std::string png = FileBytes(run + "/figs/" + name + ".png");
+    EXPECT_THAT(png, testing::StartsWith("\x89PNG")) << name;
+    EXPECT_EQ(FileBytes(folder / "figs/" + name + ".png"), png);
+    EXPECT_THAT(FileBytes(run + "/figs/" + name + ".svg"), HasSubstr("</svg>"));
+    EXPECT_THAT(FileBytes(run + "/figs/" + name + ".csv"), HasSubstr("layer,"));
+    EXPECT_THAT(FileBytes(run + "/figs/" + name + ".gp"), HasSubstr("plot"));
+  }
+  size_t files = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(run + "/figs")) ++files;
+  EXPECT_EQ(files, 8u) << "nothing temporary stays";
+}
+
+TEST(ProgramTest, WithoutGnuplotEverythingElseIsSavedAndOneLineSaysWhatToInstall) {
+  const FakeServer server(SuccessfulScript("tiny"));
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server), folder.path(), {{"PATH", folder.path()}});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("install gnuplot (Debian: gnuplot-nox)"));
+  EXPECT_EQ(json::parse(FileBytes(RunDirectories(folder.path()).at(0) + "/metadata.json"))["state"],
+            "succeeded");
+}
+
+std::string StateOf(const std::string& run) {
+  return json::parse(FileBytes(run + "/metadata.json"))["state"];
+}
+
+TEST(ProgramTest, JsonIsAllThatStandardOutputHoldsAndQuietSaysNothing) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server, {"--json", "--quiet"}), folder.path());
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, IsEmpty());
+  const json profile = json::parse(result.out);
+  EXPECT_EQ(profile["model"], "org_tiny");
+  EXPECT_EQ(profile["peak_layer"], 2);
+  EXPECT_THAT(profile["per_layer"], SizeIs(4));
+}
+
+TEST(ProgramTest, LinesWithoutControlSequencesTellHowItGoesWhereThereIsNoTerminal) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server), folder.path(), {{"TERM", "xterm"}});
+  EXPECT_THAT(result.err, AllOf(HasSubstr("waiting: 2 jobs ahead"), HasSubstr("loading org/tiny"),
+                                HasSubstr("layer 2 done (3 of 4)")));
+  EXPECT_THAT(result.err, AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\r"))));
+}
+
+TEST(ProgramTest, AJobThatFailsKeepsItsFilesAndExitsWith1) {
+  Script script = SuccessfulScript("org/tiny");
+  script.log.back().clear_event();
+  script.log.back().mutable_failed()->set_code(9);
+  script.log.back().mutable_failed()->set_message("non-finite scores\x1b[2J");
+  const FakeServer server(script);
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server), folder.path());
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("non-finite scores\\x1b[2J"));
+  const std::string run = RunDirectories(folder.path()).at(0);
+  EXPECT_EQ(StateOf(run), "failed");
+  EXPECT_EQ(access((run + "/prompts.txt").c_str(), F_OK), 0);
+}
+
+TEST(ProgramTest, AJobThatAnotherCancelsExitsWith1AndSaysSo) {
+  Script script = SuccessfulScript("org/tiny");
+  script.log.back().clear_event();
+  script.log.back().mutable_cancelled();
+  const FakeServer server(script);
+  const TemporaryFolder folder;
+  EXPECT_EQ(RunClient(ProfileArguments(server), folder.path()).exit_code, 1);
+  EXPECT_EQ(StateOf(RunDirectories(folder.path()).at(0)), "cancelled");
+}
+
+TEST(ProgramTest, BusyIs5WhetherRefusedOrDrained) {
+  Script refused;
+  refused.plays = {
+      {.end_index = 0,
+       .status = ServerError(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", "QUEUE_FULL")}};
+  Script drained = SuccessfulScript("org/tiny");
+  drained.log.resize(2);
+  drained.log[1].clear_event();
+  drained.log[1].set_sequence(2);
+  drained.log[1].mutable_failed()->set_code(grpc::StatusCode::UNAVAILABLE);
+  for (const Script& script : {refused, drained}) {
+    const FakeServer server(script);
+    const TemporaryFolder folder;
+    EXPECT_EQ(RunClient(ProfileArguments(server), folder.path()).exit_code, 5);
+  }
+}
+
+TEST(ProgramTest, ALaterAttemptReplacesWhatTheEarlierOneGave) {
+  Script script = SuccessfulScript("org/tiny");
+  std::vector<v1::JobEvent> first(script.log.begin(), script.log.end() - 1);
+  for (v1::JobEvent& event : first) {
+    if (event.has_artifact())
+      *event.mutable_artifact() = ArtifactEvent("prompts.txt", "of the first attempt").artifact();
+  }
+  script.checks_sha256 =
+      true;  // what the first attempt announced is no longer there when the stream is played
+  std::vector<v1::JobEvent> log = first;
+  log.insert(log.end(), script.log.begin() + 3, script.log.end());
+  Renumber(&log);
+  for (size_t i = first.size(); i < log.size(); ++i) log[i].set_attempt(2);
+  script.log = log;
+  const FakeServer server(script);
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server), folder.path());
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("attempt 2"));
+  EXPECT_THAT(FileBytes(RunDirectories(folder.path()).at(0) + "/prompts.txt"), SizeIs(5001));
+}
+
+TEST(ProgramTest, AServerThatIsNotThereIs3AndLeavesNoRun) {
+  const TemporaryFolder folder;
+  const ClientResult result =
+      RunClient({"profile", "--model", "m", "--server", "127.0.0.1:1"}, folder.path());
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.err, HasSubstr("cannot reach induct-server at 127.0.0.1:1"));
+  EXPECT_THAT(RunDirectories(folder.path()), IsEmpty());
+}
+
+TEST(ProgramTest, AnUnwritableFolderIs4BeforeAnythingIsAsked) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileAtomically(folder / "file", "").ok());
+  const ClientResult result = RunClient(ProfileArguments(server, {"--output_dir", "file"}), folder.path());
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err, HasSubstr("file/runs"));
+  EXPECT_THAT(server.record().submitted, IsEmpty());
+}
+
+TEST(ProgramTest, AFullDiskIs4LeavesNoHalfFileAndCancelsTheJob) {
+  const TemporaryFolder folder;
+  const std::string disk = folder / "outputs";
+  mkdir(disk.c_str(), 0777);
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=64k") != 0)
+    GTEST_SKIP() << "a small tmpfs can't be mounted here";
+  Script script = SuccessfulScript("org/tiny");
+  script.artifacts["prompts.txt"] = std::string(200'000, 'x');
+  for (v1::JobEvent& event : script.log) {
+    if (event.artifact().name() == "prompts.txt")
+      *event.mutable_artifact() = ArtifactEvent("prompts.txt", script.artifacts["prompts.txt"]).artifact();
+  }
+  const FakeServer server(script);
+  const ClientResult result = RunClient(ProfileArguments(server), folder.path());
+  EXPECT_EQ(result.exit_code, 4);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("prompts.txt"), HasSubstr("No space left")));
+  EXPECT_THAT(server.record().cancelled, SizeIs(1));
+  const std::string run = RunDirectories(folder.path()).at(0);
+  EXPECT_EQ(StateOf(run), "failed");
+  for (const auto& entry : std::filesystem::directory_iterator(run)) {
+    EXPECT_THAT(entry.path().filename().string(),
+                testing::AnyOf("metadata.json", "config.yaml", "profile_org_tiny.json"));
+  }
+  umount(disk.c_str());
+}
+
+TEST(ProgramTest, InterruptsCancelTheJobAndExitWith130) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    Script script = SuccessfulScript("org/tiny");
+    script.plays = {{.end_index = 5, .wait_for_cancel = true}};
+    FakeServer server(script);
+    const TemporaryFolder folder;
+    RunningClient client(ProfileArguments(server), folder.path());
+    server.AwaitWaiting();
+    client.Signal(signal);
+    EXPECT_EQ(client.Wait().exit_code, 130);
+    EXPECT_EQ(server.record().cancelled, std::vector<std::string>{kFakeJob});
+    EXPECT_EQ(StateOf(RunDirectories(folder.path()).at(0)), "cancelled");
+  }
+}
+
+TEST(ProgramTest, WrongUsageIs2AndNamesTheNearest) {
+  const TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileAtomically(folder / "p.txt", "a\n").ok());
+  const std::pair<std::vector<std::string>, const char*> cases[] = {
+      {{}, "no command"},
+      {{"profil"}, "did you mean profile?"},
+      {{"profile", "--seqlen", "8"}, "did you mean --seq_len?"},
+      {{"profile"}, "no model"},
+      {{"profile", "--model", "m", "--high-score-quantile", "1"}, "--high_score_quantile: \"1\" given"},
+      {{"profile", "--model", "m", "--server", "a b"}, "is no address"},
+      {{"profile", "--model", "m", "--prompts", "p.txt", "--tokens", "t.npy"}, "--tokens"},
+      {{"profile", "--model", "m", "--prompts", "none.txt"}, "none.txt"},
+      {{"profile", "--model", "m", "--settings", "none.yaml"}, "none.yaml"},
+      {{"jobs"}, "needs a server"},
+      {{"cancel"}, "name"},
+      {{"cancel", "x"}, "needs a server"},
+      {{"jobs", "--limit", "0", "--server", "x"}, "--limit"},
+  };
+  for (const auto& [arguments, message] : cases) {
+    const ClientResult result = RunClient(arguments, folder.path());
+    EXPECT_EQ(result.exit_code, 2) << message;
+    EXPECT_THAT(result.err, HasSubstr(message));
+  }
+}
+
+TEST(ProgramTest, HelpNamesEveryRequestSettingAndExitsWith0) {
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient({"profile", "--help"}, folder.path());
+  EXPECT_EQ(result.exit_code, 0);
+  for (const SettingKey& key : SettingKeys()) {
+    if (key.owner != SettingOwner::kRequest) continue;
+    EXPECT_THAT(result.out, HasSubstr("--" + SettingFlag(key) + " "));
+  }
+  EXPECT_THAT(RunClient({"--version"}, folder.path()).out,
+              testing::MatchesRegex("(induct-client )?[0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+TEST(ProgramTest, AFlagBeatsTheEnvironmentWhichBeatsTheFile) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  const std::string file = "models: [{id: from-file}]\nseed: 1\nmin_lag: 1\nscore: previous\nserver: \"" +
+                           server.address() +
+                           "\"\nprompts:\n  n_sequences: 7\nevaluation:\n  shuffle_null: true\n";
+  ASSERT_TRUE(WriteFileAtomically(folder / "s.yaml", file).ok());
+  const ClientResult result = RunClient({"profile", "--settings", "s.yaml", "--seed", "3"}, folder.path(),
+                                        {{"INDUCT_SEED", "2"}, {"INDUCT_MIN_LAG", "2"}});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("s.yaml: without effect on a profile: evaluation.shuffle_null"));
+  const v1::RunProfileRequest request = server.record().submitted.at(0);
+  EXPECT_EQ(request.model(), "from-file");
+  EXPECT_EQ(request.run().seed(), 3u);
+  EXPECT_EQ(request.run().min_lag(), 2u);
+  EXPECT_EQ(request.run().score(), "previous");
+  EXPECT_EQ(request.prompts().n_sequences(), 7u);
+  EXPECT_FALSE(request.run().has_antecedents());
+}
+
+TEST(ProgramTest, TheUsersOwnFileIsReadWhereNoneIsGiven) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  std::filesystem::create_directories(folder / ".config/induct");
+  ASSERT_TRUE(WriteFileAtomically(folder / ".config/induct/client.yaml",
+                                  "server: \"" + server.address() + "\"\nseed: 9\n")
+                  .ok());
+  ASSERT_EQ(RunClient({"profile", "--model", "m"}, folder.path()).exit_code, 0);
+  EXPECT_EQ(server.record().submitted.at(0).run().seed(), 9u);
+}
+
+TEST(ProgramTest, GivenPromptsTravelWithTheRequest) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileAtomically(folder / "p.jsonl", "{\"text\":\"a b\"}\n{\"token_ids\":[1,2]}\n").ok());
+  ASSERT_EQ(RunClient(ProfileArguments(server, {"--prompts", "p.jsonl"}), folder.path()).exit_code, 0);
+  ASSERT_EQ(server.record().submitted.at(0).given_prompts_size(), 2);
+  EXPECT_EQ(server.record().submitted[0].given_prompts(1).token_ids(1), 2u);
+}
+
+TEST(ProgramTest, PrintPromptsPrintsThemEscapedAndRunsNoJob) {
+  Script script;
+  script.prompts.resize(2);
+  script.prompts[0].set_task("ABAB");
+  script.prompts[0].set_lag(4);
+  script.prompts[0].set_text(" a\nb\x1b[2J");
+  script.prompts[1].set_task("RANDOM");
+  script.prompts[1].add_token_ids(5);
+  script.prompts[1].add_token_ids(6);
+  const FakeServer server(script);
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server, {"--print_prompts"}), folder.path());
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "ABAB\t4\t a\\nb\\x1b[2J\nRANDOM\t0\t5 6\n");
+  EXPECT_THAT(server.record().submitted, IsEmpty());
+  EXPECT_NE(access((folder / "outputs").c_str(), F_OK), 0);
+}
+
+TEST(ProgramTest, ModelsAndJobsAreListedAndCancelTakesTheBareName) {
+  Script script;
+  v1::Model* model = script.models.add_models();
+  model->set_name("tiny");
+  model->set_n_parameters(1.01e9);
+  model = script.models.add_models();
+  model->set_name("broken");
+  model->set_problem("no config.json");
+  for (int i = 0; i < 5; ++i) {
+    v1::Job& job = script.jobs.emplace_back();
+    job.set_name("jobs/J" + std::to_string(i));
+    job.set_state(i == 0 ? "failed" : "queued");
+    if (i == 0) job.mutable_error()->set_code(3);
+    if (i == 0) job.mutable_error()->set_message("no copy operation");
+  }
+  const FakeServer server(script);
+  const TemporaryFolder folder;
+  const std::map<std::string, std::string> environment = {{"INDUCT_SERVER", server.address()}};
+  EXPECT_THAT(RunClient({"models"}, folder.path(), environment).out,
+              AllOf(HasSubstr("1.01B"), HasSubstr("no config.json")));
+  EXPECT_THAT(json::parse(RunClient({"models", "--json"}, folder.path(), environment).out)["models"],
+              SizeIs(2));
+
+  EXPECT_THAT(RunClient({"jobs"}, folder.path(), environment).out,
+              AllOf(HasSubstr("J4"), HasSubstr("no copy operation")));
+  EXPECT_THAT(
+      json::parse(RunClient({"jobs", "--json", "--limit", "3"}, folder.path(), environment).out)["jobs"],
+      SizeIs(3));
+
+  const ClientResult cancelled =
+      RunClient({"cancel", std::string(kFakeJob).substr(5)}, folder.path(), environment);
+  EXPECT_EQ(cancelled.exit_code, 0);
+  EXPECT_EQ(cancelled.out, std::string(kFakeJob) + ": cancelled\n");
+  EXPECT_EQ(RunClient({"cancel", "jobs/NONE"}, folder.path(), environment).exit_code, 2);
+}
+
+// The client looks for induct-server beside itself: here a copy of it stands beside a script of the test's.
+class OwnServerTest : public testing::Test {
+ protected:
+  ClientResult RunBeside(const std::string& server_script) {
+    std::filesystem::copy_file(ClientProgram(), folder_ / "induct-client",
+                               std::filesystem::copy_options::overwrite_existing);
+    EXPECT_TRUE(WriteFileAtomically(folder_ / "induct-server", server_script).ok());
+    chmod((folder_ / "induct-server").c_str(), 0755);
+    return RunClient({"profile", "--model", "m", "--settings", "s.yaml"}, folder_.path(), {},
+                     folder_ / "induct-client");
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(OwnServerTest, OneThatDoesNotStartIs3WithItsLastLogLines) {
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "s.yaml", "seed: 1\n").ok());
+  const ClientResult result =
+      RunBeside("#!/bin/sh\necho \"started with $*\" >&2\necho 'device cuda: there is none' >&2\nexit 1\n");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("started with --listen fd:3 --settings s.yaml"),
+                                HasSubstr("device cuda: there is none")));
+}
+
+TEST_F(OwnServerTest, ItGetsItsSocketAndNoOtherOpenFile) {
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "s.yaml", "seed: 1\n").ok());
+  const ClientResult result = RunBeside("#!/bin/sh\nls -l /proc/$$/fd >&2\n");
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr(" 0 -> /dev/null"), HasSubstr(" 3 -> socket:"), Not(HasSubstr(" 4 -> "))));
+}
+
+}  // namespace
+}  // namespace induct::client
