@@ -114,6 +114,8 @@ constexpr auto kKeys = std::to_array<SettingKey>({
 
     {.path = "server", .type = kText, .owner = kClient, .default_value = "",
      .help = "host:port of induct-server; empty: start one for this run alone"},
+    {.path = "reconnect_seconds", .type = kReal, .owner = kClient, .default_value = "60", .min = 0, .max = 86400,
+     .help = "Seconds that the client tries to reach a server again whose connection broke"},
     {.path = "output_dir", .type = kText, .owner = kClient, .default_value = "outputs",
      .help = "Folder that holds runs/"},
     {.path = "figs_dir", .type = kText, .owner = kClient, .default_value = "figs",

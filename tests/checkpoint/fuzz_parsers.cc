@@ -1,5 +1,5 @@
-// libFuzzer target over the three parsers of this room; the first byte picks one. Needs clang, -DINDUCT_FUZZ=ON and
-// -DINDUCT_SANITIZE=address:
+// libFuzzer target over the three parsers of this room; the first byte picks one. Needs clang and
+// -DINDUCT_FUZZ=ON -DINDUCT_SANITIZE=address:
 //   tests/fuzz_parsers -max_len=65536 CORPUS
 #include <cstddef>
 #include <cstdint>

@@ -93,7 +93,8 @@ class ProgramTest(unittest.TestCase):
             (self.dir / "server.yaml").write_text(settings)
             arguments += ["--settings", str(self.dir / "server.yaml")]
         log = self.dir / f"server-{time.monotonic_ns()}.log"
-        process = subprocess.Popen([SERVER, *arguments], cwd=self.dir, env=self.env, stderr=open(log, "w"), stdout=subprocess.DEVNULL)
+        with open(log, "w") as stderr:
+            process = subprocess.Popen([SERVER, *arguments], cwd=self.dir, env=self.env, stderr=stderr, stdout=subprocess.DEVNULL)
         process.log = log
         self.addCleanup(self._end, process)
         found = wait_for(lambda: re.search(r"listening on (\S+),", log.read_text()) or process.poll() is not None, "the server to listen")

@@ -1,5 +1,7 @@
 """Interrupting, killing, breaking off: nothing is left behind and nothing is half-written."""
+import contextlib
 import json
+import os
 import socket
 import threading
 import unittest
@@ -33,19 +35,16 @@ class Forwarder:
 
     @staticmethod
     def _pump(source, sink):
-        try:
+        with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
-        except OSError:
-            pass
 
     def cut(self):
         for pair in self.pairs:
             for end in pair:
-                try:
+                with contextlib.suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
+                end.close()
         self.pairs.clear()
 
     def close(self):
@@ -84,15 +83,12 @@ class Lifecycle(ProgramTest):
         wait_for(lambda: not self.servers_of_this_test(), "the private server to end")
 
     def servers_of_this_test(self):
-        """Private servers whose working directory is this test's."""
-        import os
+        """Process ids of the private servers whose working directory is this test's."""
         found = []
-        for pid, line in processes_with("induct-server"):
-            try:
+        for pid, _ in processes_with("induct-server"):
+            with contextlib.suppress(OSError):
                 if os.readlink(f"/proc/{pid}/cwd") == str(self.dir):
-                    found.append(line)
-            except OSError:
-                pass
+                    found.append(pid)
         return found
 
     def test_killing_the_client_ends_its_private_server(self):
@@ -105,9 +101,8 @@ class Lifecycle(ProgramTest):
         self.client("profile", "--model", "demo-small", *SMALL)
 
     def test_killing_the_private_server_ends_the_client_with_3(self):
-        import os
         client = self.started_client()
-        [(pid, _)] = [p for p in processes_with("induct-server") if os.readlink(f"/proc/{p[0]}/cwd") == str(self.dir)]
+        [pid] = self.servers_of_this_test()
         os.kill(pid, SIGKILL)
         _, stderr = client.communicate(timeout=60)
         self.assertEqual(client.returncode, 3, stderr)
