@@ -244,7 +244,7 @@ def form(name, folder, stage, ids_of):
 
 
 def finish(name, folder, ids_of):
-    """Train the saved model on. It starts from the saved weights so that it can be done again by itself."""
+    """Train the saved model on. It starts from the saved float16 weights, so that it can also be run later by itself."""
     print(f"{name}: finishing", flush=True)
     model = load_model(folder)
     train(model, FINISH, ids_of)
@@ -314,7 +314,7 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, required=True, help="folder for the model folders")
     parser.add_argument("--only", choices=MODELS, help="make only this model")
     parser.add_argument("--steps", type=int, default=FORM.steps, help="steps of the first stage")
-    parser.add_argument("--finish-only", action="store_true", help="only the second stage, from the models in --out")
+    parser.add_argument("--finish-only", action="store_true", help="train the models in --out by the second stage")
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
