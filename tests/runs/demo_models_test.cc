@@ -104,7 +104,7 @@ TEST_P(DemoModels, CopyWhatComesBack) {
   models::ModelRegistry registry({INDUCT_SOURCE_DIR "/deploy/demo_models"});
   const auto files = registry.Open(GetParam().model).value();
   const auto model = registry.Load(files, {}, {}).value();
-  const PromptSet set = MakePrompts({.task_types = {GetParam().task}, .lag_values = {GetParam().lag}, .n_sequences = 24, .seed = 7}, *files).value();
+  const PromptSet set = MakePrompts({.task_types = {GetParam().task}, .lag_values = {GetParam().lag}, .n_sequences = 120, .seed = 7}, *files).value();
   EXPECT_GT(CopyAccuracy(*model, *files, set.prompts), 0.9);
   if (GetParam().task != "RANDOM") return;
   const auto result = analysis::MeasureProfile(*model, set.prompts, {.bootstrap_resamples = 0}, {}, [](const auto&) { return absl::OkStatus(); }, {});
