@@ -108,13 +108,14 @@ Figure ProfileCurveFigure(const v1::Profile& profile, const std::string& title_m
   // Both axes show the same positions: layer l stands at relative depth (l + 0.5) / n_layers.
   figure.settings = absl::StrCat(
       "set title ", GnuplotString(Shortened(title_model, kTitleCharacters)), ".\"\\n\".",
-      GnuplotString(MeasuredOn(profile)), "\n",
+      GnuplotString(absl::StrCat(profile.score(), " profile over layers")), ".\"\\n\".",
+      GnuplotString(MeasuredOn(profile)), " offset 0,1\n",
       "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ", GnuplotString(ValueLabel(profile)),
       "\n", "set xrange [-0.5:", n_layers, "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,",
       TickStep(n_layers, kMostLabels), "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
       "set yrange [0:", absl::StrFormat("%.6g", top), "]\nset border 7\n",
       "set key at screen 0.5,0.015 center bottom vertical Left reverse samplen 2\n",
-      "set format '%g'\nset tmargin 6\nset bmargin 9\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples "
+      "set format '%g'\nset tmargin 8\nset bmargin 9\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples "
       "2\n");
   figure.plot = PlotCommand(profile, figure.name, top);
   return figure;
