@@ -56,6 +56,8 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .help = "Jobs that may wait, all owners together"},
     {.path = "limits.max_queued_per_owner", .type = kInteger, .owner = kServer, .default_value = "500", .min = 1, .max = 1e6,
      .help = "Jobs of one owner that may wait"},
+    {.path = "limits.max_queued_mb", .type = kInteger, .owner = kServer, .default_value = "4096", .min = 1, .max = 1 << 24,
+     .help = "Megabytes that the requests of jobs that have not ended may take"},
     {.path = "limits.kept_jobs", .type = kInteger, .owner = kServer, .default_value = "1000", .min = 1, .max = 1e6,
      .help = "Ended jobs that are remembered; older ones are forgotten with their artifacts"},
     {.path = "limits.kept_mb", .type = kInteger, .owner = kServer, .default_value = "2048", .min = 1, .max = 1 << 24,

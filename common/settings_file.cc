@@ -52,7 +52,10 @@ class SettingsReader {
     } else if (value.IsSequence()) {
       for (const YAML::Node& item : value) {
         const bool has_id = key.type == SettingType::kTexts && item.IsMap() && item.size() >= 1 && item["id"] && item["id"].IsScalar();
-        if (!has_id && !item.IsScalar()) return At(item, InvalidField(key.path, "a list of plain values is needed"));
+        if (!has_id && !item.IsScalar()) {
+          return At(item, InvalidField(key.path, key.type == SettingType::kTexts ? "a list of values, or of entries {id: VALUE}, is needed"
+                                                                                 : "a list of plain values is needed"));
+        }
         values.push_back(has_id ? item["id"].Scalar() : item.Scalar());
       }
     } else {

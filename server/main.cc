@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -30,6 +31,7 @@ namespace {
 
 constexpr int kUsage = 2;
 constexpr int kBlockingThreads = 4;
+constexpr int kSlowThreads = 2;
 
 struct Arguments {
   std::string settings_file;
@@ -52,7 +54,8 @@ absl::StatusOr<Settings> ReadSettings(const Arguments& arguments) {
 absl::StatusOr<std::vector<std::string>> ResolveDevices(const Settings& settings) {
   std::vector<std::string> devices;
   for (const std::string& name : settings.Texts("device")) {
-    INDUCT_ASSIGN_OR_RETURN(devices.emplace_back(), engine::ResolveDevice(name));
+    INDUCT_ASSIGN_OR_RETURN(std::string device, engine::ResolveDevice(name));
+    if (std::find(devices.begin(), devices.end(), device) == devices.end()) devices.push_back(std::move(device));
   }
   if (devices.empty()) return InvalidField("device", "at least one device is needed; auto takes what is there");
   return devices;
@@ -86,7 +89,9 @@ class Server {
         environment_{.registry = &registry_, .encoder = &events_, .devices = std::move(devices)},
         store_(jobs::NewMemoryJobStore({.max_jobs = settings.Integer("limits.kept_jobs"), .max_bytes = settings.Integer("limits.kept_mb") << 20})),
         pool_(kBlockingThreads),
+        slow_pool_(kSlowThreads),
         context_{.pool = &pool_,
+                 .slow_pool = &slow_pool_,
                  .store = store_.get(),
                  .registry = &registry_,
                  .settings = settings,
@@ -96,6 +101,7 @@ class Server {
                                          .preparing_threads = static_cast<int>(settings.Integer("preparing_threads")),
                                          .max_queued = settings.Integer("limits.max_queued"),
                                          .max_queued_per_owner = settings.Integer("limits.max_queued_per_owner"),
+                                         .max_queued_bytes = settings.Integer("limits.max_queued_mb") << 20,
                                          .disconnect_grace = absl::Seconds(settings.Real("disconnect_grace"))};
     scheduler_ = jobs::Scheduler::Create(options, store_.get(), service::MakeWorkFactory(context_.limits, environment_));
     context_.scheduler = scheduler_.get();
@@ -105,19 +111,17 @@ class Server {
     INDUCT_ASSIGN_OR_RETURN(grpc_, service::GrpcServer::Start(address, context_));
     Log(LogLevel::kInfo, "server", absl::StrCat("induct-server ", kVersion, " listening on ", grpc_->address(), ", devices ",
                                                 absl::StrJoin(environment_.devices, ", ")));
+    for (const std::string& problem : registry_.DirectoryProblems()) Log(LogLevel::kWarning, "server", problem);
     return absl::OkStatus();
   }
 
   // Loads the models of the setting `models` on every device. One that can't be loaded is an error in the log: the others still serve.
-  void Preload(std::stop_token stop) {
-    v1::RunProfileRequest request;
-    request.set_model("any");
-    if (!service::ResolveProfileRequest(context_.settings, context_.limits, &request).ok()) return;
+  void Preload(const v1::RunProfileRequest& defaults, std::stop_token stop) {
     for (const std::string& name : context_.settings.Texts("models")) {
       for (const std::string& device : environment_.devices) {
         const auto files = registry_.Open(name);
         const absl::Status status =
-            files.ok() ? registry_.Load(*files, {.device = device, .dtype = *ParseDType(request.run().dtype())}, stop).status() : files.status();
+            files.ok() ? registry_.Load(*files, {.device = device, .dtype = *ParseDType(defaults.run().dtype())}, stop).status() : files.status();
         Log(status.ok() ? LogLevel::kInfo : LogLevel::kError, name,
             status.ok() ? absl::StrCat("loaded on ", device) : absl::StrCat("not loaded: ", status.message()));
       }
@@ -128,8 +132,7 @@ class Server {
   bool Drain(absl::Duration grace) {
     grpc_->SetServing(false);
     const bool drained = scheduler_->Drain(absl::Now() + grace);
-    // Streams get a moment to send their terminal events.
-    if (drained) grpc_->Shutdown(absl::Now() + absl::Seconds(1));
+    grpc_->Shutdown(absl::Now() + absl::Seconds(1));  // streams get a moment to send their terminal events
     return drained;
   }
 
@@ -138,7 +141,7 @@ class Server {
   models::ModelRegistry registry_;
   runs::RunEnvironment environment_;
   std::unique_ptr<jobs::JobStore> store_;
-  service::BlockingPool pool_;
+  service::BlockingPool pool_, slow_pool_;
   service::ServiceContext context_;
   std::unique_ptr<jobs::Scheduler> scheduler_;
   std::unique_ptr<service::GrpcServer> grpc_;
@@ -173,9 +176,19 @@ bool WaitForTheEnd(int signals, int private_socket) {
   return fds[1].revents == 0;
 }
 
+// What a request that asks for nothing gets; an error where the server's own defaults break its limits.
+absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings, const std::vector<std::string>& devices) {
+  v1::RunProfileRequest request;
+  request.set_model("any");
+  const absl::Status status = service::ResolveProfileRequest(settings, LimitsOf(settings, devices), &request);
+  if (!status.ok()) return Annotate(status, "the settings' defaults are outside the settings' limits");
+  return request;
+}
+
 // Everything that can be told without serving.
 absl::Status Check(const Settings& settings) {
   models::ModelRegistry registry(settings.Texts("model_dirs"));
+  for (const std::string& problem : registry.DirectoryProblems()) return absl::FailedPreconditionError(problem);
   for (const std::string& name : settings.Texts("models")) INDUCT_RETURN_IF_ERROR(registry.Open(name).status());
   const auto listings = registry.List();
   for (const models::ModelListing& listing : listings) {
@@ -185,16 +198,16 @@ absl::Status Check(const Settings& settings) {
   return absl::OkStatus();
 }
 
-absl::Status Serve(const Settings& settings, std::vector<std::string> devices, int signals) {
+absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaults, std::vector<std::string> devices, int signals) {
   const int fd = service::ListenFd(settings.Text("listen"));
-  // A copy: gRPC closes its own when the client goes.
-  const int private_socket = fd >= 0 ? dup(fd) : -1;
+  const int private_socket = fd >= 0 ? dup(fd) : -1;  // a copy: gRPC closes its own when the client goes
   Server server(settings, std::move(devices));
   INDUCT_RETURN_IF_ERROR(server.Listen(settings.Text("listen")));
-  const std::jthread preload([&server](std::stop_token stop) { server.Preload(stop); });
+  std::jthread preload([&](std::stop_token stop) { server.Preload(defaults, stop); });
 
   const bool connected = WaitForTheEnd(signals, private_socket);
   Log(LogLevel::kInfo, "server", "draining");
+  preload.request_stop();  // a job may be waiting for a model that it loads
   if (!server.Drain(absl::Seconds(connected ? settings.Real("drain_seconds") : 0.0))) {
     Log(LogLevel::kError, "server", "some work did not end in time: leaving it");
     std::_Exit(0);
@@ -209,7 +222,8 @@ absl::Status Run(const Arguments& arguments, int signals) {
   for (const std::string& warning : settings.Warnings()) Log(LogLevel::kWarning, "settings", warning);
   engine::SetThreads(ThreadsOf(settings));
   INDUCT_ASSIGN_OR_RETURN(std::vector<std::string> devices, ResolveDevices(settings));
-  return arguments.check ? Check(settings) : Serve(settings, std::move(devices), signals);
+  INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest defaults, DefaultRequest(settings, devices));
+  return arguments.check ? Check(settings) : Serve(settings, defaults, std::move(devices), signals);
 }
 
 // Signals are read from a descriptor by the main thread; every thread made later inherits the mask.

@@ -32,31 +32,40 @@ std::vector<CopyOperation> FirstOccurrences(std::span<const uint32_t> latest, ui
   return operations;
 }
 
-}  // namespace
-
-std::vector<CopyOperation> FindCopyOperations(std::span<const int32_t> tokens, uint32_t n_bos, ScoreKind kind,
-                                              Antecedents antecedents, uint32_t min_lag) {
-  const std::vector<uint32_t> latest = LatestAntecedents(tokens, n_bos);
-  if (kind == ScoreKind::kPrevious) return FirstOccurrences(latest, n_bos);
-
-  // What is read: the position after the antecedent, which at lag 1 would be the query itself, or the
-  // antecedent.
-  const uint32_t step = kind == ScoreKind::kInduction ? 1 : 0;
+// Every token that comes back reads the position `step` after its antecedent (all of them with kAll). At lag `step` that would be the query
+// itself, so such operations never count.
+std::vector<CopyOperation> Repeats(std::span<const uint32_t> latest, uint32_t n_bos, uint32_t step, Antecedents antecedents,
+                                   uint32_t min_lag) {
   const uint32_t smallest_lag = std::max(min_lag, step + 1);
   std::vector<CopyOperation> operations;
-  for (uint32_t t = n_bos; t < tokens.size(); ++t) {
+  for (uint32_t t = n_bos; t < latest.size(); ++t) {
     const uint32_t s = latest[t];
     if (s == kNone || t - s < smallest_lag) continue;
     if (antecedents == Antecedents::kFirst && latest[s] != kNone) continue;
     CopyOperation operation{.query = t, .lag = t - s, .keys = {s + step}};
     if (antecedents == Antecedents::kAll) {
-      for (uint32_t earlier = latest[s]; earlier != kNone; earlier = latest[earlier])
-        operation.keys.push_back(earlier + step);
+      for (uint32_t earlier = latest[s]; earlier != kNone; earlier = latest[earlier]) operation.keys.push_back(earlier + step);
       std::reverse(operation.keys.begin(), operation.keys.end());
     }
     operations.push_back(std::move(operation));
   }
   return operations;
+}
+
+}  // namespace
+
+std::vector<CopyOperation> FindCopyOperations(std::span<const int32_t> tokens, uint32_t n_bos, ScoreKind kind,
+                                              Antecedents antecedents, uint32_t min_lag) {
+  const std::vector<uint32_t> latest = LatestAntecedents(tokens, n_bos);
+  switch (kind) {
+    case ScoreKind::kInduction:
+      return Repeats(latest, n_bos, /*step=*/1, antecedents, min_lag);
+    case ScoreKind::kDuplicate:
+      return Repeats(latest, n_bos, /*step=*/0, antecedents, min_lag);
+    case ScoreKind::kPrevious:
+      return FirstOccurrences(latest, n_bos);
+  }
+  return {};
 }
 
 std::string_view ScoreKindName(ScoreKind kind) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,13 +43,31 @@ bool CanChange(JobState from, JobState to);
 
 enum class OnDisconnect { kCancel, kContinue };
 
+// Bytes that never change and cost nothing to copy: a request may be tens of megabytes, and records are copied all the time.
+class SharedBytes {
+ public:
+  SharedBytes() = default;
+  SharedBytes(std::string bytes) : bytes_(std::make_shared<const std::string>(std::move(bytes))) {}  // NOLINT: reads as a string
+  SharedBytes(const char* bytes) : SharedBytes(std::string(bytes)) {}                                // NOLINT
+  const std::string& str() const {
+    static const std::string kEmpty;
+    return bytes_ ? *bytes_ : kEmpty;
+  }
+  operator const std::string&() const { return str(); }  // NOLINT
+  size_t size() const { return str().size(); }
+  friend bool operator==(const SharedBytes& a, const SharedBytes& b) { return a.str() == b.str(); }
+
+ private:
+  std::shared_ptr<const std::string> bytes_;
+};
+
 // What a client asks for. The request is opaque bytes here: server/service encodes and decodes it.
 struct JobSpec {
   std::string kind;        // "profile"
   std::string owner;       // for fairness, quotas and who may look; never empty
   std::string request_id;  // client-made, unique per owner; empty: none
-  std::string request;     // opaque
-  std::string accepted;    // opaque payload of the first event (the resolved request)
+  SharedBytes request;     // opaque
+  SharedBytes accepted;    // opaque payload of the first event (the resolved request)
   int32_t priority = 0;    // higher first among one owner's jobs
   // From acceptance until it runs; of a further attempt: from the start of the server that took it over.
   absl::Duration queue_deadline = absl::InfiniteDuration();

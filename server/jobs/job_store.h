@@ -64,9 +64,9 @@ class JobStore {
   virtual absl::Status Delete(const std::string& job) = 0;
 };
 
-// In memory: gone with the process. Beyond `max_jobs` or `max_bytes` (requests, events and artifacts) the
-// jobs that ended first are forgotten; jobs that live never are, nor is the job that ended last, so that its
-// client can still read how it went.
+// In memory: gone with the process. Of ended jobs at most `max_jobs` and `max_bytes` (requests, events and
+// artifacts) are kept; beyond, those that ended first are forgotten, but never the job that ended last, so
+// that its client can still read how it went.
 struct MemoryJobStoreLimits {
   size_t max_jobs = 1000;
   size_t max_bytes = size_t{2} << 30;

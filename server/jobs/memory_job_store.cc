@@ -60,7 +60,6 @@ class MemoryJobStore final : public JobStore {
   absl::StatusOr<Artifact> FindArtifact(const std::string& job, const std::string& name,
                                         const std::string& sha256) const;
   uint64_t Append(Entry& entry, StoredEvent event) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Grow(Entry& entry, size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Forget(const std::string& job) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ForgetBeyondLimits() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -73,7 +72,7 @@ class MemoryJobStore final : public JobStore {
   std::map<uint64_t, std::string> ended_
       ABSL_GUARDED_BY(mutex_);  // terminal jobs in the order in which they ended
   uint64_t next_end_order_ ABSL_GUARDED_BY(mutex_) = 1;
-  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t ended_bytes_ ABSL_GUARDED_BY(mutex_) = 0;  // requests, events and artifacts of ended jobs
 };
 
 absl::StatusOr<const Entry*> MemoryJobStore::Find(const std::string& job) const {
@@ -103,7 +102,7 @@ absl::Status MemoryJobStore::Create(const JobRecord& record) {
   if (!created) return absl::AlreadyExistsError(absl::StrCat("there is a job ", record.name, " already"));
   Entry& entry = found->second;
   entry.record = record;
-  Grow(entry, record.spec.request.size() + record.spec.accepted.size());
+  entry.bytes = record.spec.request.size() + record.spec.accepted.size();
   if (!record.spec.request_id.empty()) requests_[{record.spec.owner, record.spec.request_id}] = record.name;
   Append(entry, {.attempt = record.attempt,
                  .time = record.created,
@@ -120,6 +119,7 @@ absl::StatusOr<uint64_t> MemoryJobStore::Update(const JobRecord& record, const S
   const uint64_t sequence = event == nullptr ? 0 : Append(*entry, *event);
   if (IsTerminal(record.state) && entry->end_order == 0) {
     entry->end_order = next_end_order_++;
+    ended_bytes_ += entry->bytes;
     ended_[entry->end_order] = record.name;
   }
   ForgetBeyondLimits();
@@ -133,11 +133,8 @@ absl::StatusOr<uint64_t> MemoryJobStore::PutArtifact(const std::string& job, uin
   absl::MutexLock lock(&mutex_);
   INDUCT_ASSIGN_OR_RETURN(Entry * entry, Find(job));
   Artifact& artifact = entry->artifacts[descriptor.name];
-  if (artifact.bytes != nullptr) {
-    entry->bytes -= artifact.bytes->size();
-    bytes_ -= artifact.bytes->size();
-  }
-  Grow(*entry, kept->size());
+  if (artifact.bytes != nullptr) entry->bytes -= artifact.bytes->size();
+  entry->bytes += kept->size();
   artifact = {.sha256 = descriptor.sha256, .bytes = std::move(kept)};
   const uint64_t sequence =
       Append(*entry,
@@ -225,14 +222,9 @@ absl::Status MemoryJobStore::Delete(const std::string& job) {
 
 uint64_t MemoryJobStore::Append(Entry& entry, StoredEvent event) {
   event.sequence = entry.events.size() + 1;
-  Grow(entry, event.payload.size());
+  entry.bytes += event.payload.size();
   entry.events.push_back(std::move(event));
   return entry.events.size();
-}
-
-void MemoryJobStore::Grow(Entry& entry, size_t bytes) {
-  entry.bytes += bytes;
-  bytes_ += bytes;
 }
 
 void MemoryJobStore::Forget(const std::string& job) {
@@ -240,12 +232,12 @@ void MemoryJobStore::Forget(const std::string& job) {
   const Entry& entry = found->second;
   requests_.erase({entry.record.spec.owner, entry.record.spec.request_id});
   ended_.erase(entry.end_order);
-  bytes_ -= entry.bytes;
+  if (entry.end_order != 0) ended_bytes_ -= entry.bytes;
   jobs_.erase(found);
 }
 
 void MemoryJobStore::ForgetBeyondLimits() {
-  while (ended_.size() > 1 && (jobs_.size() > limits_.max_jobs || bytes_ > limits_.max_bytes)) {
+  while (ended_.size() > 1 && (ended_.size() > limits_.max_jobs || ended_bytes_ > limits_.max_bytes)) {
     Forget(std::string(ended_.begin()->second));
   }
 }

@@ -102,7 +102,7 @@ absl::StatusOr<std::optional<JobRecord>> SchedulerImpl::FindSameRequest(const Jo
 absl::StatusOr<SchedulerImpl::JobPointer> SchedulerImpl::Reserve(JobSpec spec) {
   absl::MutexLock lock(&mutex_);
   if (draining_) return Draining();
-  INDUCT_RETURN_IF_ERROR(CheckRoom(spec.owner));
+  INDUCT_RETURN_IF_ERROR(CheckRoom(spec));
   const absl::Time now = absl::Now();
   JobRecord record{.name = NewJobName(now), .spec = std::move(spec), .created = now};
   const auto job = std::make_shared<ActiveJob>(std::move(record), now, store_, alarm_);
@@ -110,11 +110,14 @@ absl::StatusOr<SchedulerImpl::JobPointer> SchedulerImpl::Reserve(JobSpec spec) {
   return job;
 }
 
-absl::Status SchedulerImpl::CheckRoom(const std::string& owner) const {
+absl::Status SchedulerImpl::CheckRoom(const JobSpec& spec) const {
+  const std::string& owner = spec.owner;
   size_t waiting = 0;
   size_t waiting_of_owner = 0;
+  size_t bytes = spec.request.size();
   for (const auto& [name, job] : active_) {
     const JobRecord record = job->record();
+    bytes += record.spec.request.size();
     if (record.state >= JobState::kRunning) continue;
     ++waiting;
     if (record.spec.owner == owner) ++waiting_of_owner;
@@ -129,6 +132,11 @@ absl::Status SchedulerImpl::CheckRoom(const std::string& owner) const {
   if (waiting >= options_.max_queued) {
     return WithReason(absl::ResourceExhaustedError(absl::StrCat("the queue is full: ", waiting,
                                                                 " jobs wait; retry when some have started")),
+                      reason::kQueueFull);
+  }
+  if (bytes > options_.max_queued_bytes) {
+    return WithReason(absl::ResourceExhaustedError(absl::StrCat("the queue is full: with this one, the requests that wait or run would take ",
+                                                                bytes >> 20, " MiB; retry when some have ended")),
                       reason::kQueueFull);
   }
   return absl::OkStatus();

@@ -67,6 +67,7 @@ struct SchedulerOptions {
   int ready_per_device = 1;  // prepared jobs that may wait for a device: they hold models
   size_t max_queued = 256;   // jobs not yet running, all owners together
   size_t max_queued_per_owner = 128;
+  size_t max_queued_bytes = size_t{4} << 30;  // of the requests of all jobs that have not ended
   absl::Duration disconnect_grace = absl::Seconds(60);
   absl::Duration stop_grace = absl::Seconds(5);  // what Drain gives work to heed its stop token
 };

@@ -63,7 +63,7 @@ class SchedulerImpl final : public Scheduler {
   // Submit's steps.
   absl::StatusOr<std::optional<JobRecord>> FindSameRequest(const JobSpec& spec) const;
   absl::StatusOr<JobPointer> Reserve(JobSpec spec);
-  absl::Status CheckRoom(const std::string& owner) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckRoom(const JobSpec& spec) const ABSL_SHARED_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<JobRecord> Accept(const JobPointer& job);
   // Puts a stored job in the queue, or ends it where it was to stop before it got there.
   void Enqueue(const JobPointer& job);

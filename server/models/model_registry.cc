@@ -35,8 +35,12 @@ class CheckpointTensors : public engine::TensorSource {
   const std::shared_ptr<const ModelFiles> files_;
 };
 
+// Longer than any real name or path; the search for the nearest name costs time with its length.
+constexpr size_t kMaxNameBytes = 512;
+
 // "org/name" or "name", nothing that could walk out of a folder.
 bool IsPlainName(const std::string& name) {
+  if (name.size() > kMaxNameBytes) return false;
   const std::vector<std::string> parts = absl::StrSplit(name, '/');
   return parts.size() <= 2 && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
     return !part.empty() && part != "." && part != ".." && part.find('\0') == std::string::npos;
@@ -69,12 +73,13 @@ std::string Fingerprint(const fs::path& directory) {
 
 void AddNames(const fs::path& dir, const std::string& prefix, int depth, std::set<std::string>* names) {
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(dir, error)) {
-    const std::string name = prefix + entry.path().filename().string();
-    if (IsModelDirectory(entry.path())) {
+  for (fs::directory_iterator it(dir, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = prefix + it->path().filename().string();
+    std::error_code not_a_folder;
+    if (IsModelDirectory(it->path())) {
       names->insert(name);
-    } else if (depth > 1 && entry.is_directory(error)) {
-      AddNames(entry.path(), name + "/", depth - 1, names);
+    } else if (depth > 1 && it->is_directory(not_a_folder)) {
+      AddNames(it->path(), name + "/", depth - 1, names);
     }
   }
 }
@@ -102,33 +107,55 @@ absl::StatusOr<std::string> ModelFiles::Sha256() const {
 
 ModelRegistry::ModelRegistry(std::vector<std::string> model_dirs) : model_dirs_(std::move(model_dirs)) {}
 
-absl::StatusOr<std::string> ModelRegistry::FindDirectory(const std::string& name) const {
+std::vector<std::string> ModelRegistry::DirectoryProblems() const {
+  std::vector<std::string> problems;
   for (const std::string& dir : model_dirs_) {
-    const std::string inside = name.starts_with("/") ? NameInside(dir, name) : IsPlainName(name) ? name : "";
-    if (!inside.empty() && IsModelDirectory(fs::path(dir) / inside)) return (fs::path(dir) / inside).string();
+    std::error_code error;
+    fs::directory_iterator(dir, error);
+    if (error) problems.push_back(absl::StrCat("model directory ", fs::absolute(dir).string(), ": ", error.message()));
   }
-  const std::vector<std::string> known = Names();
-  const std::string nearest = NearestWord(name, known);
-  return WithReason(absl::NotFoundError(absl::StrCat(
-                        "there is no model \"", name, "\" in the server's model_dirs (", absl::StrJoin(model_dirs_, ", "), ")",
-                        nearest.empty() ? "; `induct-client models` lists what there is" : absl::StrCat("; did you mean ", nearest, "?"))),
-                    reason::kModelNotFound, "model");
+  if (model_dirs_.empty()) problems.push_back("the setting model_dirs names no folder");
+  return problems;
 }
 
-absl::Status ModelRegistry::CheckExists(const std::string& name) const { return FindDirectory(name).status(); }
+absl::StatusOr<ModelRegistry::Found> ModelRegistry::Find(const std::string& name) const {
+  if (name.size() > kMaxNameBytes) {
+    return WithReason(absl::NotFoundError(absl::StrCat("a model's name has at most ", kMaxNameBytes, " bytes, this one has ", name.size())),
+                      reason::kModelNotFound, "model");
+  }
+  for (const std::string& dir : model_dirs_) {
+    const std::string inside = name.starts_with("/") ? NameInside(dir, name) : IsPlainName(name) ? name : "";
+    if (!inside.empty() && IsModelDirectory(fs::path(dir) / inside)) return Found{inside, (fs::path(dir) / inside).string()};
+  }
+  std::string message = absl::StrCat("there is no model \"", name, "\" on the server");
+  const std::vector<std::string> known = Names();
+  const std::vector<std::string> problems = DirectoryProblems();
+  if (const std::string nearest = NearestWord(name, known); !nearest.empty()) {
+    absl::StrAppend(&message, "; did you mean ", nearest, "?");
+  } else if (!problems.empty()) {
+    absl::StrAppend(&message, "; ", absl::StrJoin(problems, "; "), "; set INDUCT_MODEL_DIRS, or model_dirs in the server's settings");
+  } else {
+    absl::StrAppend(&message, "; `induct-client models` lists what its model_dirs (", absl::StrJoin(model_dirs_, ", "), ") hold");
+  }
+  return WithReason(absl::NotFoundError(message), reason::kModelNotFound, "model");
+}
+
+absl::Status ModelRegistry::CheckExists(const std::string& name) const { return Find(name).status(); }
 
 absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelRegistry::Open(const std::string& name) {
-  INDUCT_ASSIGN_OR_RETURN(const std::string directory, FindDirectory(name));
-  const std::string fingerprint = absl::StrCat(directory, ";", Fingerprint(directory));
+  INDUCT_ASSIGN_OR_RETURN(const Found found, Find(name));
+  const std::string fingerprint = absl::StrCat(found.directory, ";", Fingerprint(found.directory));
   {
     absl::MutexLock lock(&mutex_);
-    if (const auto it = opened_.find(name); it != opened_.end() && it->second.fingerprint == fingerprint) return it->second.files;
+    if (const auto it = opened_.find(found.name); it != opened_.end() && it->second.fingerprint == fingerprint) return it->second.files;
   }
-  absl::StatusOr<std::shared_ptr<const ModelFiles>> files = ModelFiles::Open(name, directory);
-  if (!files.ok()) return Annotate(files.status(), absl::StrCat("model ", name));
+  absl::StatusOr<std::shared_ptr<const ModelFiles>> files = ModelFiles::Open(found.name, found.directory);
+  if (!files.ok()) return Annotate(files.status(), absl::StrCat("model ", found.name));
   absl::MutexLock lock(&mutex_);
-  opened_[name] = {.fingerprint = fingerprint, .files = *files};
-  return files;
+  OpenedFiles& entry = opened_[found.name];
+  // Another thread may have been first: one model must not become two.
+  if (entry.files == nullptr || entry.fingerprint != fingerprint) entry = {.fingerprint = fingerprint, .files = *files};
+  return entry.files;
 }
 
 absl::StatusOr<std::shared_ptr<engine::Model>> ModelRegistry::Load(const std::shared_ptr<const ModelFiles>& files,
@@ -149,10 +176,10 @@ absl::StatusOr<std::shared_ptr<engine::Model>> ModelRegistry::Load(const std::sh
   absl::MutexLock lock(&resident->mutex);
   if (resident->model == nullptr || resident->files != files) {
     resident->model = nullptr;  // an older checkpoint's weights make room first
+    SetResidentBytes(key, 0);
     INDUCT_ASSIGN_OR_RETURN(resident->model, load());
     resident->files = files;
-    absl::MutexLock registry_lock(&mutex_);
-    resident_bytes_[key] = static_cast<uint64_t>(resident->model->resident_bytes());
+    SetResidentBytes(key, static_cast<uint64_t>(resident->model->resident_bytes()));
   }
   return resident->model;
 }
@@ -161,6 +188,11 @@ std::vector<std::string> ModelRegistry::Names() const {
   std::set<std::string> names;
   for (const std::string& dir : model_dirs_) AddNames(dir, "", 2, &names);
   return {names.begin(), names.end()};
+}
+
+void ModelRegistry::SetResidentBytes(const ResidentKey& key, uint64_t bytes) {
+  absl::MutexLock lock(&mutex_);
+  resident_bytes_[key] = bytes;
 }
 
 uint64_t ModelRegistry::ResidentBytes(const std::string& name) const {

@@ -62,6 +62,9 @@ class ModelRegistry {
   // `model_dirs`: folders whose subfolders ("name" or "org/name") are models. Where two hold one name the earlier wins.
   explicit ModelRegistry(std::vector<std::string> model_dirs);
 
+  // What is wrong with the model directories themselves: one sentence for each that is missing or can't be read.
+  std::vector<std::string> DirectoryProblems() const;
+
   // Whether a folder of that name is there. NOT_FOUND (MODEL_NOT_FOUND) naming the nearest known model and the folders looked in; names
   // that leave the model directories ("..", an absolute path elsewhere) are not found either.
   absl::Status CheckExists(const std::string& name) const;
@@ -91,9 +94,15 @@ class ModelRegistry {
   };
   using ResidentKey = std::tuple<std::string, std::string, DType>;  // name, device, dtype
 
-  absl::StatusOr<std::string> FindDirectory(const std::string& name) const;
+  // A model's folder, and its one name: a path inside a model directory means the same model as the name there.
+  struct Found {
+    std::string name;
+    std::string directory;
+  };
+  absl::StatusOr<Found> Find(const std::string& name) const;
   std::vector<std::string> Names() const;
   uint64_t ResidentBytes(const std::string& name) const;
+  void SetResidentBytes(const ResidentKey& key, uint64_t bytes);
 
   const std::vector<std::string> model_dirs_;
 

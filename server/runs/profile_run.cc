@@ -18,8 +18,10 @@ class ProfileRun : public jobs::Work {
     Show(context, absl::StrCat("opening ", request_.model));
     INDUCT_ASSIGN_OR_RETURN(files_, environment_.registry->Open(request_.model));
     Show(context, "making prompts");
-    INDUCT_ASSIGN_OR_RETURN(prompts_, MakePrompts(request_.prompts, *files_));
+    INDUCT_ASSIGN_OR_RETURN(prompts_, MakePrompts(request_.prompts, *files_, context.stop()));
     request_.prompts.given.clear();  // as large as the request: the tokenised prompts are enough
+    // Here, not in Run: many prompts are much text, and the device need not wait for it.
+    INDUCT_RETURN_IF_ERROR(WritePromptFiles(file_name_, prompts_.prompts, SaveTo(context)));
     Show(context, absl::StrCat("reading ", request_.model));
     INDUCT_ASSIGN_OR_RETURN(sha256_, files_->Sha256());
     Show(context, absl::StrCat("loading ", request_.model));
@@ -29,12 +31,9 @@ class ProfileRun : public jobs::Work {
   }
 
   absl::StatusOr<std::string> Run(jobs::JobContext& context) override {
-    const FileSink save = [&](const std::string& name, const std::string& media_type, std::string bytes) {
-      return context.PutArtifact(name, media_type, std::move(bytes));
-    };
     INDUCT_RETURN_IF_ERROR(context.Emit(environment_.encoder->Started(Started())));
-    INDUCT_RETURN_IF_ERROR(WritePromptFiles(file_name_, prompts_.prompts, save));
     INDUCT_ASSIGN_OR_RETURN(const analysis::ProfileResult result, Measure(context));
+    const FileSink save = SaveTo(context);
     INDUCT_RETURN_IF_ERROR(WriteScoreFiles(file_name_, result, save));
     INDUCT_ASSIGN_OR_RETURN(std::string json, environment_.encoder->ProfileJson(file_name_, result));
     INDUCT_RETURN_IF_ERROR(save(ProfileFile(file_name_), "application/json", std::move(json)));
@@ -44,6 +43,12 @@ class ProfileRun : public jobs::Work {
   }
 
  private:
+  static FileSink SaveTo(jobs::JobContext& context) {
+    return [&context](const std::string& name, const std::string& media_type, std::string bytes) {
+      return context.PutArtifact(name, media_type, std::move(bytes));
+    };
+  }
+
   void Show(jobs::JobContext& context, const std::string& step) const {
     context.Show(kPreparingSlot, environment_.encoder->Preparing(step));
   }

@@ -89,7 +89,9 @@ uint32_t BosCount(const PromptRequest& request, const models::ModelFiles& files)
   return request.prepend_bos && files.bos_token_id() >= 0 ? 1 : 0;
 }
 
-absl::StatusOr<PromptSet> Generate(const PromptRequest& request, const models::ModelFiles& files) {
+absl::Status Stopped() { return absl::CancelledError("stopped while the prompts were made"); }
+
+absl::StatusOr<PromptSet> Generate(const PromptRequest& request, const models::ModelFiles& files, const std::stop_token& stop) {
   INDUCT_RETURN_IF_ERROR(CheckSeqLen(request, files.spec()));
   INDUCT_ASSIGN_OR_RETURN(const checkpoint::Tokenizer* tokenizer,
                           NeedTokenizer(files, absl::StrCat("the task ", absl::StrJoin(request.task_types, ", "))));
@@ -107,6 +109,7 @@ absl::StatusOr<PromptSet> Generate(const PromptRequest& request, const models::M
   PromptSet set{.warnings = std::move(generated.warnings)};
   WarnAboutShortLags(request, &set.warnings);
   for (analysis::GeneratedPrompt& made : generated.prompts) {
+    if (stop.stop_requested()) return Stopped();
     std::vector<int32_t> tokens = std::move(made.ids);
     if (!made.text.empty()) {
       INDUCT_ASSIGN_OR_RETURN(tokens, tokenizer->Encode(made.text));
@@ -125,9 +128,10 @@ class GivenPromptReader {
  public:
   GivenPromptReader(const PromptRequest& request, const models::ModelFiles& files) : request_(request), files_(files) {}
 
-  absl::StatusOr<PromptSet> ReadAll() {
+  absl::StatusOr<PromptSet> ReadAll(const std::stop_token& stop) {
     PromptSet set;
     for (size_t i = 0; i < request_.given.size(); ++i) {
+      if (stop.stop_requested()) return Stopped();
       number_ = i + 1;
       INDUCT_ASSIGN_OR_RETURN(analysis::Prompt prompt, Read(request_.given[i]));
       if (!set.prompts.empty() && prompt.n_bos != set.prompts.front().n_bos) return MixedBos();
@@ -204,8 +208,8 @@ class GivenPromptReader {
 
 }  // namespace
 
-absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files) {
-  return request.given.empty() ? Generate(request, files) : GivenPromptReader(request, files).ReadAll();
+absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files, std::stop_token stop) {
+  return request.given.empty() ? Generate(request, files, stop) : GivenPromptReader(request, files).ReadAll(stop);
 }
 
 }  // namespace induct::runs

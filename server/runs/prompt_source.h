@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ struct PromptSet {
 // INVALID_ARGUMENT: nothing or only blanks given, ids outside the vocabulary, a prompt longer than the model's context, seq_len beyond it,
 // lags or words that do not fit, prompts with different numbers of BOS tokens. FAILED_PRECONDITION (NO_TOKENIZER): text for a model
 // without tokenizer. Each names the prompt, counted from 1.
-absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files);
+// CANCELLED soon after `stop` is requested.
+absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files, std::stop_token stop = {});
 
 }  // namespace induct::runs

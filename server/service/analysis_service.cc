@@ -12,25 +12,28 @@ namespace induct::service {
 namespace {
 
 constexpr char kProfileKind[] = "profile";
-constexpr size_t kPreviewBytes = size_t{512} << 10;
+constexpr size_t kPreviewBytes = size_t{256} << 10;  // of a message, which may be one prompt larger
 
 absl::Duration Deadline(double seconds) { return seconds > 0 ? absl::Seconds(seconds) : absl::InfiniteDuration(); }
 
 // REQUIRES: resolved.
-jobs::JobSpec JobSpecOf(const v1::RunProfileRequest& request, const std::string& owner, const std::string& server_id) {
+jobs::JobSpec JobSpecOf(v1::RunProfileRequest request, const std::string& owner, const std::string& server_id) {
   v1::JobEvent accepted;
   accepted.mutable_accepted()->set_server_id(server_id);
   v1::RunProfileRequest& shown = *accepted.mutable_accepted()->mutable_resolved_request();
-  shown = request;
-  shown.clear_given_prompts();
+  shown.set_model(request.model());
+  *shown.mutable_job() = request.job();
+  *shown.mutable_run() = request.run();
+  *shown.mutable_prompts() = request.prompts();
+  *shown.mutable_evaluation() = request.evaluation();
   shown.mutable_job()->clear_request_id();
 
-  v1::RunProfileRequest stored = request;
-  stored.mutable_job()->clear_request_id();
+  const std::string request_id = request.job().request_id();
+  request.mutable_job()->clear_request_id();
   return {.kind = kProfileKind,
           .owner = owner,
-          .request_id = request.job().request_id(),
-          .request = stored.SerializeAsString(),
+          .request_id = request_id,
+          .request = request.SerializeAsString(),
           .accepted = accepted.SerializeAsString(),
           .priority = request.job().priority(),
           .queue_deadline = Deadline(request.job().queue_deadline()),
@@ -38,29 +41,32 @@ jobs::JobSpec JobSpecOf(const v1::RunProfileRequest& request, const std::string&
           .on_disconnect = request.job().on_disconnect() == "continue" ? jobs::OnDisconnect::kContinue : jobs::OnDisconnect::kCancel};
 }
 
-// Messages of a preview, each well below a megabyte.
-std::vector<v1::PreviewPromptsResponse> PreviewMessages(const runs::PromptSet& set) {
-  std::vector<v1::PreviewPromptsResponse> messages(1);
-  messages[0].mutable_warnings()->Assign(set.warnings.begin(), set.warnings.end());
-  size_t bytes = 0;
-  for (const analysis::Prompt& prompt : set.prompts) {
-    v1::Prompt message = ToMessage(prompt);
-    const size_t size = message.ByteSizeLong();
-    if (bytes > 0 && bytes + size > kPreviewBytes) {
-      messages.emplace_back();
-      bytes = 0;
-    }
-    bytes += size;
-    *messages.back().add_prompts() = std::move(message);
-  }
-  return messages;
-}
+// The prompts of a preview, and how many of them have been sent.
+struct Preview {
+  runs::PromptSet set;
+  size_t sent = 0;
+};
 
-absl::StatusOr<std::vector<v1::PreviewPromptsResponse>> Preview(const ServiceContext& context, v1::RunProfileRequest request) {
+absl::StatusOr<Preview> MakePreview(const ServiceContext& context, v1::RunProfileRequest request, std::stop_token stop) {
   INDUCT_RETURN_IF_ERROR(ResolveProfileRequest(context.settings, context.limits, &request));
   INDUCT_ASSIGN_OR_RETURN(const auto files, context.registry->Open(request.model()));
-  INDUCT_ASSIGN_OR_RETURN(const runs::PromptSet set, runs::MakePrompts(FromMessage(request, context.limits).prompts, *files));
-  return PreviewMessages(set);
+  INDUCT_ASSIGN_OR_RETURN(runs::PromptSet set, runs::MakePrompts(FromMessage(request, context.limits).prompts, *files, stop));
+  return Preview{.set = std::move(set)};
+}
+
+// The next message, of about kPreviewBytes; nothing when all has been sent. A text that would not fit is left out: its token ids say as much.
+std::optional<v1::PreviewPromptsResponse> NextMessage(Preview& preview) {
+  if (preview.sent == preview.set.prompts.size()) return std::nullopt;
+  v1::PreviewPromptsResponse message;
+  if (preview.sent == 0) message.mutable_warnings()->Assign(preview.set.warnings.begin(), preview.set.warnings.end());
+  size_t bytes = 0;
+  while (preview.sent < preview.set.prompts.size() && bytes < kPreviewBytes) {
+    v1::Prompt prompt = ToMessage(preview.set.prompts[preview.sent++]);
+    if (prompt.text().size() > kPreviewBytes / 2) prompt.clear_text();
+    bytes += prompt.ByteSizeLong();
+    *message.add_prompts() = std::move(prompt);
+  }
+  return message;
 }
 
 }  // namespace
@@ -80,11 +86,11 @@ grpc::ServerWriteReactor<v1::JobEvent>* AnalysisService::RunProfile(grpc::Callba
   const std::string owner = OwnerOf(*call);
   return EventStream::Start(
       *context_.pool, absl::Seconds(context_.settings.Real("heartbeat_seconds")),
-      [this, owner, given = *request](std::function<void()> wake) -> absl::StatusOr<EventStream::Opened> {
-        v1::RunProfileRequest resolved = given;
+      [this, owner, request](std::function<void()> wake) -> absl::StatusOr<EventStream::Opened> {
+        v1::RunProfileRequest resolved = *request;  // gRPC keeps the original until the call is over
         INDUCT_RETURN_IF_ERROR(ResolveProfileRequest(context_.settings, context_.limits, &resolved));
         INDUCT_RETURN_IF_ERROR(context_.registry->CheckExists(resolved.model()));
-        INDUCT_ASSIGN_OR_RETURN(const jobs::JobRecord record, context_.scheduler->Submit(JobSpecOf(resolved, owner, context_.info.id())));
+        INDUCT_ASSIGN_OR_RETURN(const jobs::JobRecord record, context_.scheduler->Submit(JobSpecOf(std::move(resolved), owner, context_.info.id())));
         INDUCT_ASSIGN_OR_RETURN(auto watch, context_.scheduler->OpenWatch(record.name, owner, 0, std::move(wake)));
         return EventStream::Opened{record.name, std::move(watch)};
       });
@@ -93,19 +99,13 @@ grpc::ServerWriteReactor<v1::JobEvent>* AnalysisService::RunProfile(grpc::Callba
 grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* AnalysisService::PreviewPrompts(grpc::CallbackServerContext*,
                                                                                       const v1::PreviewPromptsRequest* request) {
   using Response = v1::PreviewPromptsResponse;
-  struct State {
-    bool made = false;
-    size_t sent = 0;
-    std::vector<Response> messages;
-  };
   return PieceStream<Response>::Start(
-      *context_.pool,
-      [this, request, state = std::make_shared<State>()]() -> absl::StatusOr<std::optional<Response>> {
-        if (!std::exchange(state->made, true)) {
-          INDUCT_ASSIGN_OR_RETURN(state->messages, Preview(context_, request->profile()));
+      *context_.slow_pool,
+      [this, request, preview = std::optional<Preview>()](std::stop_token stop) mutable -> absl::StatusOr<std::optional<Response>> {
+        if (!preview) {
+          INDUCT_ASSIGN_OR_RETURN(preview, MakePreview(context_, request->profile(), stop));
         }
-        if (state->sent == state->messages.size()) return std::nullopt;
-        return std::move(state->messages[state->sent++]);
+        return NextMessage(*preview);
       });
 }
 

@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
+#include <string>
 #include <utility>
 
 #include "absl/status/statusor.h"
@@ -15,19 +17,29 @@
 
 namespace induct::service {
 
+// What `f` returns (absl::Status or StatusOr), or INTERNAL for what it throws: an exception on a thread of the pool would end the server.
+template <typename F>
+auto WithoutExceptions(const F& f) -> decltype(f()) {
+  try {
+    return f();
+  } catch (const std::exception& e) {
+    return absl::InternalError(std::string("the call failed: ") + e.what());
+  }
+}
+
 // Runs `work`, which fills in the response, on the pool and ends the call with its status. gRPC keeps request and response alive until then.
 inline grpc::ServerUnaryReactor* AnswerOn(BlockingPool& pool, grpc::CallbackServerContext* context, std::function<absl::Status()> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
-  pool.Post([reactor, work = std::move(work)] { reactor->Finish(ToGrpcStatus(work())); });
+  pool.Post([reactor, work = std::move(work)] { reactor->Finish(ToGrpcStatus(WithoutExceptions(work))); });
   return reactor;
 }
 
 // Sends what `next` returns, one message after another, until it returns nothing or an error. `next` runs on the pool, never twice at once,
-// and not before the message before it was sent: a slow reader costs one message.
+// and not before the message before it was sent. Its stop token is requested when the client is gone.
 template <typename Response>
 class PieceStream : public grpc::ServerWriteReactor<Response> {
  public:
-  using Next = std::function<absl::StatusOr<std::optional<Response>>()>;
+  using Next = std::function<absl::StatusOr<std::optional<Response>>(std::stop_token)>;
 
   // The stream deletes itself when the call is over.
   static PieceStream* Start(BlockingPool& pool, Next next) {
@@ -44,6 +56,8 @@ class PieceStream : public grpc::ServerWriteReactor<Response> {
     }
   }
 
+  void OnCancel() override { stop_.request_stop(); }
+
   void OnDone() override { delete this; }
 
  private:
@@ -51,7 +65,8 @@ class PieceStream : public grpc::ServerWriteReactor<Response> {
 
   void PostNext() {
     pool_.Post([this] {
-      absl::StatusOr<std::optional<Response>> piece = next_();
+      absl::StatusOr<std::optional<Response>> piece = absl::CancelledError("the client is gone");
+      if (!stop_.stop_requested()) piece = WithoutExceptions([this] { return next_(stop_.get_token()); });
       if (!piece.ok() || !piece->has_value()) {
         this->Finish(ToGrpcStatus(piece.status()));
         return;
@@ -63,6 +78,7 @@ class PieceStream : public grpc::ServerWriteReactor<Response> {
 
   BlockingPool& pool_;
   const Next next_;
+  std::stop_source stop_;
   Response piece_;
 };
 

@@ -1,16 +1,18 @@
 #include "server/service/event_stream.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "common/status.h"
+#include "server/service/calls.h"
 #include "server/service/job_messages.h"
 #include "server/service/status_mapping.h"
 
 namespace induct::service {
 namespace {
 
-// A page of the log, and with it a message's upper bound, stays well below gRPC's limits.
+// Read at once; the log gives at least one event, whatever its size.
 constexpr size_t kPageBytes = size_t{256} << 10;
 
 bool IsTerminal(const v1::JobEvent& event) { return event.has_finished() || event.has_failed() || event.has_cancelled(); }
@@ -25,8 +27,10 @@ grpc::ServerWriteReactor<v1::JobEvent>* EventStream::Start(BlockingPool& pool, a
 }
 
 void EventStream::OpenAndPump(const Open& open) {
-  absl::StatusOr<Opened> opened = open([weak = weak_from_this()] {
-    if (const auto stream = weak.lock()) stream->Wake();
+  absl::StatusOr<Opened> opened = WithoutExceptions([&] {
+    return open([weak = weak_from_this()] {
+      if (const auto stream = weak.lock()) stream->Wake();
+    });
   });
   if (!opened.ok()) return End(opened.status());
   opened_ = *std::move(opened);
@@ -47,7 +51,7 @@ void EventStream::Pump() {
     absl::MutexLock lock(&mutex_);
     woken_ = false;
   }
-  absl::StatusOr<std::deque<v1::JobEvent>> events = ReadNew();
+  absl::StatusOr<std::deque<v1::JobEvent>> events = WithoutExceptions([this] { return ReadNew(); });
   if (!events.ok()) return End(events.status());
   {
     absl::MutexLock lock(&mutex_);
@@ -65,9 +69,15 @@ absl::StatusOr<std::deque<v1::JobEvent>> EventStream::ReadNew() {
   INDUCT_ASSIGN_OR_RETURN(const std::vector<jobs::StoredEvent> stored, opened_.watch->ReadPage(kPageBytes));
   for (const jobs::StoredEvent& event : stored) {
     attempt_ = event.attempt;
-    events.push_back(ToMessage(event, opened_.job));
+    v1::JobEvent message = ToMessage(event, opened_.job);
+    started_attempt_ = message.has_started() ? event.attempt : started_attempt_;
+    events.push_back(std::move(message));
   }
-  for (const jobs::PassingEvent& event : opened_.watch->TakePassing()) events.push_back(ToMessage(event, attempt_));
+  for (const jobs::PassingEvent& event : opened_.watch->TakePassing()) {
+    v1::JobEvent message = ToMessage(event, attempt_);
+    const bool late = started_attempt_ == attempt_ && (message.has_queued() || message.has_preparing());
+    if (!late) events.push_back(std::move(message));
+  }
   return events;
 }
 
@@ -129,8 +139,15 @@ void EventStream::OnDone() {
 }
 
 void EventStream::SetHeartbeatAlarm() {
-  alarm_.Set(absl::ToChronoTime(absl::Now() + heartbeat_), [stream = shared_from_this()](bool ok) {
-    if (ok) stream->BeatIfSilent();
+  absl::Time next;
+  {
+    absl::MutexLock lock(&mutex_);
+    next = std::max(last_sent_, absl::Now() - heartbeat_) + heartbeat_;
+  }
+  // gRPC keeps the callback as long as the alarm: one that held the stream would keep it for ever.
+  alarm_.Set(absl::ToChronoTime(next), [weak = weak_from_this()](bool ok) {
+    const auto stream = ok ? weak.lock() : nullptr;
+    if (stream) stream->BeatIfSilent();
   });
 }
 
@@ -139,9 +156,7 @@ void EventStream::BeatIfSilent() {
     absl::MutexLock lock(&mutex_);
     if (over_) return;
     if (!writing_ && !pumping_ && absl::Now() - last_sent_ >= heartbeat_) {
-      v1::JobEvent beat;
-      beat.mutable_heartbeat();
-      pending_.push_back(std::move(beat));
+      pending_.push_back(HeartbeatMessage(attempt_));
     }
   }
   SetHeartbeatAlarm();

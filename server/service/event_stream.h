@@ -4,6 +4,7 @@
 #include <grpcpp/alarm.h>
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -65,10 +66,12 @@ class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>, public std::e
 
   // Touched by pool tasks only, of which there is one at a time.
   Opened opened_;
-  uint32_t attempt_ = 1;
+  uint32_t started_attempt_ = 0;        // the last attempt whose started event was read
 
   v1::JobEvent current_;  // being written
   grpc::Alarm alarm_;
+
+  std::atomic<uint32_t> attempt_ = 1;  // of the last durable event read
 
   absl::Mutex mutex_;
   std::deque<v1::JobEvent> pending_ ABSL_GUARDED_BY(mutex_);

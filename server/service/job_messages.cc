@@ -57,6 +57,14 @@ v1::JobEvent ToMessage(const jobs::PassingEvent& event, uint32_t attempt) {
   return message;
 }
 
+v1::JobEvent HeartbeatMessage(uint32_t attempt) {
+  v1::JobEvent message;
+  message.mutable_heartbeat();
+  message.set_attempt(attempt);
+  SetTime(absl::Now(), message.mutable_time());
+  return message;
+}
+
 v1::Job ToMessage(const jobs::JobRecord& record, const std::string& server_id, std::optional<uint32_t> queue_position) {
   v1::Job job;
   job.set_name(record.name);

@@ -36,6 +36,9 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* call
     if (request->page_size() > kMaxPage) {
       return InvalidField("page_size", absl::StrCat(request->page_size(), " given, at most ", kMaxPage, " are allowed"));
     }
+    if (!request->page_token().empty() && !request->page_token().starts_with("jobs/")) {
+      return InvalidField("page_token", "give next_page_token of the page before");
+    }
     const size_t page = request->page_size() == 0 ? kDefaultPage : request->page_size();
     INDUCT_ASSIGN_OR_RETURN(auto records, context_.store->List(owner, request->page_token(), page + 1));
     const bool more = records.size() > page;
@@ -67,7 +70,7 @@ grpc::ServerWriteReactor<v1::ReadArtifactResponse>* JobService::ReadArtifact(grp
                                                                              const v1::ReadArtifactRequest* request) {
   using Response = v1::ReadArtifactResponse;
   return PieceStream<Response>::Start(
-      *context_.pool, [this, request, offset = request->offset()]() mutable -> absl::StatusOr<std::optional<Response>> {
+      *context_.pool, [this, request, offset = request->offset()](std::stop_token) mutable -> absl::StatusOr<std::optional<Response>> {
         INDUCT_ASSIGN_OR_RETURN(std::string bytes, context_.store->ReadArtifact(request->job(), request->name(), request->sha256(), offset,
                                                                                kChunkBytes));
         if (bytes.empty()) return std::nullopt;

@@ -30,7 +30,7 @@ v1::Model ToMessage(const models::ModelListing& listing) {
 
 grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* call, const v1::ListModelsRequest*,
                                                    v1::ListModelsResponse* response) {
-  return AnswerOn(*context_.pool, call, [this, response] {
+  return AnswerOn(*context_.slow_pool, call, [this, response]() -> absl::Status {
     for (const models::ModelListing& listing : context_.registry->List()) *response->add_models() = ToMessage(listing);
     return absl::OkStatus();
   });
@@ -38,7 +38,7 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
 
 grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call, const v1::GetModelRequest* request,
                                                  v1::Model* response) {
-  return AnswerOn(*context_.pool, call, [this, request, response]() -> absl::Status {
+  return AnswerOn(*context_.slow_pool, call, [this, request, response]() -> absl::Status {
     INDUCT_ASSIGN_OR_RETURN(const models::ModelListing listing, context_.registry->Describe(request->name()));
     *response = ToMessage(listing);
     return absl::OkStatus();

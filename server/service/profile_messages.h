@@ -34,7 +34,7 @@ v1::Prompt ToMessage(const analysis::Prompt& prompt);
 // proto3 JSON with the contract's field names and every field printed: the form of all result files.
 absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message);
 
-// Events as serialised JobEvents that carry nothing but their kind; job_events.h adds sequence, attempt and time.
+// Events as serialised JobEvents that carry nothing but their kind; job_messages.h adds sequence, attempt and time.
 class ProfileEvents : public runs::ProfileEncoder {
  public:
   std::string Preparing(const std::string& step) const override;

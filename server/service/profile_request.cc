@@ -11,6 +11,9 @@
 namespace induct::service {
 namespace {
 
+constexpr int kMaxLags = 64;
+constexpr int kMaxTasks = 5;
+
 bool IsGeneratedTask(const std::string& task) { return task == "ABAB" || task == "NAMES" || task == "RANDOM"; }
 bool IsGivenTask(const std::string& task) { return task == "TEXT" || task == "TOKENS"; }
 
@@ -41,9 +44,6 @@ absl::Status CheckGeneratedPrompts(const v1::RunProfileRequest& request, const R
   if (prompts.n_sequences() > limits.max_prompts) {
     return InvalidField("prompts.n_sequences", absl::StrCat(prompts.n_sequences(), " prompts asked, the server allows ", limits.max_prompts));
   }
-  if (prompts.lag_values_size() > 64) {
-    return InvalidField("prompts.lag_values", absl::StrCat(prompts.lag_values_size(), " lags given, 64 are allowed"));
-  }
   for (const uint32_t lag : prompts.lag_values()) {
     if (lag > request.run().seq_len() / 2) {
       return InvalidField("prompts.lag_values", absl::StrCat("a block of ", lag, " tokens does not fit twice into seq_len ", request.run().seq_len()));
@@ -54,10 +54,13 @@ absl::Status CheckGeneratedPrompts(const v1::RunProfileRequest& request, const R
 
 absl::Status ResolveDType(const RequestLimits& limits, v1::RunProfileRequest* request) {
   v1::RunSettings& run = *request->mutable_run();
-  if (run.dtype() == "auto") run.set_dtype(limits.device.starts_with("cuda") ? "float16" : "float32");
-  const DType dtype = *ParseDType(run.dtype());
-  if (std::find(limits.dtypes.begin(), limits.dtypes.end(), dtype) != limits.dtypes.end()) return absl::OkStatus();
-  const auto name = [](std::string* out, DType allowed) { absl::StrAppend(out, std::string(DTypeName(allowed))); };
+  const auto allowed = [&](DType dtype) { return std::find(limits.dtypes.begin(), limits.dtypes.end(), dtype) != limits.dtypes.end(); };
+  if (run.dtype() == "auto") {
+    const DType preferred = limits.device.starts_with("cuda") ? DType::kFloat16 : DType::kFloat32;
+    run.set_dtype(std::string(DTypeName(allowed(preferred) ? preferred : limits.dtypes.front())));
+  }
+  if (allowed(*ParseDType(run.dtype()))) return absl::OkStatus();
+  const auto name = [](std::string* out, DType dtype) { absl::StrAppend(out, std::string(DTypeName(dtype))); };
   return InvalidField("dtype", absl::StrCat(run.dtype(), " is not allowed by this server; it allows ", absl::StrJoin(limits.dtypes, ", ", name)));
 }
 
@@ -76,6 +79,12 @@ void ResolveTasksOfGiven(v1::RunProfileRequest* request) {
 
 absl::Status ResolveProfileRequest(const Settings& server, const RequestLimits& limits, v1::RunProfileRequest* request) {
   if (request->model().empty()) return InvalidField("model", "a model's name is needed");
+  if (request->prompts().lag_values_size() > kMaxLags) {
+    return InvalidField("prompts.lag_values", absl::StrCat(request->prompts().lag_values_size(), " lags given, ", kMaxLags, " are allowed"));
+  }
+  if (request->prompts().task_types_size() > kMaxTasks) {
+    return InvalidField("prompts.task_types", absl::StrCat(request->prompts().task_types_size(), " tasks given, there are ", kMaxTasks));
+  }
   if (request->job().request_id().size() > 64) return InvalidField("job.request_id", "at most 64 characters are allowed");
   INDUCT_RETURN_IF_ERROR(ResolveSettings(server, request));
   INDUCT_RETURN_IF_ERROR(ResolveDType(limits, request));

@@ -24,7 +24,8 @@ namespace induct::service {
 
 // What the services share. All pointers outlive them; everything pointed at is safe for concurrent use.
 struct ServiceContext {
-  BlockingPool* pool = nullptr;
+  BlockingPool* pool = nullptr;       // for jobs and their streams
+  BlockingPool* slow_pool = nullptr;  // for what may take seconds: previews and models, which must not hold up the others
   jobs::Scheduler* scheduler = nullptr;
   const jobs::JobStore* store = nullptr;
   models::ModelRegistry* registry = nullptr;

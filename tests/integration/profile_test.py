@@ -167,6 +167,13 @@ class SharedServer(ProgramTest):
         bad = subprocess.run([BIN / "induct-server", "--check", "--settings", "bad.yaml"], cwd=self.dir, env=self.env, capture_output=True, text=True)
         self.assertEqual(bad.returncode, 1)
         self.assertIn("nothing", bad.stderr)
+        # defaults that the server's own limits refuse, and a folder that is not there
+        for settings, says in (("limits: {max_prompts: 100}", "n_sequences"), ("model_dirs: [/nowhere]", "/nowhere")):
+            (self.dir / "bad.yaml").write_text(settings + "\n")
+            env = {k: v for k, v in self.env.items() if k != "INDUCT_MODEL_DIRS"}
+            bad = subprocess.run([BIN / "induct-server", "--check", "--settings", "bad.yaml"], cwd=self.dir, env=env, capture_output=True, text=True)
+            self.assertEqual(bad.returncode, 1)
+            self.assertIn(says, bad.stderr)
 
     def test_versions(self):
         self.assertRegex(self.client("--version").stdout, r"induct-client \d+\.\d+\.\d+")

@@ -109,7 +109,7 @@ TEST(MemoryJobStoreTest, AnArtifactOfTheSameNameReplacesTheBytes) {
 }
 
 TEST(MemoryJobStoreTest, JobsThatEndedFirstAreForgottenFirstAndLiveOnesNever) {
-  const auto store = NewMemoryJobStore({.max_jobs = 3});
+  const auto store = NewMemoryJobStore({.max_jobs = 1});
   for (const char* name : {"jobs/1", "jobs/2", "jobs/3", "jobs/4"})
     ASSERT_TRUE(store->Create(RecordOf(name)).ok());
   EXPECT_THAT(Names(store->List("", "", 9)), ElementsAre("jobs/4", "jobs/3", "jobs/2", "jobs/1"));
@@ -131,6 +131,18 @@ TEST(MemoryJobStoreTest, BytesOfReplacedAndForgottenJobsAreFreed) {
   }
   // 308 bytes each (an artifact and the accepted payload): three fit, were bytes counted twice fewer would.
   EXPECT_THAT(Names(store->List("", "", 99)), ElementsAre("jobs/150", "jobs/149", "jobs/148"));
+}
+
+TEST(MemoryJobStoreTest, WhatLivesTakesNothingFromWhatIsKeptOfEndedJobs) {
+  const auto store = NewMemoryJobStore({.max_jobs = 100, .max_bytes = 1000});
+  JobRecord live = RecordOf("jobs/9");
+  live.spec.request = std::string(5000, 'x');
+  ASSERT_TRUE(store->Create(live).ok());
+  for (const char* name : {"jobs/1", "jobs/2"}) {
+    ASSERT_TRUE(store->Create(RecordOf(name)).ok());
+    Finish(*store, RecordOf(name));
+  }
+  EXPECT_THAT(Names(store->List("", "", 9)), ElementsAre("jobs/9", "jobs/2", "jobs/1"));
 }
 
 TEST(MemoryJobStoreTest, RequestIdsBelongToTheirOwnerAndAreForgottenWithTheJob) {

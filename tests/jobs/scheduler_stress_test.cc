@@ -29,7 +29,7 @@ std::vector<std::string> ActAsClient(Scheduler& scheduler, unsigned seed) {
   for (int i = 0; i < kJobsPerThread; ++i) {
     JobSpec spec = SpecOf(random() % 5 == 0 ? "fails" : "emits", "owner" + std::to_string(random() % 3));
     spec.priority = static_cast<int32_t>(random() % 3);
-    spec.request_id = random() % 2 == 0 ? std::to_string(random() % 20) + spec.request : "";
+    spec.request_id = random() % 2 == 0 ? std::to_string(random() % 20) + spec.request.str() : "";
     if (random() % 10 == 0) spec.run_deadline = absl::Microseconds(50);
     if (random() % 10 == 0) spec.queue_deadline = absl::Milliseconds(1);
     names.push_back(MustSubmit(scheduler, spec));

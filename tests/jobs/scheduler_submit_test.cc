@@ -87,6 +87,16 @@ TEST_F(BusySchedulerTest, WatchersSeeTheirPositionAndEachChangeOfIt) {
   EXPECT_TRUE(reader.AwaitPassing(at(0)));
 }
 
+TEST_F(BusySchedulerTest, RequestsThatTogetherTakeTooManyBytesAreRefused) {
+  Start({.max_queued_bytes = 1000});
+  const std::string first = MustSubmit(*scheduler_, SpecOf(std::string(600, 'x')));
+  const absl::Status full = scheduler_->Submit(SpecOf(std::string(600, 'y'))).status();
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(full), reason::kQueueFull);
+  ASSERT_TRUE(scheduler_->Cancel(first).ok());
+  EXPECT_TRUE(scheduler_->Submit(SpecOf(std::string(600, 'y'))).ok());
+}
+
 TEST_F(BusySchedulerTest, AFullQueueAndAUsedQuotaRefuseWithTheirReasons) {
   Start({.max_queued = 3, .max_queued_per_owner = 2});
   const std::string first = MustSubmit(*scheduler_, SpecOf("x"));

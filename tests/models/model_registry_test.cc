@@ -58,6 +58,19 @@ TEST_F(RegistryTest, AnUnknownNameNamesTheNearest) {
   EXPECT_THAT(std::string(registry.CheckExists("alpah").message()), HasSubstr("did you mean alpha?"));
 }
 
+TEST_F(RegistryTest, AMissingModelDirectoryIsNamed) {
+  ModelRegistry registry({dir_ + "/nowhere"});
+  EXPECT_THAT(registry.DirectoryProblems(), ::testing::ElementsAre(HasSubstr(dir_ + "/nowhere: No such file or directory")));
+  EXPECT_THAT(std::string(registry.CheckExists("alpha").message()), HasSubstr(dir_ + "/nowhere: No such file"));
+  EXPECT_THAT(ModelRegistry({dir_}).DirectoryProblems(), ::testing::IsEmpty());
+}
+
+TEST_F(RegistryTest, APathAndANameAreOneModel) {
+  ModelRegistry registry({dir_});
+  const auto by_name = registry.Open("alpha").value();
+  EXPECT_EQ(registry.Open(dir_ + "/alpha").value(), by_name);
+}
+
 TEST_F(RegistryTest, ListsBrokenModelsWithTheirProblem) {
   Copy("demo-small", "broken");
   fs::resize_file(dir_ + "/broken/model.safetensors", 1000);
@@ -74,11 +87,10 @@ TEST_F(RegistryTest, ListsBrokenModelsWithTheirProblem) {
 
 TEST_F(RegistryTest, TwoRequestsAtOnceLoadOneModel) {
   ModelRegistry registry({dir_});
-  const auto files = registry.Open("alpha").value();
   std::vector<std::shared_ptr<engine::Model>> loaded(8);
   {
     std::vector<std::jthread> threads;
-    for (auto& model : loaded) threads.emplace_back([&] { model = registry.Load(files, {}, {}).value(); });
+    for (auto& model : loaded) threads.emplace_back([&] { model = registry.Load(registry.Open("alpha").value(), {}, {}).value(); });
   }
   for (const auto& model : loaded) EXPECT_EQ(model, loaded[0]);
   EXPECT_EQ(registry.Describe("alpha")->resident_bytes, static_cast<uint64_t>(loaded[0]->resident_bytes()));

@@ -90,6 +90,11 @@ TEST(ResolveProfileRequest, FieldsOutOfRangeAreNamed) {
   EXPECT_EQ(with([](R r) { r.mutable_job()->set_on_disconnect("pause"); }), "job.on_disconnect");
   EXPECT_EQ(with([](R r) { r.mutable_job()->set_queue_deadline(-1); }), "job.queue_deadline");
   EXPECT_EQ(with([](R r) { r.mutable_job()->set_request_id(std::string(65, 'x')); }), "job.request_id");
+  EXPECT_EQ(with([](R r) {
+              r.add_given_prompts()->set_text("a");
+              for (int i = 1; i <= 65; ++i) r.mutable_prompts()->add_lag_values(i);
+            }),
+            "prompts.lag_values");
   EXPECT_EQ(with([](R r) { r.add_given_prompts(); }), "given_prompts");
   EXPECT_EQ(with([](R r) {
               for (int i = 0; i < 1001; ++i) r.add_given_prompts()->set_text("a");
@@ -115,6 +120,14 @@ TEST(ResolveProfileRequest, AutoDtypeFollowsTheDevice) {
   v1::RunProfileRequest on_gpu = Request();
   ASSERT_TRUE(ResolveProfileRequest(Settings(), gpu, &on_gpu).ok());
   EXPECT_EQ(on_gpu.run().dtype(), "float16");
+}
+
+TEST(ResolveProfileRequest, AutoDtypeIsOneThatTheServerAllows) {
+  RequestLimits limits = kLimits;
+  limits.dtypes = {DType::kBFloat16};
+  v1::RunProfileRequest request = Request();
+  ASSERT_TRUE(ResolveProfileRequest(Settings(), limits, &request).ok());
+  EXPECT_EQ(request.run().dtype(), "bfloat16");
 }
 
 TEST(FromMessage, EverySettingReachesTheRun) {

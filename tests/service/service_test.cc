@@ -119,7 +119,7 @@ class ServiceTest : public ::testing::Test {
     // A folder of this name is enough for a request to be accepted: the scripted work reads nothing.
     std::filesystem::create_directory(model_dir_ + "/m");
     std::ofstream(model_dir_ + "/m/config.json") << "{}";
-    registry_ = std::make_unique<models::ModelRegistry>(std::vector{model_dir_});
+    registry_ = std::make_unique<models::ModelRegistry>(std::vector<std::string>{model_dir_, INDUCT_SOURCE_DIR "/deploy/demo_models"});
     store_ = std::make_unique<GatedStore>(jobs::NewMemoryJobStore({}));
     pool_ = std::make_unique<BlockingPool>(4);
     Start({.max_queued = 2, .disconnect_grace = absl::InfiniteDuration()});
@@ -129,7 +129,7 @@ class ServiceTest : public ::testing::Test {
     scheduler_ = jobs::Scheduler::Create(options, store_.get(), [this](const jobs::JobRecord&) -> absl::StatusOr<std::unique_ptr<jobs::Work>> {
       return std::make_unique<ScriptedWork>(&script_);
     });
-    context_ = {.pool = pool_.get(), .scheduler = scheduler_.get(), .store = store_.get(), .registry = registry_.get()};
+    context_ = {.pool = pool_.get(), .slow_pool = pool_.get(), .scheduler = scheduler_.get(), .store = store_.get(), .registry = registry_.get()};
     ASSERT_TRUE(context_.settings.SetText(*FindSettingKey("heartbeat_seconds"), "0.05").ok());
     context_.limits = {.dtypes = {DType::kFloat32}, .device = "cpu"};
     context_.info.set_id("SERVER");
@@ -322,6 +322,9 @@ TEST_F(ServiceTest, WhatCanBeToldFromTheRequestIsTheCallsStatus) {
     unknown.set_model(model);
     EXPECT_EQ(status_of(unknown).error_code(), *model ? grpc::StatusCode::NOT_FOUND : grpc::StatusCode::INVALID_ARGUMENT) << model;
   }
+  v1::RunProfileRequest long_name = Request();
+  long_name.set_model(std::string(30 << 20, 'm'));
+  EXPECT_EQ(status_of(long_name).error_code(), grpc::StatusCode::NOT_FOUND);
   v1::RunProfileRequest nearly = Request();
   nearly.set_model("mm");
   EXPECT_THAT(status_of(nearly).error_message(), HasSubstr("did you mean m?"));
@@ -415,9 +418,53 @@ TEST_F(ServiceTest, JobsAreListedNewestFirstInPages) {
   EXPECT_EQ(response.jobs(0).state(), "succeeded");
   EXPECT_EQ(response.jobs(0).models(0), "m");
   EXPECT_EQ(response.next_page_token(), "");
+  request.set_page_token("garbage");
+  grpc::ClientContext no_page;
+  EXPECT_EQ(jobs_->ListJobs(&no_page, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
   request.set_page_size(1001);
   grpc::ClientContext too_many;
   EXPECT_EQ(jobs_->ListJobs(&too_many, request, &response).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST_F(ServiceTest, PreviewsComeInSmallMessagesWhateverTheTextsAre) {
+  v1::PreviewPromptsRequest request;
+  request.mutable_profile()->set_model("demo-small");
+  request.mutable_profile()->add_given_prompts()->set_text(std::string(9 << 20, 'x'));
+  std::string text;
+  for (int i = 0; i < 10000; ++i) text += " A b";
+  for (int i = 0; i < 40; ++i) request.mutable_profile()->add_given_prompts()->set_text(text);
+  grpc::ClientContext call;
+  auto reader = analysis_->PreviewPrompts(&call, request);
+  v1::PreviewPromptsResponse message;
+  int prompts = 0, messages = 0;
+  while (reader->Read(&message)) {
+    EXPECT_LE(message.ByteSizeLong(), 1 << 20);
+    if (messages++ == 0) {
+      EXPECT_THAT(message.warnings(0), HasSubstr("41 prompts were cut"));
+    }
+    prompts += message.prompts_size();
+  }
+  EXPECT_TRUE(reader->Finish().ok());
+  EXPECT_EQ(prompts, 41);
+  EXPECT_GT(messages, 1);
+}
+
+TEST_F(ServiceTest, ModelsAreListedWithTheirProblems) {
+  auto models = v1::ModelService::NewStub(channel_);
+  grpc::ClientContext call;
+  v1::ListModelsResponse response;
+  ASSERT_TRUE(models->ListModels(&call, {}, &response).ok());
+  ASSERT_EQ(response.models_size(), 3);
+  EXPECT_EQ(response.models(0).name(), "demo-large");
+  EXPECT_EQ(response.models(0).n_layers(), 8);
+  EXPECT_TRUE(response.models(0).has_tokenizer());
+  EXPECT_EQ(response.models(2).name(), "m");
+  EXPECT_NE(response.models(2).problem(), "");
+  v1::GetModelRequest get;
+  get.set_name("m");
+  grpc::ClientContext broken;
+  v1::Model model;
+  EXPECT_EQ(models->GetModel(&broken, get, &model).error_code(), grpc::StatusCode::FAILED_PRECONDITION);
 }
 
 TEST_F(ServiceTest, UnknownJobsAreNotFound) {
@@ -436,7 +483,7 @@ TEST_F(ServiceTest, UnknownJobsAreNotFound) {
 
 TEST(GrpcServer, APortInUseIsAnErrorThatNamesIt) {
   BlockingPool pool(1);
-  ServiceContext context{.pool = &pool};
+  ServiceContext context{.pool = &pool, .slow_pool = &pool};
   context.info.mutable_limits()->set_max_request_bytes(1 << 20);
   const auto first = GrpcServer::Start("127.0.0.1:0", context);
   ASSERT_TRUE(first.ok()) << first.status();
