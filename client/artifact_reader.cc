@@ -58,7 +58,7 @@ absl::StatusOr<std::string> ReadArtifact(Connection* connection, const std::stri
     if (status.ok()) return WrongBytes(artifact, "fewer bytes came than announced");
     if (!IsTransportError(status)) return WithExitCode(FromGrpcStatus(status), ExitCode::kJobFailed);
     if (bytes.size() > before) backoff.Reset();
-    if (connection->is_private() || backoff.Exhausted()) return connection->Lost(status);
+    if (connection->is_private() || backoff.Exhausted()) return connection->Lost(status, job);
     if (!connection->Sleep(backoff.NextDelay())) return absl::CancelledError("given up");
   }
   if (Sha256Hex(bytes) != artifact.sha256())

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/exit_code.h"
 #include "common/status.h"
 
 namespace induct::client {
@@ -42,7 +43,9 @@ absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::
   ClientSettings result;
   result.file = settings_file.empty() ? UserSettingsFile() : settings_file;
   if (!result.file.empty()) {
-    INDUCT_ASSIGN_OR_RETURN(result.values, LoadSettings(result.file));
+    auto values = LoadSettings(result.file);
+    if (!values.ok()) return WithExitCode(values.status(), ExitCode::kUsage);
+    result.values = *std::move(values);
     result.warnings = WarnOfIgnored(result.values, result.file);
   }
   INDUCT_ASSIGN_OR_RETURN(const Settings environment, SettingsFromEnvironment());

@@ -18,6 +18,7 @@ struct ClientSettings {
 // A flag beats the environment, which beats the file: `settings_file`, else
 // $XDG_CONFIG_HOME/induct/client.yaml or
 // ~/.config/induct/client.yaml where there is one.
+// Errors are the user's to mend: exit code kUsage.
 absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::string& settings_file);
 
 }  // namespace induct::client

@@ -61,8 +61,6 @@ std::string HelpText(const SettingKey& key) {
   return absl::StrCat(std::string(key.help), both.empty() ? "" : absl::StrCat(" [", both, "]"));
 }
 
-bool IsFlagValue(const std::string& argument) { return argument == "true" || argument == "false"; }
-
 }  // namespace
 
 void AddSettingFlags(CLI::App* command, SettingOwner owner, FlagTexts* texts) {
@@ -94,7 +92,7 @@ std::vector<std::string> NormalizeArguments(std::vector<std::string> arguments) 
     const size_t name_end = std::min(argument.find('='), argument.size());
     std::replace(argument.begin() + 2, argument.begin() + static_cast<std::ptrdiff_t>(name_end), '-', '_');
     const SettingKey* key = FindSettingFlag(argument.substr(2));
-    const bool alone = i + 1 == arguments.size() || !IsFlagValue(arguments[i + 1]);
+    const bool alone = i + 1 == arguments.size() || absl::StartsWith(arguments[i + 1], "-");
     if (key != nullptr && key->type == SettingType::kFlag && alone) argument += "=true";
   }
   return arguments;

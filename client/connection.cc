@@ -131,12 +131,18 @@ bool Connection::Sleep(absl::Duration duration) {
   return !mutex_.AwaitWithTimeout(absl::Condition(&abandoned_), duration);
 }
 
-absl::Status Connection::Lost(const grpc::Status& cause) const {
-  const std::string log = server_ != nullptr ? server_->LastLogLines() : "";
-  const std::string message =
-      absl::StrCat(server_ != nullptr ? "the server started for this run ended"
-                                      : absl::StrCat("cannot reach induct-server at ", address_),
-                   ": ", cause.error_message(), log.empty() ? "" : "\nits last log lines:\n", log);
+absl::Status Connection::Lost(const grpc::Status& cause, const std::string& job) const {
+  std::string message;
+  if (server_ != nullptr) {
+    const std::string log = server_->LastLogLines();
+    message = absl::StrCat("the server started for this run ended: ", ShortCause(cause),
+                           log.empty() ? "" : "\nits last log lines:\n", log);
+  } else {
+    message = absl::StrCat("cannot reach ", address_, ": ", ShortCause(cause),
+                           "; is induct-server running there? (--server, INDUCT_SERVER)");
+    if (!job.empty())
+      absl::StrAppend(&message, "\n", job, " may be lost; `induct-client jobs` tells once the server is back");
+  }
   return WithExitCode(absl::UnavailableError(message), ExitCode::kUnreachable);
 }
 

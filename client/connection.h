@@ -67,8 +67,8 @@ class Connection {
   bool Sleep(absl::Duration duration);
 
   // The error of a connection that is lost for good: exit code kUnreachable, with a private server's last log
-  // lines.
-  absl::Status Lost(const grpc::Status& cause) const;
+  // lines. `job` is the one that was followed; empty: none.
+  absl::Status Lost(const grpc::Status& cause, const std::string& job = "") const;
 
  private:
   friend class Call;

@@ -1,5 +1,6 @@
 #include "client/given_prompts.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <optional>
@@ -7,11 +8,14 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "client/exit_code.h"
 #include "client/text.h"
 #include "common/atomic_file.h"
 #include "common/npy.h"
+#include "common/settings.h"
 #include "common/status.h"
 #include "nlohmann/json.hpp"
 
@@ -51,9 +55,23 @@ absl::Status ReadNumber(const json& object, const char* name, uint32_t max, uint
   return absl::OkStatus();
 }
 
+absl::Status CheckKeys(const json& object) {
+  static const std::vector<std::string> kKnown = {"task", "lag", "text", "token_ids", "n_bos"};
+  for (const auto& [key, value] : object.items()) {
+    if (std::find(kKnown.begin(), kKnown.end(), key) != kKnown.end()) continue;
+    const std::string nearest = NearestWord(key, kKnown);
+    return absl::InvalidArgumentError(
+        absl::StrCat("there is no key \"", key, "\"; ",
+                     nearest.empty() ? absl::StrCat("known are ", absl::StrJoin(kKnown, ", "))
+                                     : absl::StrCat("did you mean ", nearest, "?")));
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<v1::Prompt> ReadRecord(const std::string& line) {
   const json object = json::parse(line, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return absl::InvalidArgumentError("no JSON object");
+  INDUCT_RETURN_IF_ERROR(CheckKeys(object));
   v1::Prompt prompt;
   const auto ids = object.find("token_ids");
   const auto text = object.find("text");
@@ -77,11 +95,23 @@ absl::StatusOr<v1::Prompt> ReadRecord(const std::string& line) {
   return prompt;
 }
 
+// What can't be read is the user's to mend, whatever the system calls it.
+absl::StatusOr<std::string> ReadUserFile(const std::string& path) {
+  auto bytes = ReadFile(path, kMaxFileBytes);
+  if (!bytes.ok()) return WithExitCode(bytes.status(), ExitCode::kUsage);
+  return bytes;
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path) {
-  INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxFileBytes));
   const bool records = absl::EndsWithIgnoreCase(path, ".jsonl");
+  if (!records && !absl::EndsWithIgnoreCase(path, ".txt")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": prompts come from a .txt file (a text a line) or a .jsonl file (an object a line); "
+                           "for .npy there is --tokens"));
+  }
+  INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadUserFile(path));
   std::vector<v1::Prompt> prompts;
   int number = 0;
   for (absl::string_view line : absl::StrSplit(absl::StripPrefix(bytes, "\xef\xbb\xbf"), '\n')) {
@@ -106,7 +136,7 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path) 
 }
 
 absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path) {
-  INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxFileBytes));
+  INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadUserFile(path));
   auto matrix = ParseIntegerNpy(bytes);
   if (!matrix.ok()) return Annotate(matrix.status(), path);
   if (matrix->values.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": holds no prompt"));

@@ -9,13 +9,13 @@
 
 namespace induct::client {
 
-// A text file: a prompt a line, blank lines skipped. A file named *.jsonl: an object a line with `text` or
+// A file named *.txt: a prompt a line, blank lines skipped. *.jsonl: an object a line with `text` or
 // `token_ids`, and perhaps `task`, `lag`, `n_bos`, as a run's prompts_<model>.jsonl holds them; token ids win
 // over text, so that such a file repeats its run exactly. INVALID_ARGUMENT naming file and line for anything
-// else, NOT_FOUND where there is no file.
+// else; a file that can't be read has the exit code kUsage.
 absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path);
 
-// A .npy file with whole numbers [n_prompts, length].
+// A .npy file with whole numbers [n_prompts, length]. Errors as above.
 absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path);
 
 }  // namespace induct::client

@@ -90,7 +90,7 @@ absl::Status JobStream::AfterBreak(const grpc::Status& status) {
   const bool broke =
       status.ok() || IsTransportError(status);  // OK without a terminal event is a server that went away
   if (!broke) return Refused(status);
-  if (connection_->is_private() || backoff_.Exhausted()) return connection_->Lost(status);
+  if (connection_->is_private() || backoff_.Exhausted()) return connection_->Lost(status, job());
   if (!std::exchange(broken_, true))
     notice_(absl::StrCat("lost the connection to ", connection_->address(), ", trying again"));
   if (!connection_->Sleep(backoff_.NextDelay())) return absl::CancelledError("given up");
@@ -137,7 +137,7 @@ void JobStream::SendCancel(const std::string& job) {
   request.set_name(job);
   v1::Job ignored;
   const grpc::Status status = connection_->jobs().CancelJob(call.context(), request, &ignored);
-  if (!status.ok()) notice_(absl::StrCat("cannot cancel ", job, ": ", status.error_message()));
+  if (!status.ok()) notice_(absl::StrCat("cannot cancel ", job, ": ", ShortCause(status)));
 }
 
 std::string JobStream::job() const {

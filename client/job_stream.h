@@ -38,6 +38,7 @@ class JobStream {
   // job ends is seen by Next.
   void Cancel();
 
+  const v1::RunProfileRequest& request() const { return request_; }
   // Empty before the accepted event.
   std::string job() const;
 

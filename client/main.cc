@@ -1,6 +1,5 @@
 // induct-client: submits analyses to induct-server and saves what they find.
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -70,11 +69,15 @@ absl::Status RunCommand(int argc, char** argv) {
   const absl::Status parsed = Parse(&app, argc, argv);
   if (!parsed.ok() || !action) return parsed;
   Interrupt interrupt;
-  const absl::Status status = action(&interrupt);
-  if (std::fflush(stdout) != 0 && status.ok()) {
-    return WithExitCode(absl::ErrnoToStatus(errno, "cannot write standard output"), ExitCode::kOutput);
-  }
-  return status;
+  return action(&interrupt);
+}
+
+// A write that failed earlier left its mark on the stream, also where nothing is left to flush.
+absl::Status FlushOutput() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return absl::OkStatus();
+  return WithExitCode(
+      absl::DataLossError("cannot write all of the result to standard output; is its disk full?"),
+      ExitCode::kOutput);
 }
 
 }  // namespace
@@ -86,6 +89,7 @@ int main(int argc, char** argv) {
   absl::Status status;
   try {
     status = RunCommand(argc, argv);
+    if (status.ok()) status = FlushOutput();
   } catch (const std::exception& error) {  // out of memory, or a fault of ours: say so instead of aborting
     status = absl::InternalError(error.what());
   }

@@ -10,6 +10,7 @@
 #include "client/json.h"
 #include "client/request.h"
 #include "client/rpc_error.h"
+#include "common/file_names.h"
 #include "common/settings.h"
 #include "common/status.h"
 #include "common/version.h"
@@ -29,8 +30,8 @@ absl::Status JobFailed(const google::rpc::Status& failed) {
   return WithExitCode(status, later ? ExitCode::kBusy : ExitCode::kJobFailed);
 }
 
-// Settings as the run used them, as a file that repeats it.
-absl::StatusOr<std::string> ConfigYaml(const v1::RunProfileRequest& resolved) {
+// Settings as the run used them, as a file that repeats it, with its prompts where they were given.
+absl::StatusOr<std::string> ConfigYaml(const v1::RunProfileRequest& resolved, bool given_prompts) {
   const auto settings = SettingsOfRequest(resolved);
   if (!settings.ok()) {
     return WithExitCode(
@@ -39,7 +40,10 @@ absl::StatusOr<std::string> ConfigYaml(const v1::RunProfileRequest& resolved) {
   }
   constexpr std::array kOwners = {SettingOwner::kRequest};
   const std::string model = nlohmann::json(resolved.model()).dump();  // a JSON string is a YAML string
-  return absl::StrCat("models: [", model, "]\n", settings->ToYaml(kOwners));
+  const std::string comment =
+      absl::StrCat("# The prompts were given. To repeat the run: induct-client profile --settings ",
+                   kConfigFile, " --prompts ", PromptsFile(ModelFileName(resolved.model())), "\n");
+  return absl::StrCat(given_prompts ? comment : "", "models: [", model, "]\n", settings->ToYaml(kOwners));
 }
 
 }  // namespace
@@ -96,7 +100,8 @@ absl::Status ProfileRun::Accept(const v1::JobAccepted& accepted) {
   metadata_.set_seed(accepted.resolved_request().run().seed());
   metadata_.mutable_server()->set_id(accepted.server_id());
   INDUCT_RETURN_IF_ERROR(WriteMetadata());
-  INDUCT_ASSIGN_OR_RETURN(const std::string config, ConfigYaml(accepted.resolved_request()));
+  INDUCT_ASSIGN_OR_RETURN(const std::string config, ConfigYaml(accepted.resolved_request(),
+                                     !stream_->request().given_prompts().empty()));
   return directory_->Write(kConfigFile, config);
 }
 
@@ -120,6 +125,8 @@ absl::Status ProfileRun::Finish(const v1::JobFinished& finished) {
                                        "; run the command again")),
       ExitCode::kJobFailed);
 }
+
+void ProfileRun::AddWarning(const std::string& sentence) { metadata_.add_warnings(sentence); }
 
 absl::Status ProfileRun::Close(const absl::Status& outcome) {
   if (directory_->path().empty()) return absl::OkStatus();

@@ -26,6 +26,9 @@ class ProfileRun {
   // can't be written the job is cancelled: nobody would see its result.
   absl::StatusOr<v1::JobFinished> Follow();
 
+  // Of what came after the job's end; Close writes it.
+  void AddWarning(const std::string& sentence);
+
   // Writes metadata.json for good: "succeeded", "failed" or "cancelled" by `outcome`. Without effect where
   // the job was never accepted.
   absl::Status Close(const absl::Status& outcome);

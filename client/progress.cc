@@ -56,19 +56,19 @@ std::string PlainBar(double score) {
 }
 
 std::string WaitingText(uint32_t jobs_ahead) {
-  return jobs_ahead == 0
-             ? "waiting: next in line"
-             : absl::StrCat("waiting: ", jobs_ahead, jobs_ahead == 1 ? " job ahead" : " jobs ahead");
+  return jobs_ahead == 0 ? "waiting: next in line"
+                         : absl::StrCat("waiting: ", Counted(jobs_ahead, "job"), " ahead");
 }
 
 std::string StartedText(const v1::JobStarted& started) {
   std::string models;
   for (const v1::ModelUse& model : started.models()) {
-    absl::StrAppend(&models, models.empty() ? "" : ", ", model.source(), " (", model.n_layers(), " layers, ",
-                    model.n_heads(), " heads, ", model.dtype(), model.streamed() ? ", streamed" : "", ")");
+    absl::StrAppend(&models, models.empty() ? "" : ", ", model.source(), " (",
+                    Counted(model.n_layers(), "layer"), ", ", Counted(model.n_heads(), "head"), ", ",
+                    model.dtype(), model.streamed() ? ", streamed" : "", ")");
   }
-  return absl::StrCat("running ", models, " on ", started.device(), ": ", started.n_prompts(), " prompts, ",
-                      started.n_tokens(), " tokens");
+  return absl::StrCat("running ", models, " on ", started.device(), ": ",
+                      Counted(started.n_prompts(), "prompt"), ", ", Counted(started.n_tokens(), "token"));
 }
 
 }  // namespace
@@ -131,7 +131,9 @@ void Progress::ShowScores(const v1::LayerScores& scores) {
   const int tenths = static_cast<int>(10 * view_.LayersDone() / n_layers);
   if (n_layers > kFewLayers && std::exchange(tenths_printed_, tenths) == tenths) return;
   const std::string bar =
-      best ? absl::StrFormat("  [%s] best head %d %.3f", PlainBar(best->score), best->head, best->score) : "";
+      best ? absl::StrFormat("  [%s] best head L%dH%d %.3f", PlainBar(best->score), best->layer, best->head,
+                             best->score)
+           : "";
   PrintLine(absl::StrFormat("layer %d done (%d of %d)%s", scores.layer(), view_.LayersDone(), n_layers, bar));
 }
 

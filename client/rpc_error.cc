@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
@@ -49,6 +51,19 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
     return FromRpcStatus(details);
   }
   return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+}
+
+std::string ShortCause(const grpc::Status& status) {
+  const std::string& text = status.error_message();
+  if (text.empty()) return "it closed the connection";
+  const std::string lower = absl::AsciiStrToLower(text);
+  for (const char* word : {"timeout", "timed out", "deadline"}) {
+    if (absl::StrContains(lower, word)) return "timed out";
+  }
+  if (absl::StrContains(text, "DNS resolution failed")) return "name not known";
+  const bool of_socket = absl::StrContains(text, "failed to connect") || absl::StrContains(text, "recvmsg");
+  if (!of_socket) return text;
+  return std::string(absl::StripAsciiWhitespace(text.substr(text.rfind(':') + 1)));  // the system's own words
 }
 
 bool IsTransportError(const grpc::Status& status) {

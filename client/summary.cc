@@ -12,6 +12,11 @@ namespace {
 
 constexpr int kHeadsShown = 5;
 
+// A line of the table: what, and its value.
+std::string Row(const std::string& label, const std::string& value) {
+  return absl::StrFormat("%-26s%s\n", label, value);
+}
+
 std::string Interval(const v1::BootstrapEstimate& estimate) {
   return absl::StrFormat(" (95 %% interval %.3f to %.3f)", estimate.ci_low(), estimate.ci_high());
 }
@@ -23,32 +28,36 @@ std::string HeadText(const v1::TopHead& head) {
   return text;
 }
 
+// Named as in the JSON: peak_layer, peak_depth, centroid_rel, bandwidth_interpolated.
+std::string CurveRows(const v1::Profile& profile) {
+  if (!profile.has_peak_layer()) return "no head scores above 0: there is no peak\n";
+  const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
+  const auto row = [](const char* label, double value, const char* unit, bool has_interval,
+                      const v1::BootstrapEstimate& interval) {
+    return Row(label, absl::StrFormat("%.3f%s%s", value, unit, has_interval ? Interval(interval) : ""));
+  };
+  return absl::StrCat(
+      Row("peak layer", absl::StrCat(profile.peak_layer(), " of 0 to ", profile.n_layers() - 1)),
+      row("peak depth", profile.peak_depth(), "", bootstrap.has_peak_depth(), bootstrap.peak_depth()),
+      row("centroid (relative)", profile.centroid_rel(), "", bootstrap.has_centroid_rel(),
+          bootstrap.centroid_rel()),
+      row("bandwidth (interpolated)", profile.bandwidth_interpolated(), " of the depth",
+          bootstrap.has_bandwidth_interpolated(), bootstrap.bandwidth_interpolated()));
+}
+
 }  // namespace
 
-std::string SummaryText(const std::string& model, const v1::JobFinished& finished) {
+std::string SummaryText(const std::string& model, const v1::JobFinished& finished,
+                        const std::string& saved) {
   const v1::Profile& profile = finished.profile();
-  std::string text = absl::StrCat(Printable(model), ": ", profile.score(), " profile of ", profile.n_layers(),
-                                  " layers x ", profile.n_heads(), " heads; ", MeasuredOn(profile), "\n");
-  for (int i = 0; i < std::min(profile.top_heads_size(), kHeadsShown); ++i) {
-    absl::StrAppend(&text, i == 0 ? "best heads  " : "            ", HeadText(profile.top_heads(i)), "\n");
-  }
-  const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
-  if (profile.has_peak_layer()) {
-    absl::StrAppendFormat(&text, "peak        layer %d of 0 to %d, relative depth %.3f%s\n",
-                          profile.peak_layer(), static_cast<int>(profile.n_layers()) - 1,
-                          profile.peak_depth(),
-                          bootstrap.has_peak_depth() ? Interval(bootstrap.peak_depth()) : "");
-    absl::StrAppendFormat(&text, "centroid    relative depth %.3f%s\n", profile.centroid_rel(),
-                          bootstrap.has_centroid_rel() ? Interval(bootstrap.centroid_rel()) : "");
-    absl::StrAppendFormat(
-        &text, "bandwidth   %.3f of the depth%s\n", profile.bandwidth_interpolated(),
-        bootstrap.has_bandwidth_interpolated() ? Interval(bootstrap.bandwidth_interpolated()) : "");
-  } else {
-    absl::StrAppend(&text, "no head scores above 0: there is no peak\n");
-  }
-  for (const std::string& warning : finished.warnings())
-    absl::StrAppend(&text, "warning     ", Printable(warning), "\n");
-  return text;
+  std::string text = absl::StrCat(Printable(model), ": ", profile.score(), " profile of ",
+                                  Counted(profile.n_layers(), "layer"), " x ",
+                                  Counted(profile.n_heads(), "head"), "; ", MeasuredOn(profile), "\n");
+  for (int i = 0; i < std::min(profile.top_heads_size(), kHeadsShown); ++i)
+    text += Row(i == 0 ? "best heads" : "", HeadText(profile.top_heads(i)));
+  text += CurveRows(profile);
+  for (const std::string& warning : finished.warnings()) text += Row("warning", Printable(warning));
+  return text + Row("saved in", saved);
 }
 
 }  // namespace induct::client

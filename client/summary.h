@@ -7,7 +7,7 @@
 
 namespace induct::client {
 
-// Ends in a newline.
-std::string SummaryText(const std::string& model, const v1::JobFinished& finished);
+// Ends in a newline. `saved` says where the run's files are.
+std::string SummaryText(const std::string& model, const v1::JobFinished& finished, const std::string& saved);
 
 }  // namespace induct::client

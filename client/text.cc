@@ -1,7 +1,6 @@
 #include "client/text.h"
 
 #include <algorithm>
-#include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -63,6 +62,16 @@ std::string Printable(std::string_view text) {
     text.remove_prefix(character.size());
   }
   return shown;
+}
+
+std::string Grouped(uint64_t number) {
+  std::string digits = absl::StrCat(number);
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  return digits;
+}
+
+std::string Counted(uint64_t number, std::string_view noun) {
+  return absl::StrCat(Grouped(number), " ", std::string(noun), number == 1 ? "" : "s");
 }
 
 size_t DisplayWidth(std::string_view text) {

@@ -1,6 +1,7 @@
 // Text that came from outside: is it UTF-8, and what of it may a terminal see.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,12 @@ bool IsUtf8(std::string_view text);
 // `text` with control characters written as \n, \t, \x1b ..., so that no name or message from a server steers
 // a terminal. Bytes that are no UTF-8 are escaped as well; a backslash stays one.
 std::string Printable(std::string_view text);
+
+// "12,345".
+std::string Grouped(uint64_t number);
+
+// "1 prompt", "12,345 prompts": for nouns that take an s.
+std::string Counted(uint64_t number, std::string_view noun);
 
 // Characters that a terminal shows for UTF-8 `text`, each counted as one column.
 size_t DisplayWidth(std::string_view text);

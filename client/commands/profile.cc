@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "client/command_line.h"
 #include "client/commands/command.h"
@@ -73,35 +74,40 @@ absl::StatusOr<v1::RunProfileRequest> BuildRequest(const Options& options, const
   return request;
 }
 
-// What the job gave, or why it gave nothing; metadata.json tells the same.
-absl::StatusOr<v1::JobFinished> Follow(ProfileRun* run, const Interrupt& interrupt, Progress* progress) {
-  absl::StatusOr<v1::JobFinished> finished = run->Follow();
-  progress->EndLine();
-  if (interrupt.requested())
-    finished = WithExitCode(absl::CancelledError("interrupted"), ExitCode::kInterrupted);
-  if (!finished.ok()) (void)run->Close(finished.status());  // the first error counts
-  return finished;
+// What an interrupt left, given how following the job ended.
+absl::Status Interrupted(const absl::Status& outcome, const Connection& connection,
+                         const std::string& directory) {
+  const bool may_run = connection.abandoned() && !connection.is_private();
+  const std::string job = outcome.ok()                      ? "the job had ended"
+                          : !absl::IsCancelled(outcome)     ? std::string(outcome.message())
+                          : may_run                         ? "the job may still run"
+                                                            : "job cancelled";
+  return WithExitCode(absl::CancelledError(absl::StrCat(
+                          "interrupted: ", job, directory.empty() ? "" : ", partial results in ", directory)),
+                      ExitCode::kInterrupted);
 }
 
-// Missing pictures are no reason to fail: all numbers are saved.
-absl::Status DrawFigures(const Options& options, const v1::JobFinished& finished, const std::string& model,
-                         const std::string& figs_dir, RunDirectory* directory) {
+// Missing pictures are no reason to fail: all numbers are saved. Empty where they were made, else a warning.
+absl::StatusOr<std::string> DrawFigures(const v1::JobFinished& finished, const std::string& model,
+                                        const std::string& figs_dir, RunDirectory* directory) {
   const absl::Status drawn = DrawProfileFigures(finished.profile(), model, figs_dir, directory);
-  if (drawn.ok() || ExitCodeOf(drawn) == ExitCode::kOutput) return drawn;
-  Warn(options, absl::IsNotFound(drawn) ? "no figures: install gnuplot (Debian: gnuplot-nox)"
-                                        : absl::StrCat("no figures: ", drawn.message()));
-  return absl::OkStatus();
+  if (drawn.ok()) return "";
+  if (ExitCodeOf(drawn) == ExitCode::kOutput) return drawn;
+  return absl::IsNotFound(drawn) ? "no figures: install gnuplot (Debian: gnuplot-nox)"
+                                 : absl::StrCat("no figures: ", drawn.message());
 }
 
+// With --json standard output holds nothing else; where the files are is told beside it.
 absl::Status PrintResult(const Options& options, const std::string& model, const v1::JobFinished& finished,
-                         const std::string& directory, const std::string& figs_dir) {
-  if (options.json) {
-    INDUCT_ASSIGN_OR_RETURN(const std::string json, ToJson(finished.profile()));
-    std::fputs(json.c_str(), stdout);
+                         const std::string& saved) {
+  if (!options.json) {
+    std::fputs(SummaryText(model, finished, saved).c_str(), stdout);
     return absl::OkStatus();
   }
-  std::printf("%ssaved in    %s, figures in %s\n", SummaryText(model, finished).c_str(), directory.c_str(),
-              figs_dir.c_str());
+  INDUCT_ASSIGN_OR_RETURN(const std::string json, ToJson(finished.profile()));
+  std::fputs(json.c_str(), stdout);
+  for (const std::string& warning : finished.warnings()) Warn(options, absl::StrCat("warning: ", warning));
+  Warn(options, absl::StrCat("saved in ", saved));
   return absl::OkStatus();
 }
 
@@ -119,20 +125,39 @@ absl::Status RunJob(const Options& options, const ClientSettings& settings,
   const Interrupt::Scope scope(
       interrupt, {.cancel = [&] { stream.Cancel(); }, .abandon = [&] { connection->Abandon(); }});
 
-  INDUCT_ASSIGN_OR_RETURN(const v1::JobFinished finished, Follow(&run, *interrupt, &progress));
-  absl::Status outcome = DrawFigures(options, finished, request.model(), figs_dir, &directory);
-  if (interrupt->requested())
-    outcome = WithExitCode(absl::CancelledError("interrupted"), ExitCode::kInterrupted);
+  const absl::StatusOr<v1::JobFinished> finished = run.Follow();
+  progress.EndLine();
+  const absl::StatusOr<std::string> no_figures =
+      finished.ok() ? DrawFigures(*finished, request.model(), figs_dir, &directory) : finished.status();
+  absl::Status outcome = no_figures.status();
+  if (outcome.ok() && !no_figures->empty()) {
+    Warn(options, *no_figures);
+    run.AddWarning(*no_figures);
+  }
+  if (interrupt->requested()) outcome = Interrupted(outcome, *connection, directory.path());
   const absl::Status closed = run.Close(outcome);
-  INDUCT_RETURN_IF_ERROR(outcome);
+  INDUCT_RETURN_IF_ERROR(outcome);  // the first error counts
   INDUCT_RETURN_IF_ERROR(closed);
-  return PrintResult(options, request.model(), finished, directory.path(), figs_dir);
+  const std::string figures = no_figures->empty() ? absl::StrCat(", figures in ", figs_dir) : "";
+  return PrintResult(options, request.model(), *finished, directory.path() + figures);
+}
+
+// Given prompts leave these flags nothing to choose.
+void WarnOfIdleFlags(const Options& options, const Settings& flags) {
+  if (options.prompts_file.empty() && options.tokens_file.empty()) return;
+  std::vector<std::string> idle;
+  for (const char* flag : {"n_sequences", "lag_values", "mix", "task_types", "n_repeats"}) {
+    if (flags.IsSet(FindSettingFlag(flag)->path)) idle.push_back(absl::StrCat("--", flag));
+  }
+  if (!idle.empty())
+    Warn(options, absl::StrCat("without effect on given prompts: ", absl::StrJoin(idle, ", ")));
 }
 
 absl::Status Run(const Options& options, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const Settings flags, SettingsFromFlags(*options.command, options.flags));
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(flags, options.settings_file));
   for (const std::string& warning : settings.warnings) Warn(options, warning);
+  WarnOfIdleFlags(options, flags);
   INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest request, BuildRequest(options, settings.values));
   if (!options.print_prompts) return RunJob(options, settings, request, interrupt);
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(settings, /*may_start_one=*/true));

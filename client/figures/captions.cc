@@ -7,16 +7,10 @@
 
 namespace induct::client {
 
-std::string Grouped(uint64_t number) {
-  std::string digits = absl::StrCat(number);
-  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return digits;
-}
-
 std::string MeasuredOn(const v1::Profile& profile) {
-  return absl::StrCat(Grouped(profile.n_prompts()), " prompts, ", Grouped(profile.n_copy_ops()),
-                      " copy operations, antecedents ", profile.antecedents(),
-                      ", lag >= ", profile.min_lag());
+  return absl::StrCat(Counted(profile.n_prompts(), "prompt"), ", ",
+                      Counted(profile.n_copy_ops(), "copy operation"), ", antecedents ",
+                      profile.antecedents(), ", lag >= ", profile.min_lag());
 }
 
 int TickStep(int n, int most) {

@@ -1,7 +1,6 @@
 // Texts that several figures share.
 #pragma once
 
-#include <cstdint>
 #include <string>
 
 #include "induct/v1/profile.pb.h"
@@ -10,9 +9,6 @@ namespace induct::client {
 
 // "400 prompts, 12,345 copy operations, antecedents first, lag >= 3".
 std::string MeasuredOn(const v1::Profile& profile);
-
-// "12,345".
-std::string Grouped(uint64_t number);
 
 // Step between ticks so that `n` positions get at most `most` labels: 1, 2, 4, 5, 8, 10, ...
 int TickStep(int n, int most);

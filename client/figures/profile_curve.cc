@@ -44,17 +44,19 @@ double HighestPoint(const v1::Profile& profile) {
 }
 
 std::string ValueLabel(const v1::Profile& profile) {
-  const std::string score = absl::StrCat(profile.score(), " score of the ");
-  if (profile.n_heads_kept() == 1) return absl::StrCat(score, "top head of ", profile.n_heads());
-  return absl::StrCat("mean ", score, "top ", profile.n_heads_kept(), " of ", profile.n_heads(), " heads");
+  const std::string score = absl::StrCat(profile.score(), " score of ");
+  if (profile.n_heads_kept() == 1) return absl::StrCat(score, "the top head of ", profile.n_heads());
+  if (profile.aggregation() == "mean") return absl::StrCat("mean ", score, "all ", profile.n_heads(), " heads");
+  return absl::StrCat("mean ", score, "the top ", profile.n_heads_kept(), " of ", profile.n_heads(), " heads");
 }
 
-// The peak's caption in the key: layer, and the interval of its depth where there is one.
+// The peak's caption in the key: layer, and the interval of its depth where it has any width.
 std::string PeakLabel(const v1::Profile& profile) {
   std::string label =
       absl::StrFormat("peak: layer %d, depth %.3f", profile.peak_layer(), profile.peak_depth());
   if (!profile.has_bootstrap() || !profile.bootstrap().has_peak_depth()) return label;
   const v1::BootstrapEstimate& depth = profile.bootstrap().peak_depth();
+  if (depth.ci_low() == depth.ci_high()) return label;
   return absl::StrCat(label, absl::StrFormat(" [%.3f, %.3f]", depth.ci_low(), depth.ci_high()));
 }
 

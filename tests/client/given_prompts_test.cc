@@ -62,6 +62,8 @@ TEST_F(GivenPromptsTest, ErrorsNameFileAndLine) {
   const std::pair<const char*, const char*> bad_lines[] = {
       {"{\"text\": 3}", "text must be a string"},
       {"{}", "neither text nor token_ids"},
+      {"{\"text\": \"a\", \"token_id\": [1]}", "there is no key \"token_id\"; did you mean token_ids?"},
+      {"{\"prompt\": \"a\"}", "there is no key \"prompt\"; known are task, lag, text, token_ids, n_bos"},
       {"[1]", "no JSON object"},
       {"{\"text\": \"a\"", "no JSON object"},
       {"{\"token_ids\": \"1\"}", "token_ids must be a list"},

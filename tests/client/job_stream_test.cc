@@ -14,6 +14,7 @@ namespace induct::client {
 namespace {
 
 using grpc::StatusCode;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::SizeIs;
 
@@ -149,7 +150,11 @@ TEST(JobStreamTest, AServerThatStaysAwayIsUnreachable) {
         {.end_index = i == 0 ? size_t{1} : 0, .status = grpc::Status(StatusCode::UNAVAILABLE, "reset")});
   }
   const FakeServer server(script);
-  EXPECT_EQ(ExitCodeOf(FollowAll(server).error), ExitCode::kUnreachable);
+  const absl::Status error = FollowAll(server).error;
+  EXPECT_EQ(ExitCodeOf(error), ExitCode::kUnreachable);
+  EXPECT_THAT(std::string(error.message()),
+              AllOf(HasSubstr("cannot reach " + server.address() + ": reset; is induct-server running there?"),
+                    HasSubstr(std::string(kFakeJob) + " may be lost; `induct-client jobs` tells")));
 }
 
 TEST(JobStreamTest, CancelReachesTheServerAndTheStreamEndsCancelled) {

@@ -93,8 +93,11 @@ TEST(ProgramTest, WithoutGnuplotEverythingElseIsSavedAndOneLineSaysWhatToInstall
   const ClientResult result = RunClient(ProfileArguments(server), folder.path(), {{"PATH", folder.path()}});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.err, HasSubstr("install gnuplot (Debian: gnuplot-nox)"));
-  EXPECT_EQ(json::parse(FileBytes(RunDirectories(folder.path()).at(0) + "/metadata.json"))["state"],
-            "succeeded");
+  EXPECT_THAT(result.out, AllOf(HasSubstr("saved in"), Not(HasSubstr("figures in"))));
+  const json metadata = json::parse(FileBytes(RunDirectories(folder.path()).at(0) + "/metadata.json"));
+  EXPECT_EQ(metadata["state"], "succeeded");
+  EXPECT_EQ(metadata["warnings"],
+            json({"lag 2 is below min_lag", "no figures: install gnuplot (Debian: gnuplot-nox)"}));
 }
 
 std::string StateOf(const std::string& run) {
@@ -113,12 +116,48 @@ TEST(ProgramTest, JsonIsAllThatStandardOutputHoldsAndQuietSaysNothing) {
   EXPECT_THAT(profile["per_layer"], SizeIs(4));
 }
 
+TEST(ProgramTest, BesideJsonStandardErrorTellsWarningsAndTheRunsFolder) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server, {"--json"}), folder.path());
+  EXPECT_TRUE(json::accept(result.out)) << result.out;
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("warning: lag 2 is below min_lag"), HasSubstr("saved in outputs/runs/")));
+}
+
+TEST(ProgramTest, StandardOutputThatCannotBeWrittenIs4HoweverLongTheResult) {
+  const TemporaryFolder folder;
+  for (const int n_layers : {1, 300}) {  // below and far above the buffer of standard output
+    const FakeServer server(SuccessfulScript("org/tiny", n_layers, 1));
+    std::vector<std::string> arguments = {"-c", "exec \"$0\" \"$@\" > /dev/full", ClientProgram()};
+    const std::vector<std::string> profile = ProfileArguments(server, {"--json"});
+    arguments.insert(arguments.end(), profile.begin(), profile.end());
+    const ClientResult result = RunClient(arguments, folder.path(), {}, "/bin/sh");
+    EXPECT_EQ(result.exit_code, 4) << n_layers;
+    EXPECT_THAT(result.err, HasSubstr("standard output"));
+  }
+}
+
+TEST(ProgramTest, TheSummaryNamesNumbersAsTheJsonDoesAndCountsOneAsOne) {
+  Script script = SuccessfulScript("org/tiny");
+  v1::Profile* profile = script.log.back().mutable_finished()->mutable_profile();
+  profile->set_n_prompts(1);
+  profile->set_n_copy_ops(1);
+  const FakeServer server(script);
+  const TemporaryFolder folder;
+  EXPECT_THAT(RunClient(ProfileArguments(server), folder.path()).out,
+              AllOf(HasSubstr("4 layers x 4 heads; 1 prompt, 1 copy operation, antecedents first"),
+                    HasSubstr("\npeak layer                2 of 0 to 3\n"),
+                    HasSubstr("\npeak depth                0.625 (95 % interval 0.480 to 0.560)\n"),
+                    HasSubstr("\nbandwidth (interpolated)  0.310 of the depth (95 %")));
+}
+
 TEST(ProgramTest, LinesWithoutControlSequencesTellHowItGoesWhereThereIsNoTerminal) {
   const FakeServer server(SuccessfulScript("org/tiny"));
   const TemporaryFolder folder;
   const ClientResult result = RunClient(ProfileArguments(server), folder.path(), {{"TERM", "xterm"}});
   EXPECT_THAT(result.err, AllOf(HasSubstr("waiting: 2 jobs ahead"), HasSubstr("loading org/tiny"),
-                                HasSubstr("layer 2 done (3 of 4)")));
+                                HasSubstr("layer 2 done (3 of 4)"), HasSubstr("] best head L2H0 0.850")));
   EXPECT_THAT(result.err, AllOf(Not(HasSubstr("\x1b")), Not(HasSubstr("\r"))));
 }
 
@@ -191,7 +230,9 @@ TEST(ProgramTest, AServerThatIsNotThereIs3AndLeavesNoRun) {
   const ClientResult result =
       RunClient({"profile", "--model", "m", "--server", "127.0.0.1:1"}, folder.path());
   EXPECT_EQ(result.exit_code, 3);
-  EXPECT_THAT(result.err, HasSubstr("cannot reach induct-server at 127.0.0.1:1"));
+  EXPECT_EQ(result.err,
+            "induct-client: cannot reach 127.0.0.1:1: Connection refused; is induct-server running there? "
+            "(--server, INDUCT_SERVER)\n");
   EXPECT_THAT(RunDirectories(folder.path()), IsEmpty());
 }
 
@@ -240,7 +281,9 @@ TEST(ProgramTest, InterruptsCancelTheJobAndExitWith130) {
     RunningClient client(ProfileArguments(server), folder.path());
     server.AwaitWaiting();
     client.Signal(signal);
-    EXPECT_EQ(client.Wait().exit_code, 130);
+    const ClientResult result = client.Wait();
+    EXPECT_EQ(result.exit_code, 130);
+    EXPECT_THAT(result.err, HasSubstr("interrupted: job cancelled, partial results in outputs/runs/"));
     EXPECT_EQ(server.record().cancelled, std::vector<std::string>{kFakeJob});
     EXPECT_EQ(StateOf(RunDirectories(folder.path()).at(0)), "cancelled");
   }
@@ -249,6 +292,7 @@ TEST(ProgramTest, InterruptsCancelTheJobAndExitWith130) {
 TEST(ProgramTest, WrongUsageIs2AndNamesTheNearest) {
   const TemporaryFolder folder;
   ASSERT_TRUE(WriteFileAtomically(folder / "p.txt", "a\n").ok());
+  for (const char* name : {"d.txt", "d.npy", "d.yaml"}) mkdir((folder / name).c_str(), 0777);
   const std::pair<std::vector<std::string>, const char*> cases[] = {
       {{}, "no command"},
       {{"profil"}, "did you mean profile?"},
@@ -258,7 +302,13 @@ TEST(ProgramTest, WrongUsageIs2AndNamesTheNearest) {
       {{"profile", "--model", "m", "--server", "a b"}, "is no address"},
       {{"profile", "--model", "m", "--prompts", "p.txt", "--tokens", "t.npy"}, "--tokens"},
       {{"profile", "--model", "m", "--prompts", "none.txt"}, "none.txt"},
+      {{"profile", "--model", "m", "--prompts", "d.txt"}, "cannot read d.txt"},
+      {{"profile", "--model", "m", "--prompts", "p.csv"}, "p.csv: prompts come from a .txt"},
+      {{"profile", "--model", "m", "--tokens", "d.npy"}, "cannot read d.npy"},
       {{"profile", "--model", "m", "--settings", "none.yaml"}, "none.yaml"},
+      {{"profile", "--model", "m", "--settings", "d.yaml"}, "cannot read d.yaml"},
+      {{"jobs", "--settings", "d.yaml"}, "cannot read d.yaml"},
+      {{"profile", "--model", "m", "--memory_saver", "yes"}, "\"yes\" given, true or false needed"},
       {{"jobs"}, "needs a server"},
       {{"cancel"}, "name"},
       {{"cancel", "x"}, "needs a server"},
@@ -318,9 +368,29 @@ TEST(ProgramTest, GivenPromptsTravelWithTheRequest) {
   const FakeServer server(SuccessfulScript("org/tiny"));
   const TemporaryFolder folder;
   ASSERT_TRUE(WriteFileAtomically(folder / "p.jsonl", "{\"text\":\"a b\"}\n{\"token_ids\":[1,2]}\n").ok());
-  ASSERT_EQ(RunClient(ProfileArguments(server, {"--prompts", "p.jsonl"}), folder.path()).exit_code, 0);
+  const ClientResult result = RunClient(ProfileArguments(server, {"--prompts", "p.jsonl"}), folder.path());
+  ASSERT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, Not(HasSubstr("without effect")));
   ASSERT_EQ(server.record().submitted.at(0).given_prompts_size(), 2);
   EXPECT_EQ(server.record().submitted[0].given_prompts(1).token_ids(1), 2u);
+
+  const std::string config = RunDirectories(folder.path()).at(0) + "/config.yaml";
+  EXPECT_THAT(FileBytes(config), testing::MatchesRegex("# The prompts were given[^\n]*--settings config.yaml "
+                                                       "--prompts prompts_org_tiny.jsonl\nmodels: .*"));
+  EXPECT_TRUE(LoadSettings(config).ok());
+}
+
+TEST(ProgramTest, FlagsThatChooseGeneratedPromptsAreNamedWherePromptsAreGiven) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileAtomically(folder / "p.txt", "a b\n").ok());
+  ASSERT_TRUE(WriteFileAtomically(folder / "s.yaml", "prompts:\n  n_sequences: 7\n").ok());
+  const std::vector<std::string> given = {"--prompts", "p.txt", "--settings", "s.yaml"};
+  EXPECT_THAT(RunClient(ProfileArguments(server, given), folder.path()).err, Not(HasSubstr("without effect")));
+  std::vector<std::string> flags = given;
+  flags.insert(flags.end(), {"--lag-values", "4", "--mix=uniform", "--prepend_bos", "false"});
+  EXPECT_THAT(RunClient(ProfileArguments(server, flags), folder.path()).err,
+              HasSubstr("without effect on given prompts: --lag_values, --mix\n"));
 }
 
 TEST(ProgramTest, PrintPromptsPrintsThemEscapedAndRunsNoJob) {

@@ -45,7 +45,9 @@ TEST(TextTest, CaptionsShortenTheMiddleAndGroupDigits) {
   EXPECT_EQ(Shortened("abcdefgh", 8), "abcdefgh");
   EXPECT_EQ(Shortened("abcdefghij", 7), "abc\xe2\x80\xa6hij");
   EXPECT_EQ(Grouped(999), "999");
-  EXPECT_EQ(Grouped(1234567), "1,234,567");
+  EXPECT_EQ(Counted(1234567, "prompt"), "1,234,567 prompts");
+  EXPECT_EQ(Counted(1, "copy operation"), "1 copy operation");
+  EXPECT_EQ(Counted(0, "job"), "0 jobs");
   EXPECT_EQ(TickStep(24, 24), 1);
   EXPECT_EQ(TickStep(48, 24), 2);
   EXPECT_EQ(TickStep(1000, 24), 50);
@@ -118,6 +120,27 @@ TEST(RpcErrorTest, TellsABrokenConnectionFromARefusal) {
       FromGrpcStatus(ServerError(StatusCode::NOT_FOUND, "no model", "MODEL_NOT_FOUND", "model"));
   EXPECT_EQ(ReasonOf(error), "MODEL_NOT_FOUND");
   EXPECT_EQ(error.message(), "--model: no model");
+}
+
+TEST(RpcErrorTest, CausesAreAFewWordsWithoutThePathThatTheyCame) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote "
+       "host: Connection refused",
+       "Connection refused"},
+      {"failed to connect to all addresses; last error: UNKNOWN: unix:/x.sock: No such file or directory",
+       "No such file or directory"},
+      {"DNS resolution failed for x:1: C-ares status is not ARES_SUCCESS qtype=AAAA name=x is_balancer=0: "
+       "Domain name not found",
+       "name not known"},
+      {"failed to connect to all addresses; last error: UNKNOWN: Timeout occurred: FD Shutdown", "timed out"},
+      {"Deadline Exceeded", "timed out"},
+      {"recvmsg:Connection reset by peer", "Connection reset by peer"},
+      {"Socket closed", "Socket closed"},
+      {"Received http2 header with status: 503", "Received http2 header with status: 503"},
+      {"", "it closed the connection"},
+  };
+  for (const auto& [text, cause] : cases)
+    EXPECT_EQ(ShortCause(grpc::Status(grpc::StatusCode::UNAVAILABLE, text)), cause);
 }
 
 }  // namespace
