@@ -35,7 +35,9 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes
   std::string temporary = absl::StrCat(path, ".XXXXXX");
   const int fd = mkostemp(temporary.data(), O_CLOEXEC);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
-  absl::Status status = fchmod(fd, 0644) == 0 ? absl::OkStatus() : absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
+  absl::Status status = fchmod(fd, 0644) == 0
+                            ? absl::OkStatus()
+                            : absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
   if (status.ok()) {
     status = WriteAndFlush(fd, bytes, path);
   } else {
@@ -63,7 +65,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t limit) {
     }
     if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", path));
     bytes.resize(at + static_cast<size_t>(n));
-    if (bytes.size() > limit) return absl::ResourceExhaustedError(absl::StrCat(path, " is larger than ", limit, " bytes"));
+    if (bytes.size() > limit)
+      return absl::ResourceExhaustedError(absl::StrCat(path, " is larger than ", limit, " bytes"));
     if (n == 0) return bytes;
   }
 }

@@ -9,8 +9,8 @@
 
 namespace induct {
 
-// Writes `bytes` to a temporary file in the same folder, flushes it to disk and renames it to `path`; on any error the
-// temporary file is removed and an old `path` stays. The folder must exist.
+// Writes `bytes` to a temporary file in the same folder, flushes it to disk and renames it to `path`; on any
+// error the temporary file is removed and an old `path` stays. The folder must exist.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
 
 // The file's bytes. NOT_FOUND where there is none, RESOURCE_EXHAUSTED where it is larger than `limit`.

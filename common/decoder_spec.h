@@ -1,7 +1,8 @@
 // What a decoder-only transformer looks like: sizes, choices, and where each weight stands in the checkpoint.
 //
-// Plain data, shared by the room that reads it off a checkpoint (server/checkpoint, one file a family) and the room that runs
-// it (server/engine), so that adding a family is one file of names and shapes and no second forward pass.
+// Plain data, shared by the room that reads it off a checkpoint (server/checkpoint, one file a family) and
+// the room that runs it (server/engine), so that adding a family is one file of names and shapes and no
+// second forward pass.
 #pragma once
 
 #include <cstdint>
@@ -25,12 +26,12 @@ struct TensorSpec {
 
 // The weights of one layer. Linear weights are [out, in], as nn.Linear stores them.
 struct LayerTensors {
-  TensorSpec attention_norm_weight, attention_norm_bias;  // [D]
-  TensorSpec qkv_weight, qkv_bias;                        // [3 * D, D], [3 * D], ordered by qkv_layout
+  TensorSpec attention_norm_weight, attention_norm_bias;      // [D]
+  TensorSpec qkv_weight, qkv_bias;                            // [3 * D, D], [3 * D], ordered by qkv_layout
   TensorSpec attention_output_weight, attention_output_bias;  // [D, D], [D]
-  TensorSpec mlp_norm_weight, mlp_norm_bias;              // [D]
-  TensorSpec mlp_input_weight, mlp_input_bias;            // [F, D], [F]
-  TensorSpec mlp_output_weight, mlp_output_bias;          // [D, F], [D]
+  TensorSpec mlp_norm_weight, mlp_norm_bias;                  // [D]
+  TensorSpec mlp_input_weight, mlp_input_bias;                // [F, D], [F]
+  TensorSpec mlp_output_weight, mlp_output_bias;              // [D, F], [D]
 };
 
 // L n_layers, H n_heads, D d_model, K d_head (H * K = D), F d_mlp, V vocab_size.
@@ -47,14 +48,15 @@ struct DecoderSpec {
   int64_t rotary_dims = 0;  // the first rotary_dims of each head are rotated, in halves; even, 0 .. d_head
   double rotary_base = 10000.0;
   double norm_epsilon = 1e-5;
-  bool parallel_residual = true;  // attention and MLP both read the layer's input; else the MLP reads attention's output
+  bool parallel_residual =
+      true;  // attention and MLP both read the layer's input; else the MLP reads attention's output
   Activation activation = Activation::kGeluExact;
   QkvLayout qkv_layout = QkvLayout::kPerHead;
 
-  TensorSpec token_embedding;                       // [V, D]
-  std::vector<LayerTensors> layers;                 // [L]
-  TensorSpec final_norm_weight, final_norm_bias;    // [D]
-  TensorSpec unembedding;                           // [V, D]; the token embedding's name where the two are tied
+  TensorSpec token_embedding;                     // [V, D]
+  std::vector<LayerTensors> layers;               // [L]
+  TensorSpec final_norm_weight, final_norm_bias;  // [D]
+  TensorSpec unembedding;                         // [V, D]; the token embedding's name where the two are tied
 
   // Token ids with a role; -1 where the checkpoint names none.
   int64_t bos_token_id = -1;

@@ -8,7 +8,9 @@
 namespace induct {
 namespace {
 
-bool IsPlain(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-'; }
+bool IsPlain(char c) {
+  return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
+}
 
 absl::string_view View(std::string_view s) { return {s.data(), s.size()}; }
 
@@ -16,7 +18,8 @@ absl::string_view View(std::string_view s) { return {s.data(), s.size()}; }
 
 std::string ModelFileName(std::string_view model) {
   std::string name(model);
-  std::replace_if(name.begin(), name.end(), [](char c) { return !IsPlain(c); }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return !IsPlain(c); }, '_');
   return name;
 }
 
@@ -26,11 +29,16 @@ std::string KindScoresFile(std::string_view model, std::string_view kind) {
 }
 std::string ProfileFile(std::string_view model) { return absl::StrCat("profile_", View(model), ".json"); }
 std::string PromptsFile(std::string_view model) { return absl::StrCat("prompts_", View(model), ".jsonl"); }
-std::string PromptScoresFile(std::string_view model) { return absl::StrCat("prompt_scores_", View(model), ".npy"); }
-std::string PromptCountsFile(std::string_view model) { return absl::StrCat("prompt_counts_", View(model), ".npy"); }
+std::string PromptScoresFile(std::string_view model) {
+  return absl::StrCat("prompt_scores_", View(model), ".npy");
+}
+std::string PromptCountsFile(std::string_view model) {
+  return absl::StrCat("prompt_counts_", View(model), ".npy");
+}
 
 bool IsSafeFileName(std::string_view name) {
-  return !name.empty() && name.size() <= 200 && name.front() != '.' && std::all_of(name.begin(), name.end(), IsPlain);
+  return !name.empty() && name.size() <= 200 && name.front() != '.' &&
+         std::all_of(name.begin(), name.end(), IsPlain);
 }
 
 }  // namespace induct

@@ -1,4 +1,5 @@
-// Names of the files that a run leaves, in one place for the server that names artifacts and the client that saves them.
+// Names of the files that a run leaves, in one place for the server that names artifacts and the client that
+// saves them.
 #pragma once
 
 #include <string>
@@ -11,16 +12,16 @@ namespace induct {
 std::string ModelFileName(std::string_view model);
 
 // Artifacts of a profile run. `model` is a ModelFileName, `kind` a score kind's word.
-std::string ScoresFile(std::string_view model);                         // scores_<model>.npy
+std::string ScoresFile(std::string_view model);                             // scores_<model>.npy
 std::string KindScoresFile(std::string_view model, std::string_view kind);  // scores_<model>_<kind>.npy
-std::string ProfileFile(std::string_view model);                        // profile_<model>.json
-std::string PromptsFile(std::string_view model);                        // prompts_<model>.jsonl
-std::string PromptScoresFile(std::string_view model);                   // prompt_scores_<model>.npy
-std::string PromptCountsFile(std::string_view model);                   // prompt_counts_<model>.npy
+std::string ProfileFile(std::string_view model);                            // profile_<model>.json
+std::string PromptsFile(std::string_view model);                            // prompts_<model>.jsonl
+std::string PromptScoresFile(std::string_view model);                       // prompt_scores_<model>.npy
+std::string PromptCountsFile(std::string_view model);                       // prompt_counts_<model>.npy
 inline constexpr char kPromptTextsFile[] = "prompts.txt";
 
-// Whether an artifact's name may become a file in a run directory: [A-Za-z0-9._-]+, not starting with a dot, at most 200
-// characters. The client refuses every other name a server sends.
+// Whether an artifact's name may become a file in a run directory: [A-Za-z0-9._-]+, not starting with a dot,
+// at most 200 characters. The client refuses every other name a server sends.
 bool IsSafeFileName(std::string_view name);
 
 }  // namespace induct

@@ -11,7 +11,8 @@ enum class LogLevel { kDebug, kInfo, kWarning, kError };
 // Call once before the first line. Lines below `level` are dropped.
 void InitLogging(LogLevel level);
 
-// Writes one line; safe from every thread. `subject` is what the line is about, a job's or a model's name, or "server".
+// Writes one line; safe from every thread. `subject` is what the line is about, a job's or a model's name, or
+// "server".
 void Log(LogLevel level, std::string_view subject, std::string_view text);
 
 }  // namespace induct

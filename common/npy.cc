@@ -68,7 +68,8 @@ absl::StatusOr<std::vector<int64_t>> ParseShape(std::string_view text) {
     part = absl::StripAsciiWhitespace(part);
     if (part.empty()) continue;
     int64_t n = 0;
-    if (!absl::SimpleAtoi(part, &n) || n < 0 || (n > 0 && size > (int64_t{1} << 40) / n)) return NotNpy("its shape is not usable");
+    if (!absl::SimpleAtoi(part, &n) || n < 0 || (n > 0 && size > (int64_t{1} << 40) / n))
+      return NotNpy("its shape is not usable");
     size *= std::max<int64_t>(n, 1);
     shape.push_back(n);
   }
@@ -76,7 +77,8 @@ absl::StatusOr<std::vector<int64_t>> ParseShape(std::string_view text) {
 }
 
 absl::StatusOr<NpyArray> ParseNpy(std::string_view bytes) {
-  if (bytes.size() < 12 || bytes.substr(0, 6) != kMagic.substr(0, 6)) return NotNpy("it does not begin as one");
+  if (bytes.size() < 12 || bytes.substr(0, 6) != kMagic.substr(0, 6))
+    return NotNpy("it does not begin as one");
   const auto byte = [&](size_t i) { return static_cast<size_t>(static_cast<unsigned char>(bytes[i])); };
   const bool short_header = byte(6) == 1;
   const size_t begin = short_header ? 10 : 12;
@@ -121,19 +123,25 @@ constexpr std::array<IntegerFormat, 8> kIntegerFormats = {{{"|i1", 1, LoadAs<int
 
 }  // namespace
 
-std::string NpyBytes(std::span<const float> values, std::span<const int64_t> shape) { return WriteNpy("<f4", values, shape); }
-std::string NpyBytes(std::span<const uint32_t> values, std::span<const int64_t> shape) { return WriteNpy("<u4", values, shape); }
+std::string NpyBytes(std::span<const float> values, std::span<const int64_t> shape) {
+  return WriteNpy("<f4", values, shape);
+}
+std::string NpyBytes(std::span<const uint32_t> values, std::span<const int64_t> shape) {
+  return WriteNpy("<u4", values, shape);
+}
 
 absl::StatusOr<IntegerMatrix> ParseIntegerNpy(std::string_view bytes) {
   INDUCT_ASSIGN_OR_RETURN(const NpyArray array, ParseNpy(bytes));
   const auto format = std::find_if(kIntegerFormats.begin(), kIntegerFormats.end(),
                                    [&](const IntegerFormat& f) { return f.descr == array.descr; });
   if (format == kIntegerFormats.end()) {
-    return absl::InvalidArgumentError(absl::StrCat("an array of whole numbers is needed, this one holds ", array.descr));
+    return absl::InvalidArgumentError(
+        absl::StrCat("an array of whole numbers is needed, this one holds ", array.descr));
   }
   if (array.shape.size() != 2) {
-    return absl::InvalidArgumentError(absl::StrCat("a 2-D array [rows, tokens] is needed, this one has the shape (",
-                                                   absl::StrJoin(array.shape, ", "), ")"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("a 2-D array [rows, tokens] is needed, this one has the shape (",
+                     absl::StrJoin(array.shape, ", "), ")"));
   }
   IntegerMatrix matrix{.rows = array.shape[0], .columns = array.shape[1]};
   const size_t count = static_cast<size_t>(ElementCount(array.shape));

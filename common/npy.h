@@ -22,8 +22,8 @@ struct IntegerMatrix {
   std::vector<int64_t> values;
 };
 
-// Reads a 2-D array of any integer dtype, in C or Fortran order. INVALID_ARGUMENT for anything else: no .npy, truncated,
-// floating-point, another number of dimensions, a size that does not fit the bytes.
+// Reads a 2-D array of any integer dtype, in C or Fortran order. INVALID_ARGUMENT for anything else: no .npy,
+// truncated, floating-point, another number of dimensions, a size that does not fit the bytes.
 absl::StatusOr<IntegerMatrix> ParseIntegerNpy(std::string_view bytes);
 
 // A float32 array of any shape, C order; what the client's figures read back.

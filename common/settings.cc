@@ -24,103 +24,307 @@ using enum SettingOwner;
 constexpr double kMaxSeed = 18446744073709551615.0;
 
 constexpr auto kKeys = std::to_array<SettingKey>({
-    {.path = "models", .type = kTexts, .owner = kServer, .default_value = "",
+    {.path = "models",
+     .type = kTexts,
+     .owner = kServer,
+     .default_value = "",
      .help = "Models that the server loads when it starts"},
-    {.path = "model_dirs", .type = kTexts, .owner = kServer, .default_value = "deploy/demo_models",
+    {.path = "model_dirs",
+     .type = kTexts,
+     .owner = kServer,
+     .default_value = "deploy/demo_models",
      .help = "Folders whose subfolders are models in the Hugging Face layout"},
-    {.path = "listen", .type = kText, .owner = kServer, .default_value = "127.0.0.1:50051",
+    {.path = "listen",
+     .type = kText,
+     .owner = kServer,
+     .default_value = "127.0.0.1:50051",
      .help = "host:port, unix:/path or fd:N (an open socket)"},
-    {.path = "device", .type = kTexts, .owner = kServer, .default_value = "auto",
+    {.path = "device",
+     .type = kTexts,
+     .owner = kServer,
+     .default_value = "auto",
      .help = "auto, cpu, cuda, cuda:N, or a list of them"},
-    {.path = "threads", .type = kInteger, .owner = kServer, .default_value = "0", .min = 0, .max = 1024, .zero_word = "auto",
+    {.path = "threads",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "0",
+     .min = 0,
+     .max = 1024,
+     .zero_word = "auto",
      .help = "Threads of one operation on a CPU; auto: the cores that the process may use"},
-    {.path = "dtypes", .type = kWords, .owner = kServer, .default_value = "float32,bfloat16,float16",
-     .choices = "float32|bfloat16|float16", .help = "Dtypes that requests may ask for"},
-    {.path = "activation_budget_mb", .type = kInteger, .owner = kServer, .default_value = "4096", .min = 1, .max = 1 << 24,
+    {.path = "dtypes",
+     .type = kWords,
+     .owner = kServer,
+     .default_value = "float32,bfloat16,float16",
+     .choices = "float32|bfloat16|float16",
+     .help = "Dtypes that requests may ask for"},
+    {.path = "activation_budget_mb",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "4096",
+     .min = 1,
+     .max = 1 << 24,
      .help = "Megabytes that the prompts' residual streams may take; more prompts go in waves"},
-    {.path = "disconnect_grace", .type = kReal, .owner = kServer, .default_value = "60", .min = 0, .max = 86400,
+    {.path = "disconnect_grace",
+     .type = kReal,
+     .owner = kServer,
+     .default_value = "60",
+     .min = 0,
+     .max = 86400,
      .help = "Seconds without any open stream after which a job with on_disconnect cancel ends"},
-    {.path = "drain_seconds", .type = kReal, .owner = kServer, .default_value = "10", .min = 0, .max = 86400,
+    {.path = "drain_seconds",
+     .type = kReal,
+     .owner = kServer,
+     .default_value = "10",
+     .min = 0,
+     .max = 86400,
      .help = "Seconds that running jobs get to end after SIGTERM"},
-    {.path = "heartbeat_seconds", .type = kReal, .owner = kServer, .default_value = "10", .min = 0.05, .max = 3600,
+    {.path = "heartbeat_seconds",
+     .type = kReal,
+     .owner = kServer,
+     .default_value = "10",
+     .min = 0.05,
+     .max = 3600,
      .help = "Seconds of silence after which a stream sends a heartbeat"},
-    {.path = "preparing_threads", .type = kInteger, .owner = kServer, .default_value = "2", .min = 1, .max = 64,
+    {.path = "preparing_threads",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "2",
+     .min = 1,
+     .max = 64,
      .help = "Jobs that may be prepared (read, tokenised, loaded) at once"},
-    {.path = "log_level", .type = kWord, .owner = kServer, .default_value = "info", .choices = "debug|info|warning|error",
+    {.path = "log_level",
+     .type = kWord,
+     .owner = kServer,
+     .default_value = "info",
+     .choices = "debug|info|warning|error",
      .help = "Least severe lines that are logged"},
-    {.path = "limits.max_prompts", .type = kInteger, .owner = kServer, .default_value = "100000", .min = 1, .max = 100000,
+    {.path = "limits.max_prompts",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "100000",
+     .min = 1,
+     .max = 100000,
      .help = "Prompts in one request, generated or given"},
-    {.path = "limits.max_request_mb", .type = kInteger, .owner = kServer, .default_value = "64", .min = 1, .max = 1024,
+    {.path = "limits.max_request_mb",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "64",
+     .min = 1,
+     .max = 1024,
      .help = "Megabytes of one request"},
-    {.path = "limits.max_queued", .type = kInteger, .owner = kServer, .default_value = "1000", .min = 1, .max = 1e6,
+    {.path = "limits.max_queued",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "1000",
+     .min = 1,
+     .max = 1e6,
      .help = "Jobs that may wait, all owners together"},
-    {.path = "limits.max_queued_per_owner", .type = kInteger, .owner = kServer, .default_value = "500", .min = 1, .max = 1e6,
+    {.path = "limits.max_queued_per_owner",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "500",
+     .min = 1,
+     .max = 1e6,
      .help = "Jobs of one owner that may wait"},
-    {.path = "limits.max_queued_mb", .type = kInteger, .owner = kServer, .default_value = "4096", .min = 1, .max = 1 << 24,
+    {.path = "limits.max_queued_mb",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "4096",
+     .min = 1,
+     .max = 1 << 24,
      .help = "Megabytes that the requests of jobs that have not ended may take"},
-    {.path = "limits.kept_jobs", .type = kInteger, .owner = kServer, .default_value = "1000", .min = 1, .max = 1e6,
+    {.path = "limits.kept_jobs",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "1000",
+     .min = 1,
+     .max = 1e6,
      .help = "Ended jobs that are remembered; older ones are forgotten with their artifacts"},
-    {.path = "limits.kept_mb", .type = kInteger, .owner = kServer, .default_value = "2048", .min = 1, .max = 1 << 24,
+    {.path = "limits.kept_mb",
+     .type = kInteger,
+     .owner = kServer,
+     .default_value = "2048",
+     .min = 1,
+     .max = 1 << 24,
      .help = "Megabytes of events and artifacts of ended jobs that are remembered"},
 
-    {.path = "dtype", .type = kWord, .owner = kRequest, .default_value = "auto", .choices = "auto|float32|bfloat16|float16",
+    {.path = "dtype",
+     .type = kWord,
+     .owner = kRequest,
+     .default_value = "auto",
+     .choices = "auto|float32|bfloat16|float16",
      .help = "What the model computes in; auto: float16 on a GPU, float32 on a CPU"},
-    {.path = "seq_len", .type = kInteger, .owner = kRequest, .default_value = "256", .min = 4, .max = 1 << 20,
+    {.path = "seq_len",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "256",
+     .min = 4,
+     .max = 1 << 20,
      .help = "Longest generated prompt in tokens; longer TEXT is cut"},
-    {.path = "batch_size", .type = kInteger, .owner = kRequest, .default_value = "auto", .min = 1, .max = 4096, .zero_word = "auto",
+    {.path = "batch_size",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "auto",
+     .min = 1,
+     .max = 4096,
+     .zero_word = "auto",
      .help = "Prompts in a micro-batch; never changes results beyond rounding"},
-    {.path = "seed", .type = kInteger, .owner = kRequest, .default_value = "123", .min = 0, .max = kMaxSeed,
+    {.path = "seed",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "123",
+     .min = 0,
+     .max = kMaxSeed,
      .help = "Seed of every random draw, 64 bits"},
-    {.path = "memory_saver", .type = kFlag, .owner = kRequest, .default_value = "false",
+    {.path = "memory_saver",
+     .type = kFlag,
+     .owner = kRequest,
+     .default_value = "false",
      .help = "Hold one layer's weights at a time"},
-    {.path = "score", .type = kWord, .owner = kRequest, .default_value = "induction", .choices = "induction|duplicate|previous",
+    {.path = "score",
+     .type = kWord,
+     .owner = kRequest,
+     .default_value = "induction",
+     .choices = "induction|duplicate|previous",
      .help = "Score kind of the curve"},
-    {.path = "antecedents", .type = kWord, .owner = kRequest, .default_value = "first", .choices = "first|nearest|all",
+    {.path = "antecedents",
+     .type = kWord,
+     .owner = kRequest,
+     .default_value = "first",
+     .choices = "first|nearest|all",
      .help = "Earlier occurrences of a token that count"},
-    {.path = "min_lag", .type = kInteger, .owner = kRequest, .default_value = "3", .min = 1, .max = 65536,
+    {.path = "min_lag",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "3",
+     .min = 1,
+     .max = 65536,
      .help = "Smallest lag in tokens that counts as a copy operation"},
-    {.path = "aggregation", .type = kWord, .owner = kRequest, .default_value = "topq", .choices = "topq|mean",
+    {.path = "aggregation",
+     .type = kWord,
+     .owner = kRequest,
+     .default_value = "topq",
+     .choices = "topq|mean",
      .help = "A layer's value: mean of its highest heads, or of all"},
 
-    {.path = "prompts.n_sequences", .type = kInteger, .owner = kRequest, .default_value = "400", .min = 1, .max = 100000,
+    {.path = "prompts.n_sequences",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "400",
+     .min = 1,
+     .max = 100000,
      .help = "Prompts to generate"},
-    {.path = "prompts.lag_values", .type = kIntegers, .owner = kRequest, .default_value = "4,8,16,32", .min = 1, .max = 1 << 19,
+    {.path = "prompts.lag_values",
+     .type = kIntegers,
+     .owner = kRequest,
+     .default_value = "4,8,16,32",
+     .min = 1,
+     .max = 1 << 19,
      .help = "Block lengths in tokens, each at most half of what seq_len leaves beside the BOS"},
-    {.path = "prompts.mix", .type = kWord, .owner = kRequest, .default_value = "balanced", .choices = "balanced|uniform",
+    {.path = "prompts.mix",
+     .type = kWord,
+     .owner = kRequest,
+     .default_value = "balanced",
+     .choices = "balanced|uniform",
      .help = "Lags dealt evenly, or drawn by each prompt"},
-    {.path = "prompts.task_types", .type = kWords, .owner = kRequest, .default_value = "ABAB,NAMES",
-     .choices = "ABAB|NAMES|RANDOM|TEXT|TOKENS", .help = "Prompt tasks; TEXT and TOKENS stand for prompts given by --prompts or --tokens"},
-    {.path = "prompts.n_repeats", .type = kInteger, .owner = kRequest, .default_value = "2", .min = 2, .max = 65536,
-     .zero_word = "fill", .help = "How often a block stands in a prompt; 0 or fill: as often as seq_len holds"},
-    {.path = "prompts.prepend_bos", .type = kFlag, .owner = kRequest, .default_value = "true",
+    {.path = "prompts.task_types",
+     .type = kWords,
+     .owner = kRequest,
+     .default_value = "ABAB,NAMES",
+     .choices = "ABAB|NAMES|RANDOM|TEXT|TOKENS",
+     .help = "Prompt tasks; TEXT and TOKENS stand for prompts given by --prompts or --tokens"},
+    {.path = "prompts.n_repeats",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "2",
+     .min = 2,
+     .max = 65536,
+     .zero_word = "fill",
+     .help = "How often a block stands in a prompt; 0 or fill: as often as seq_len holds"},
+    {.path = "prompts.prepend_bos",
+     .type = kFlag,
+     .owner = kRequest,
+     .default_value = "true",
      .help = "Begin prompts with the BOS token where there is one"},
 
-    {.path = "evaluation.high_score_quantile", .type = kReal, .owner = kRequest, .default_value = "0.9", .min = 0, .max = 1,
-     .help = "q of the aggregation topq, in [0, 1)", .max_excluded = true},
-    {.path = "evaluation.bootstrap_resamples", .type = kInteger, .owner = kRequest, .default_value = "1000", .min = 20, .max = 100000,
-     .zero_word = "none", .help = "Bootstrap resamples; 0 or none: no intervals"},
+    {.path = "evaluation.high_score_quantile",
+     .type = kReal,
+     .owner = kRequest,
+     .default_value = "0.9",
+     .min = 0,
+     .max = 1,
+     .help = "q of the aggregation topq, in [0, 1)",
+     .max_excluded = true},
+    {.path = "evaluation.bootstrap_resamples",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "1000",
+     .min = 20,
+     .max = 100000,
+     .zero_word = "none",
+     .help = "Bootstrap resamples; 0 or none: no intervals"},
 
-    {.path = "evaluation.shuffle_null", .type = kFlag, .owner = kIgnored, .default_value = "true",
+    {.path = "evaluation.shuffle_null",
+     .type = kFlag,
+     .owner = kIgnored,
+     .default_value = "true",
      .help = "Known from the original experiment's file; a profile has no nulls"},
-    {.path = "evaluation.head_permutation_null", .type = kFlag, .owner = kIgnored, .default_value = "true",
+    {.path = "evaluation.head_permutation_null",
+     .type = kFlag,
+     .owner = kIgnored,
+     .default_value = "true",
      .help = "Known from the original experiment's file; a profile has no nulls"},
 
-    {.path = "job.priority", .type = kInteger, .owner = kRequest, .default_value = "0", .min = -100, .max = 100,
+    {.path = "job.priority",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "0",
+     .min = -100,
+     .max = 100,
      .help = "Of your own jobs the higher one runs first"},
-    {.path = "job.queue_deadline", .type = kReal, .owner = kRequest, .default_value = "0", .min = 0, .max = 1e9,
+    {.path = "job.queue_deadline",
+     .type = kReal,
+     .owner = kRequest,
+     .default_value = "0",
+     .min = 0,
+     .max = 1e9,
      .help = "Seconds after which a job that has not begun to run fails; 0: no limit"},
-    {.path = "job.run_deadline", .type = kReal, .owner = kRequest, .default_value = "0", .min = 0, .max = 1e9,
+    {.path = "job.run_deadline",
+     .type = kReal,
+     .owner = kRequest,
+     .default_value = "0",
+     .min = 0,
+     .max = 1e9,
      .help = "Seconds of running after which a job fails; 0: no limit"},
-    {.path = "job.on_disconnect", .type = kWord, .owner = kRequest, .default_value = "cancel", .choices = "cancel|continue",
+    {.path = "job.on_disconnect",
+     .type = kWord,
+     .owner = kRequest,
+     .default_value = "cancel",
+     .choices = "cancel|continue",
      .help = "What becomes of a job that nobody watches any more"},
 
-    {.path = "server", .type = kText, .owner = kClient, .default_value = "",
+    {.path = "server",
+     .type = kText,
+     .owner = kClient,
+     .default_value = "",
      .help = "host:port of induct-server; empty: start one for this run alone"},
-    {.path = "reconnect_seconds", .type = kReal, .owner = kClient, .default_value = "60", .min = 0, .max = 86400,
+    {.path = "reconnect_seconds",
+     .type = kReal,
+     .owner = kClient,
+     .default_value = "60",
+     .min = 0,
+     .max = 86400,
      .help = "Seconds that the client tries to reach a server again whose connection broke"},
-    {.path = "output_dir", .type = kText, .owner = kClient, .default_value = "outputs",
+    {.path = "output_dir",
+     .type = kText,
+     .owner = kClient,
+     .default_value = "outputs",
      .help = "Folder that holds runs/"},
-    {.path = "figs_dir", .type = kText, .owner = kClient, .default_value = "figs",
+    {.path = "figs_dir",
+     .type = kText,
+     .owner = kClient,
+     .default_value = "figs",
      .help = "Folder for the newest run's figures"},
 });
 
@@ -131,7 +335,8 @@ std::vector<std::string> Choices(const SettingKey& key) {
 }
 
 absl::Status Refuse(const SettingKey& key, const std::string& given, const std::string& allowed) {
-  return InvalidField(key.path, absl::StrCat(given.empty() ? "nothing" : Quoted(given), " given, ", allowed, " needed"));
+  return InvalidField(
+      key.path, absl::StrCat(given.empty() ? "nothing" : Quoted(given), " given, ", allowed, " needed"));
 }
 
 std::string NumberText(double value) {
@@ -143,8 +348,8 @@ std::string NumberText(double value) {
 
 std::string RangeText(const SettingKey& key) {
   const std::string max = key.max == kMaxSeed ? "2^64 - 1" : NumberText(key.max);
-  std::string text = absl::StrCat(key.type == kReal ? "a number" : "a whole number", " from ", NumberText(key.min), " to ",
-                                  key.max_excluded ? "below " : "", max);
+  std::string text = absl::StrCat(key.type == kReal ? "a number" : "a whole number", " from ",
+                                  NumberText(key.min), " to ", key.max_excluded ? "below " : "", max);
   if (!key.zero_word.empty()) absl::StrAppend(&text, ", or ", std::string(key.zero_word));
   return text;
 }
@@ -153,11 +358,13 @@ absl::StatusOr<std::string> CheckInteger(const SettingKey& key, const std::strin
   if (!key.zero_word.empty() && (value == key.zero_word || value == "0")) return "0";
   if (key.min < 0) {
     int64_t number = 0;
-    if (!absl::SimpleAtoi(value, &number) || number < key.min || number > key.max) return Refuse(key, value, RangeText(key));
+    if (!absl::SimpleAtoi(value, &number) || number < key.min || number > key.max)
+      return Refuse(key, value, RangeText(key));
     return absl::StrCat(number);
   }
   uint64_t number = 0;
-  const bool parsed = !value.empty() && absl::ascii_isdigit(static_cast<unsigned char>(value[0])) && absl::SimpleAtoi(value, &number);
+  const bool parsed = !value.empty() && absl::ascii_isdigit(static_cast<unsigned char>(value[0])) &&
+                      absl::SimpleAtoi(value, &number);
   const bool in_range = parsed && (key.max == kMaxSeed || static_cast<double>(number) <= key.max) &&
                         static_cast<double>(number) >= key.min;
   if (!in_range) return Refuse(key, value, RangeText(key));
@@ -217,26 +424,33 @@ std::vector<std::string> SplitText(const SettingKey& key, std::string_view text)
 std::span<const SettingKey> SettingKeys() { return kKeys; }
 
 const SettingKey* FindSettingKey(std::string_view path) {
-  const auto it = std::find_if(kKeys.begin(), kKeys.end(), [&](const SettingKey& key) { return key.path == path; });
+  const auto it =
+      std::find_if(kKeys.begin(), kKeys.end(), [&](const SettingKey& key) { return key.path == path; });
   return it == kKeys.end() ? nullptr : &*it;
 }
 
 const SettingKey* FindSettingFlag(std::string_view flag) {
-  const auto it = std::find_if(kKeys.begin(), kKeys.end(), [&](const SettingKey& key) { return SettingFlag(key) == flag; });
+  const auto it = std::find_if(kKeys.begin(), kKeys.end(),
+                               [&](const SettingKey& key) { return SettingFlag(key) == flag; });
   return it == kKeys.end() ? nullptr : &*it;
 }
 
-std::string SettingFlag(const SettingKey& key) { return std::string(key.path.substr(key.path.rfind('.') + 1)); }
+std::string SettingFlag(const SettingKey& key) {
+  return std::string(key.path.substr(key.path.rfind('.') + 1));
+}
 
 std::string SettingEnvironment(const SettingKey& key) {
-  std::string name = absl::StrCat("INDUCT_", absl::AsciiStrToUpper(absl::string_view(key.path.data(), key.path.size())));
+  std::string name =
+      absl::StrCat("INDUCT_", absl::AsciiStrToUpper(absl::string_view(key.path.data(), key.path.size())));
   std::replace(name.begin(), name.end(), '.', '_');
   return name;
 }
 
-absl::StatusOr<std::vector<std::string>> CheckSetting(const SettingKey& key, const std::vector<std::string>& values) {
+absl::StatusOr<std::vector<std::string>> CheckSetting(const SettingKey& key,
+                                                      const std::vector<std::string>& values) {
   if (!IsList(key.type) && values.size() != 1) return Refuse(key, absl::StrJoin(values, ", "), "one value");
-  if ((key.type == kIntegers || key.type == kWords) && values.empty()) return Refuse(key, "", "at least one value");
+  if ((key.type == kIntegers || key.type == kWords) && values.empty())
+    return Refuse(key, "", "at least one value");
   std::vector<std::string> checked;
   std::set<std::string> seen;
   for (const std::string& value : values) {
@@ -247,7 +461,9 @@ absl::StatusOr<std::vector<std::string>> CheckSetting(const SettingKey& key, con
   return checked;
 }
 
-absl::Status Settings::SetText(const SettingKey& key, std::string_view text) { return Set(key, SplitText(key, text)); }
+absl::Status Settings::SetText(const SettingKey& key, std::string_view text) {
+  return Set(key, SplitText(key, text));
+}
 
 absl::Status Settings::Set(const SettingKey& key, const std::vector<std::string>& values) {
   INDUCT_ASSIGN_OR_RETURN(values_[std::string(key.path)], CheckSetting(key, values));
@@ -264,7 +480,9 @@ std::vector<std::string> Settings::Values(const SettingKey& key) const {
 }
 
 bool Settings::Flag(std::string_view path) const { return Text(path) == "true"; }
-uint64_t Settings::Integer(std::string_view path) const { return std::strtoull(Text(path).c_str(), nullptr, 10); }
+uint64_t Settings::Integer(std::string_view path) const {
+  return std::strtoull(Text(path).c_str(), nullptr, 10);
+}
 double Settings::Real(std::string_view path) const { return std::strtod(Text(path).c_str(), nullptr); }
 std::string Settings::Text(std::string_view path) const { return Values(*FindSettingKey(path)).at(0); }
 
@@ -274,13 +492,16 @@ std::vector<uint64_t> Settings::Integers(std::string_view path) const {
   return numbers;
 }
 
-std::vector<std::string> Settings::Texts(std::string_view path) const { return Values(*FindSettingKey(path)); }
+std::vector<std::string> Settings::Texts(std::string_view path) const {
+  return Values(*FindSettingKey(path));
+}
 
 std::vector<std::string> Settings::Warnings() const {
   std::vector<std::string> warnings;
   for (const auto& [path, values] : values_) {
     const SettingKey& key = *FindSettingKey(path);
-    if (key.owner == kIgnored) warnings.push_back(absl::StrCat(path, " has no effect: ", std::string(key.help)));
+    if (key.owner == kIgnored)
+      warnings.push_back(absl::StrCat(path, " has no effect: ", std::string(key.help)));
   }
   return warnings;
 }

@@ -1,5 +1,6 @@
-// Every setting there is, in one table: name, type, default, range, whose it is. The server's settings.yaml, the client's file, flags
-// and environment variables all go through it, so a key means the same everywhere and a wrong value is refused with one sentence.
+// Every setting there is, in one table: name, type, default, range, whose it is. The server's settings.yaml,
+// the client's file, flags and environment variables all go through it, so a key means the same everywhere
+// and a wrong value is refused with one sentence.
 #pragma once
 
 #include <cstdint>
@@ -27,13 +28,14 @@ enum class SettingType {
 
 enum class SettingOwner {
   kServer,   // read by induct-server
-  kRequest,  // carried by requests: the server's file gives the default, a client's file, environment or flag overrides it
+  kRequest,  // carried by requests: the server's file gives the default, a client's file, environment or flag
+             // overrides it
   kClient,   // read by induct-client
   kIgnored,  // accepted so that the original experiment's file loads unchanged; see Warnings()
 };
 
 struct SettingKey {
-  std::string_view path;           // "prompts.lag_values"; its last word is the client's flag
+  std::string_view path;  // "prompts.lag_values"; its last word is the client's flag
   SettingType type;
   SettingOwner owner;
   std::string_view default_value;  // as a flag would be given: lists with commas
@@ -56,11 +58,14 @@ const SettingKey* FindSettingFlag(std::string_view flag);
 std::string SettingFlag(const SettingKey& key);
 std::string SettingEnvironment(const SettingKey& key);
 
-// Checks one value, or each of a list's, against the key's type and range; "auto" and the like come back as the number they
-// stand for. INVALID_ARGUMENT with the path as field, saying what was given and what is allowed.
-absl::StatusOr<std::vector<std::string>> CheckSetting(const SettingKey& key, const std::vector<std::string>& values);
+// Checks one value, or each of a list's, against the key's type and range; "auto" and the like come back as
+// the number they stand for. INVALID_ARGUMENT with the path as field, saying what was given and what is
+// allowed.
+absl::StatusOr<std::vector<std::string>> CheckSetting(const SettingKey& key,
+                                                      const std::vector<std::string>& values);
 
-// Values that were set, over the defaults. A plain value: copy it freely; const use is safe from every thread.
+// Values that were set, over the defaults. A plain value: copy it freely; const use is safe from every
+// thread.
 class Settings {
  public:
   // Sets from one text as a flag or an environment variable gives it: lists are split at commas.
@@ -76,7 +81,7 @@ class Settings {
   bool Flag(std::string_view path) const;
   uint64_t Integer(std::string_view path) const;
   double Real(std::string_view path) const;
-  std::string Text(std::string_view path) const;            // also kWord
+  std::string Text(std::string_view path) const;  // also kWord
   std::vector<uint64_t> Integers(std::string_view path) const;
   std::vector<std::string> Texts(std::string_view path) const;  // also kWords
   // As text, one entry a value, whatever the type.
@@ -85,15 +90,17 @@ class Settings {
   // One sentence for every value set that has no effect (SettingOwner::kIgnored).
   std::vector<std::string> Warnings() const;
 
-  // A YAML document with every value, defaults included, of the keys whose owner is in `owners`; readable by LoadSettings.
+  // A YAML document with every value, defaults included, of the keys whose owner is in `owners`; readable by
+  // LoadSettings.
   std::string ToYaml(std::span<const SettingOwner> owners) const;
 
  private:
   std::map<std::string, std::vector<std::string>, std::less<>> values_;
 };
 
-// Reads a settings file. INVALID_ARGUMENT naming file and line: YAML that does not parse (tabs), a key twice, an unknown key (and
-// the nearest known one), a wrong type, a value out of range. NOT_FOUND where there is no such file.
+// Reads a settings file. INVALID_ARGUMENT naming file and line: YAML that does not parse (tabs), a key twice,
+// an unknown key (and the nearest known one), a wrong type, a value out of range. NOT_FOUND where there is no
+// such file.
 absl::StatusOr<Settings> LoadSettings(const std::string& path);
 // The same on text; `name` stands for the file in errors.
 absl::StatusOr<Settings> ParseSettings(const std::string& text, const std::string& name);

@@ -20,7 +20,8 @@ class SettingsReader {
   absl::Status ReadMap(const YAML::Node& map, const std::string& prefix) {
     std::set<std::string> seen;
     for (const auto& entry : map) {
-      if (!entry.first.IsScalar()) return At(entry.first, absl::InvalidArgumentError("a key must be a plain word"));
+      if (!entry.first.IsScalar())
+        return At(entry.first, absl::InvalidArgumentError("a key must be a plain word"));
       const std::string word = entry.first.Scalar();
       if (!seen.insert(word).second) {
         return At(entry.first, InvalidField(prefix + word, "the key stands here a second time"));
@@ -51,15 +52,19 @@ class SettingsReader {
       values.push_back(value.Scalar());
     } else if (value.IsSequence()) {
       for (const YAML::Node& item : value) {
-        const bool has_id = key.type == SettingType::kTexts && item.IsMap() && item.size() >= 1 && item["id"] && item["id"].IsScalar();
+        const bool has_id = key.type == SettingType::kTexts && item.IsMap() && item.size() >= 1 &&
+                            item["id"] && item["id"].IsScalar();
         if (!has_id && !item.IsScalar()) {
-          return At(item, InvalidField(key.path, key.type == SettingType::kTexts ? "a list of values, or of entries {id: VALUE}, is needed"
-                                                                                 : "a list of plain values is needed"));
+          return At(item,
+                    InvalidField(key.path, key.type == SettingType::kTexts
+                                               ? "a list of values, or of entries {id: VALUE}, is needed"
+                                               : "a list of plain values is needed"));
         }
         values.push_back(has_id ? item["id"].Scalar() : item.Scalar());
       }
     } else {
-      return At(key_node, InvalidField(key.path, value.IsNull() ? "a value is missing" : "a plain value is needed"));
+      return At(key_node,
+                InvalidField(key.path, value.IsNull() ? "a value is missing" : "a plain value is needed"));
     }
     return At(key_node, settings_->Set(key, values));
   }
@@ -77,12 +82,15 @@ class SettingsReader {
     const std::string last = path.substr(path.rfind('.') + 1);
     for (const SettingKey& key : SettingKeys()) {
       if (SettingFlag(key) == last) {
-        return InvalidField(path, absl::StrCat("there is no such key; did you mean ", std::string(key.path), "?"));
+        return InvalidField(path,
+                            absl::StrCat("there is no such key; did you mean ", std::string(key.path), "?"));
       }
       known.emplace_back(key.path);
     }
     const std::string nearest = NearestWord(path, known);
-    return InvalidField(path, nearest.empty() ? "there is no such key" : absl::StrCat("there is no such key; did you mean ", nearest, "?"));
+    return InvalidField(path, nearest.empty()
+                                  ? "there is no such key"
+                                  : absl::StrCat("there is no such key; did you mean ", nearest, "?"));
   }
 
   const std::string file_;
@@ -90,7 +98,9 @@ class SettingsReader {
 };
 
 // Free text is quoted: a model named "no" or "123" must not read back as another type elsewhere.
-bool NeedsQuotes(const SettingKey& key) { return key.type == SettingType::kText || key.type == SettingType::kTexts; }
+bool NeedsQuotes(const SettingKey& key) {
+  return key.type == SettingType::kText || key.type == SettingType::kTexts;
+}
 
 }  // namespace
 
@@ -99,12 +109,15 @@ absl::StatusOr<Settings> ParseSettings(const std::string& text, const std::strin
   try {
     const YAML::Node document = YAML::Load(text);
     if (document.IsNull()) return settings;
-    if (!document.IsMap()) return absl::InvalidArgumentError(absl::StrCat(name, ": keys and values are needed"));
+    if (!document.IsMap())
+      return absl::InvalidArgumentError(absl::StrCat(name, ": keys and values are needed"));
     INDUCT_RETURN_IF_ERROR(SettingsReader(name, &settings).ReadMap(document, ""));
   } catch (const YAML::Exception& e) {
     const std::string line = e.mark.is_null() ? "" : absl::StrCat(":", e.mark.line + 1);
-    const bool tab = e.msg.find("tab") != std::string::npos || e.msg.find("illegal map value") != std::string::npos;
-    return absl::InvalidArgumentError(absl::StrCat(name, line, ": no valid YAML: ", e.msg, tab ? " (indent with spaces, not tabs)" : ""));
+    const bool tab =
+        e.msg.find("tab") != std::string::npos || e.msg.find("illegal map value") != std::string::npos;
+    return absl::InvalidArgumentError(
+        absl::StrCat(name, line, ": no valid YAML: ", e.msg, tab ? " (indent with spaces, not tabs)" : ""));
   }
   return settings;
 }
@@ -128,7 +141,8 @@ std::string Settings::ToYaml(std::span<const SettingOwner> owners) const {
       group = key_group;
     }
     const std::vector<std::string> values = Values(key);
-    const bool list = key.type == SettingType::kIntegers || key.type == SettingType::kWords || key.type == SettingType::kTexts;
+    const bool list = key.type == SettingType::kIntegers || key.type == SettingType::kWords ||
+                      key.type == SettingType::kTexts;
     out << YAML::Key << SettingFlag(key) << YAML::Value;
     if (list) out << YAML::Flow << YAML::BeginSeq;
     for (const std::string& value : values) {

@@ -1,5 +1,6 @@
-// Errors as absl::Status with two machine-readable additions: a reason (a stable upper-case word) and the request field at fault.
-// Rooms attach them here; server/service turns them into google.rpc.ErrorInfo and BadRequest, and the client prints them.
+// Errors as absl::Status with two machine-readable additions: a reason (a stable upper-case word) and the
+// request field at fault. Rooms attach them here; server/service turns them into google.rpc.ErrorInfo and
+// BadRequest, and the client prints them.
 #pragma once
 
 #include <string>
@@ -31,8 +32,8 @@ inline constexpr char kDraining[] = "DRAINING";
 inline constexpr char kDeadline[] = "DEADLINE";
 }  // namespace reason
 
-// `status` with the reason attached (and `field`, a path such as "evaluation.high_score_quantile", where one is at fault).
-// An OK status is returned as it is.
+// `status` with the reason attached (and `field`, a path such as "evaluation.high_score_quantile", where one
+// is at fault). An OK status is returned as it is.
 absl::Status WithReason(absl::Status status, std::string_view reason, std::string_view field = "");
 
 // INVALID_ARGUMENT with reason INVALID_FIELD. The message should say what was given, what is allowed.
@@ -48,8 +49,8 @@ absl::Status Annotate(const absl::Status& status, std::string_view context);
 }  // namespace induct
 
 // Returns from the enclosing function where `expression` is an error status.
-#define INDUCT_RETURN_IF_ERROR(expression)                           \
-  do {                                                               \
+#define INDUCT_RETURN_IF_ERROR(expression)                                                    \
+  do {                                                                                        \
     if (absl::Status induct_status = (expression); !induct_status.ok()) return induct_status; \
   } while (false)
 

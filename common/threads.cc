@@ -24,8 +24,9 @@ int CgroupCores() {
 
 int AvailableCores() {
   cpu_set_t set;
-  int cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set)
-                                                           : static_cast<int>(std::thread::hardware_concurrency());
+  int cores = sched_getaffinity(0, sizeof(set), &set) == 0
+                  ? CPU_COUNT(&set)
+                  : static_cast<int>(std::thread::hardware_concurrency());
   if (const int limit = CgroupCores(); limit > 0) cores = std::min(cores, limit);
   return std::max(1, cores);
 }

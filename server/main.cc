@@ -47,7 +47,8 @@ absl::StatusOr<Settings> ReadSettings(const Arguments& arguments) {
   }
   INDUCT_ASSIGN_OR_RETURN(const Settings environment, SettingsFromEnvironment());
   settings.Override(environment);
-  if (!arguments.listen.empty()) INDUCT_RETURN_IF_ERROR(settings.SetText(*FindSettingKey("listen"), arguments.listen));
+  if (!arguments.listen.empty())
+    INDUCT_RETURN_IF_ERROR(settings.SetText(*FindSettingKey("listen"), arguments.listen));
   return settings;
 }
 
@@ -55,15 +56,20 @@ absl::StatusOr<std::vector<std::string>> ResolveDevices(const Settings& settings
   std::vector<std::string> devices;
   for (const std::string& name : settings.Texts("device")) {
     INDUCT_ASSIGN_OR_RETURN(std::string device, engine::ResolveDevice(name));
-    if (std::find(devices.begin(), devices.end(), device) == devices.end()) devices.push_back(std::move(device));
+    if (std::find(devices.begin(), devices.end(), device) == devices.end())
+      devices.push_back(std::move(device));
   }
-  if (devices.empty()) return InvalidField("device", "at least one device is needed; auto takes what is there");
+  if (devices.empty())
+    return InvalidField("device", "at least one device is needed; auto takes what is there");
   return devices;
 }
 
 LogLevel LogLevelOf(const Settings& settings) {
   const std::string level = settings.Text("log_level");
-  return level == "debug" ? LogLevel::kDebug : level == "info" ? LogLevel::kInfo : level == "warning" ? LogLevel::kWarning : LogLevel::kError;
+  return level == "debug"     ? LogLevel::kDebug
+         : level == "info"    ? LogLevel::kInfo
+         : level == "warning" ? LogLevel::kWarning
+                              : LogLevel::kError;
 }
 
 int ThreadsOf(const Settings& settings) {
@@ -72,9 +78,10 @@ int ThreadsOf(const Settings& settings) {
 }
 
 service::RequestLimits LimitsOf(const Settings& settings, const std::vector<std::string>& devices) {
-  service::RequestLimits limits{.max_prompts = static_cast<uint32_t>(settings.Integer("limits.max_prompts")),
-                                .device = devices.front(),
-                                .activation_budget = static_cast<int64_t>(settings.Integer("activation_budget_mb")) << 20};
+  service::RequestLimits limits{
+      .max_prompts = static_cast<uint32_t>(settings.Integer("limits.max_prompts")),
+      .device = devices.front(),
+      .activation_budget = static_cast<int64_t>(settings.Integer("activation_budget_mb")) << 20};
   for (const std::string& dtype : settings.Texts("dtypes")) limits.dtypes.push_back(*ParseDType(dtype));
   return limits;
 }
@@ -87,7 +94,8 @@ class Server {
   Server(const Settings& settings, std::vector<std::string> devices)
       : registry_(settings.Texts("model_dirs")),
         environment_{.registry = &registry_, .encoder = &events_, .devices = std::move(devices)},
-        store_(jobs::NewMemoryJobStore({.max_jobs = settings.Integer("limits.kept_jobs"), .max_bytes = settings.Integer("limits.kept_mb") << 20})),
+        store_(jobs::NewMemoryJobStore({.max_jobs = settings.Integer("limits.kept_jobs"),
+                                        .max_bytes = settings.Integer("limits.kept_mb") << 20})),
         pool_(kBlockingThreads),
         slow_pool_(kSlowThreads),
         context_{.pool = &pool_,
@@ -97,33 +105,43 @@ class Server {
                  .settings = settings,
                  .limits = LimitsOf(settings, environment_.devices),
                  .info = InfoOf(settings, environment_.devices)} {
-    const jobs::SchedulerOptions options{.n_devices = static_cast<int>(environment_.devices.size()),
-                                         .preparing_threads = static_cast<int>(settings.Integer("preparing_threads")),
-                                         .max_queued = settings.Integer("limits.max_queued"),
-                                         .max_queued_per_owner = settings.Integer("limits.max_queued_per_owner"),
-                                         .max_queued_bytes = settings.Integer("limits.max_queued_mb") << 20,
-                                         .disconnect_grace = absl::Seconds(settings.Real("disconnect_grace"))};
-    scheduler_ = jobs::Scheduler::Create(options, store_.get(), service::MakeWorkFactory(context_.limits, environment_));
+    const jobs::SchedulerOptions options{
+        .n_devices = static_cast<int>(environment_.devices.size()),
+        .preparing_threads = static_cast<int>(settings.Integer("preparing_threads")),
+        .max_queued = settings.Integer("limits.max_queued"),
+        .max_queued_per_owner = settings.Integer("limits.max_queued_per_owner"),
+        .max_queued_bytes = settings.Integer("limits.max_queued_mb") << 20,
+        .disconnect_grace = absl::Seconds(settings.Real("disconnect_grace"))};
+    scheduler_ = jobs::Scheduler::Create(options, store_.get(),
+                                         service::MakeWorkFactory(context_.limits, environment_));
     context_.scheduler = scheduler_.get();
   }
 
   absl::Status Listen(const std::string& address) {
     INDUCT_ASSIGN_OR_RETURN(grpc_, service::GrpcServer::Start(address, context_));
-    Log(LogLevel::kInfo, "server", absl::StrCat("induct-server ", kVersion, " listening on ", grpc_->address(), ", devices ",
-                                                absl::StrJoin(environment_.devices, ", ")));
-    for (const std::string& problem : registry_.DirectoryProblems()) Log(LogLevel::kWarning, "server", problem);
+    Log(LogLevel::kInfo, "server",
+        absl::StrCat("induct-server ", kVersion, " listening on ", grpc_->address(), ", devices ",
+                     absl::StrJoin(environment_.devices, ", ")));
+    for (const std::string& problem : registry_.DirectoryProblems())
+      Log(LogLevel::kWarning, "server", problem);
     return absl::OkStatus();
   }
 
-  // Loads the models of the setting `models` on every device. One that can't be loaded is an error in the log: the others still serve.
+  // Loads the models of the setting `models` on every device. One that can't be loaded is an error in the
+  // log: the others still serve.
   void Preload(const v1::RunProfileRequest& defaults, std::stop_token stop) {
     for (const std::string& name : context_.settings.Texts("models")) {
       for (const std::string& device : environment_.devices) {
         const auto files = registry_.Open(name);
         const absl::Status status =
-            files.ok() ? registry_.Load(*files, {.device = device, .dtype = *ParseDType(defaults.run().dtype())}, stop).status() : files.status();
+            files.ok()
+                ? registry_
+                      .Load(*files, {.device = device, .dtype = *ParseDType(defaults.run().dtype())}, stop)
+                      .status()
+                : files.status();
         Log(status.ok() ? LogLevel::kInfo : LogLevel::kError, name,
-            status.ok() ? absl::StrCat("loaded on ", device) : absl::StrCat("not loaded: ", status.message()));
+            status.ok() ? absl::StrCat("loaded on ", device)
+                        : absl::StrCat("not loaded: ", status.message()));
       }
     }
   }
@@ -168,16 +186,19 @@ v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& 
   return info;
 }
 
-// Blocks until SIGINT or SIGTERM, or until the other end of a private socket is gone. True: somebody may still be connected.
+// Blocks until SIGINT or SIGTERM, or until the other end of a private socket is gone. True: somebody may
+// still be connected.
 bool WaitForTheEnd(int signals, int private_socket) {
-  std::array<pollfd, 2> fds = {{{.fd = signals, .events = POLLIN, .revents = 0}, {.fd = private_socket, .events = POLLRDHUP, .revents = 0}}};
+  std::array<pollfd, 2> fds = {{{.fd = signals, .events = POLLIN, .revents = 0},
+                                {.fd = private_socket, .events = POLLRDHUP, .revents = 0}}};
   while (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
   }
   return fds[1].revents == 0;
 }
 
 // What a request that asks for nothing gets; an error where the server's own defaults break its limits.
-absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings, const std::vector<std::string>& devices) {
+absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings,
+                                                     const std::vector<std::string>& devices) {
   v1::RunProfileRequest request;
   request.set_model("any");
   const absl::Status status = service::ResolveProfileRequest(settings, LimitsOf(settings, devices), &request);
@@ -188,17 +209,21 @@ absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings, c
 // Everything that can be told without serving.
 absl::Status Check(const Settings& settings) {
   models::ModelRegistry registry(settings.Texts("model_dirs"));
-  for (const std::string& problem : registry.DirectoryProblems()) return absl::FailedPreconditionError(problem);
-  for (const std::string& name : settings.Texts("models")) INDUCT_RETURN_IF_ERROR(registry.Open(name).status());
+  for (const std::string& problem : registry.DirectoryProblems())
+    return absl::FailedPreconditionError(problem);
+  for (const std::string& name : settings.Texts("models"))
+    INDUCT_RETURN_IF_ERROR(registry.Open(name).status());
   const auto listings = registry.List();
   for (const models::ModelListing& listing : listings) {
     if (!listing.problem.empty()) return absl::FailedPreconditionError(listing.problem);
   }
-  std::printf("settings are good; %zu models in %s\n", listings.size(), absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str());
+  std::printf("settings are good; %zu models in %s\n", listings.size(),
+              absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str());
   return absl::OkStatus();
 }
 
-absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaults, std::vector<std::string> devices, int signals) {
+absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaults,
+                   std::vector<std::string> devices, int signals) {
   const int fd = service::ListenFd(settings.Text("listen"));
   const int private_socket = fd >= 0 ? dup(fd) : -1;  // a copy: gRPC closes its own when the client goes
   Server server(settings, std::move(devices));
@@ -240,10 +265,14 @@ int BlockSignals() {
 int Main(int argc, char** argv) {
   CLI::App app{"Serves induction-head analyses of language models over gRPC."};
   Arguments arguments;
-  app.add_option("--settings", arguments.settings_file, "settings.yaml to read; without it every setting has its default");
-  app.add_option("--listen", arguments.listen, "host:port, unix:/path or fd:N, instead of the settings' listen");
-  app.add_flag("--check", arguments.check, "Check settings, device and models, print what is wrong, and exit");
-  app.set_version_flag("--version", absl::StrCat("induct-server ", kVersion, ", LibTorch ", engine::LibTorchVersion()));
+  app.add_option("--settings", arguments.settings_file,
+                 "settings.yaml to read; without it every setting has its default");
+  app.add_option("--listen", arguments.listen,
+                 "host:port, unix:/path or fd:N, instead of the settings' listen");
+  app.add_flag("--check", arguments.check,
+               "Check settings, device and models, print what is wrong, and exit");
+  app.set_version_flag("--version",
+                       absl::StrCat("induct-server ", kVersion, ", LibTorch ", engine::LibTorchVersion()));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

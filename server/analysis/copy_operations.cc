@@ -32,10 +32,10 @@ std::vector<CopyOperation> FirstOccurrences(std::span<const uint32_t> latest, ui
   return operations;
 }
 
-// Every token that comes back reads the position `step` after its antecedent (all of them with kAll). At lag `step` that would be the query
-// itself, so such operations never count.
-std::vector<CopyOperation> Repeats(std::span<const uint32_t> latest, uint32_t n_bos, uint32_t step, Antecedents antecedents,
-                                   uint32_t min_lag) {
+// Every token that comes back reads the position `step` after its antecedent (all of them with kAll). At lag
+// `step` that would be the query itself, so such operations never count.
+std::vector<CopyOperation> Repeats(std::span<const uint32_t> latest, uint32_t n_bos, uint32_t step,
+                                   Antecedents antecedents, uint32_t min_lag) {
   const uint32_t smallest_lag = std::max(min_lag, step + 1);
   std::vector<CopyOperation> operations;
   for (uint32_t t = n_bos; t < latest.size(); ++t) {
@@ -44,7 +44,8 @@ std::vector<CopyOperation> Repeats(std::span<const uint32_t> latest, uint32_t n_
     if (antecedents == Antecedents::kFirst && latest[s] != kNone) continue;
     CopyOperation operation{.query = t, .lag = t - s, .keys = {s + step}};
     if (antecedents == Antecedents::kAll) {
-      for (uint32_t earlier = latest[s]; earlier != kNone; earlier = latest[earlier]) operation.keys.push_back(earlier + step);
+      for (uint32_t earlier = latest[s]; earlier != kNone; earlier = latest[earlier])
+        operation.keys.push_back(earlier + step);
       std::reverse(operation.keys.begin(), operation.keys.end());
     }
     operations.push_back(std::move(operation));

@@ -43,12 +43,14 @@ bool CanChange(JobState from, JobState to);
 
 enum class OnDisconnect { kCancel, kContinue };
 
-// Bytes that never change and cost nothing to copy: a request may be tens of megabytes, and records are copied all the time.
+// Bytes that never change and cost nothing to copy: a request may be tens of megabytes, and records are
+// copied all the time.
 class SharedBytes {
  public:
   SharedBytes() = default;
-  SharedBytes(std::string bytes) : bytes_(std::make_shared<const std::string>(std::move(bytes))) {}  // NOLINT: reads as a string
-  SharedBytes(const char* bytes) : SharedBytes(std::string(bytes)) {}                                // NOLINT
+  SharedBytes(std::string bytes)
+      : bytes_(std::make_shared<const std::string>(std::move(bytes))) {}  // NOLINT: reads as a string
+  SharedBytes(const char* bytes) : SharedBytes(std::string(bytes)) {}     // NOLINT
   const std::string& str() const {
     static const std::string kEmpty;
     return bytes_ ? *bytes_ : kEmpty;

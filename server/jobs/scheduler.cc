@@ -135,8 +135,9 @@ absl::Status SchedulerImpl::CheckRoom(const JobSpec& spec) const {
                       reason::kQueueFull);
   }
   if (bytes > options_.max_queued_bytes) {
-    return WithReason(absl::ResourceExhaustedError(absl::StrCat("the queue is full: with this one, the requests that wait or run would take ",
-                                                                bytes >> 20, " MiB; retry when some have ended")),
+    return WithReason(absl::ResourceExhaustedError(absl::StrCat(
+                          "the queue is full: with this one, the requests that wait or run would take ",
+                          bytes >> 20, " MiB; retry when some have ended")),
                       reason::kQueueFull);
   }
   return absl::OkStatus();

@@ -43,8 +43,8 @@ bool IsPlainName(const std::string& name) {
   if (name.size() > kMaxNameBytes) return false;
   const std::vector<std::string> parts = absl::StrSplit(name, '/');
   return parts.size() <= 2 && std::all_of(parts.begin(), parts.end(), [](const std::string& part) {
-    return !part.empty() && part != "." && part != ".." && part.find('\0') == std::string::npos;
-  });
+           return !part.empty() && part != "." && part != ".." && part.find('\0') == std::string::npos;
+         });
 }
 
 bool IsModelDirectory(const fs::path& path) {
@@ -86,7 +86,8 @@ void AddNames(const fs::path& dir, const std::string& prefix, int depth, std::se
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelFiles::Open(const std::string& name, const std::string& directory) {
+absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelFiles::Open(const std::string& name,
+                                                                   const std::string& directory) {
   std::shared_ptr<ModelFiles> files(new ModelFiles());
   files->name_ = name;
   INDUCT_ASSIGN_OR_RETURN(files->checkpoint_, checkpoint::Checkpoint::Open(directory));
@@ -112,7 +113,8 @@ std::vector<std::string> ModelRegistry::DirectoryProblems() const {
   for (const std::string& dir : model_dirs_) {
     std::error_code error;
     fs::directory_iterator(dir, error);
-    if (error) problems.push_back(absl::StrCat("model directory ", fs::absolute(dir).string(), ": ", error.message()));
+    if (error)
+      problems.push_back(absl::StrCat("model directory ", fs::absolute(dir).string(), ": ", error.message()));
   }
   if (model_dirs_.empty()) problems.push_back("the setting model_dirs names no folder");
   return problems;
@@ -120,12 +122,14 @@ std::vector<std::string> ModelRegistry::DirectoryProblems() const {
 
 absl::StatusOr<ModelRegistry::Found> ModelRegistry::Find(const std::string& name) const {
   if (name.size() > kMaxNameBytes) {
-    return WithReason(absl::NotFoundError(absl::StrCat("a model's name has at most ", kMaxNameBytes, " bytes, this one has ", name.size())),
+    return WithReason(absl::NotFoundError(absl::StrCat("a model's name has at most ", kMaxNameBytes,
+                                                       " bytes, this one has ", name.size())),
                       reason::kModelNotFound, "model");
   }
   for (const std::string& dir : model_dirs_) {
     const std::string inside = name.starts_with("/") ? NameInside(dir, name) : IsPlainName(name) ? name : "";
-    if (!inside.empty() && IsModelDirectory(fs::path(dir) / inside)) return Found{inside, (fs::path(dir) / inside).string()};
+    if (!inside.empty() && IsModelDirectory(fs::path(dir) / inside))
+      return Found{inside, (fs::path(dir) / inside).string()};
   }
   std::string message = absl::StrCat("there is no model \"", name, "\" on the server");
   const std::vector<std::string> known = Names();
@@ -133,9 +137,11 @@ absl::StatusOr<ModelRegistry::Found> ModelRegistry::Find(const std::string& name
   if (const std::string nearest = NearestWord(name, known); !nearest.empty()) {
     absl::StrAppend(&message, "; did you mean ", nearest, "?");
   } else if (!problems.empty()) {
-    absl::StrAppend(&message, "; ", absl::StrJoin(problems, "; "), "; set INDUCT_MODEL_DIRS, or model_dirs in the server's settings");
+    absl::StrAppend(&message, "; ", absl::StrJoin(problems, "; "),
+                    "; set INDUCT_MODEL_DIRS, or model_dirs in the server's settings");
   } else {
-    absl::StrAppend(&message, "; `induct-client models` lists what its model_dirs (", absl::StrJoin(model_dirs_, ", "), ") hold");
+    absl::StrAppend(&message, "; `induct-client models` lists what its model_dirs (",
+                    absl::StrJoin(model_dirs_, ", "), ") hold");
   }
   return WithReason(absl::NotFoundError(message), reason::kModelNotFound, "model");
 }
@@ -147,19 +153,23 @@ absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelRegistry::Open(const std:
   const std::string fingerprint = absl::StrCat(found.directory, ";", Fingerprint(found.directory));
   {
     absl::MutexLock lock(&mutex_);
-    if (const auto it = opened_.find(found.name); it != opened_.end() && it->second.fingerprint == fingerprint) return it->second.files;
+    if (const auto it = opened_.find(found.name);
+        it != opened_.end() && it->second.fingerprint == fingerprint)
+      return it->second.files;
   }
   absl::StatusOr<std::shared_ptr<const ModelFiles>> files = ModelFiles::Open(found.name, found.directory);
   if (!files.ok()) return Annotate(files.status(), absl::StrCat("model ", found.name));
   absl::MutexLock lock(&mutex_);
   OpenedFiles& entry = opened_[found.name];
   // Another thread may have been first: one model must not become two.
-  if (entry.files == nullptr || entry.fingerprint != fingerprint) entry = {.fingerprint = fingerprint, .files = *files};
+  if (entry.files == nullptr || entry.fingerprint != fingerprint)
+    entry = {.fingerprint = fingerprint, .files = *files};
   return entry.files;
 }
 
-absl::StatusOr<std::shared_ptr<engine::Model>> ModelRegistry::Load(const std::shared_ptr<const ModelFiles>& files,
-                                                                   const engine::LoadOptions& options, std::stop_token stop) {
+absl::StatusOr<std::shared_ptr<engine::Model>> ModelRegistry::Load(
+    const std::shared_ptr<const ModelFiles>& files, const engine::LoadOptions& options,
+    std::stop_token stop) {
   const auto load = [&]() -> absl::StatusOr<std::shared_ptr<engine::Model>> {
     return engine::LoadModel(files->spec(), std::make_shared<CheckpointTensors>(files), options, stop);
   };
@@ -208,8 +218,9 @@ std::vector<ModelListing> ModelRegistry::List() {
   std::vector<ModelListing> listings;
   for (const std::string& name : Names()) {
     auto listing = Describe(name);
-    listings.push_back(listing.ok() ? *std::move(listing)
-                                    : ModelListing{.name = name, .problem = std::string(listing.status().message())});
+    listings.push_back(listing.ok()
+                           ? *std::move(listing)
+                           : ModelListing{.name = name, .problem = std::string(listing.status().message())});
   }
   return listings;
 }

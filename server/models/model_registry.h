@@ -24,7 +24,8 @@ namespace induct::models {
 class ModelFiles {
  public:
   // `name` is what requests call it.
-  static absl::StatusOr<std::shared_ptr<const ModelFiles>> Open(const std::string& name, const std::string& directory);
+  static absl::StatusOr<std::shared_ptr<const ModelFiles>> Open(const std::string& name,
+                                                                const std::string& directory);
 
   const std::string& name() const { return name_; }
   const checkpoint::Checkpoint& checkpoint() const { return *checkpoint_; }
@@ -56,26 +57,33 @@ struct ModelListing {
   std::string problem;
 };
 
-// All models of this server. Safe for concurrent use; opening and loading block on the disk, so never call it on a gRPC thread.
+// All models of this server. Safe for concurrent use; opening and loading block on the disk, so never call it
+// on a gRPC thread.
 class ModelRegistry {
  public:
-  // `model_dirs`: folders whose subfolders ("name" or "org/name") are models. Where two hold one name the earlier wins.
+  // `model_dirs`: folders whose subfolders ("name" or "org/name") are models. Where two hold one name the
+  // earlier wins.
   explicit ModelRegistry(std::vector<std::string> model_dirs);
 
-  // What is wrong with the model directories themselves: one sentence for each that is missing or can't be read.
+  // What is wrong with the model directories themselves: one sentence for each that is missing or can't be
+  // read.
   std::vector<std::string> DirectoryProblems() const;
 
-  // Whether a folder of that name is there. NOT_FOUND (MODEL_NOT_FOUND) naming the nearest known model and the folders looked in; names
-  // that leave the model directories ("..", an absolute path elsewhere) are not found either.
+  // Whether a folder of that name is there. NOT_FOUND (MODEL_NOT_FOUND) naming the nearest known model and
+  // the folders looked in; names that leave the model directories ("..", an absolute path elsewhere) are not
+  // found either.
   absl::Status CheckExists(const std::string& name) const;
 
-  // The model's files; read again only when they have changed on disk. Errors of CheckExists and of Checkpoint::Open.
+  // The model's files; read again only when they have changed on disk. Errors of CheckExists and of
+  // Checkpoint::Open.
   absl::StatusOr<std::shared_ptr<const ModelFiles>> Open(const std::string& name);
 
-  // The model, loaded. A resident one is shared by all who ask for the same files, device and dtype, and two requests for one model
-  // load it once; a streamed one (options.stream_layers) is made for the caller alone. The handle keeps it in memory.
+  // The model, loaded. A resident one is shared by all who ask for the same files, device and dtype, and two
+  // requests for one model load it once; a streamed one (options.stream_layers) is made for the caller alone.
+  // The handle keeps it in memory.
   absl::StatusOr<std::shared_ptr<engine::Model>> Load(const std::shared_ptr<const ModelFiles>& files,
-                                                      const engine::LoadOptions& options, std::stop_token stop);
+                                                      const engine::LoadOptions& options,
+                                                      std::stop_token stop);
 
   // Every model under the directories, by name, the broken ones with their problem.
   std::vector<ModelListing> List();
@@ -94,7 +102,8 @@ class ModelRegistry {
   };
   using ResidentKey = std::tuple<std::string, std::string, DType>;  // name, device, dtype
 
-  // A model's folder, and its one name: a path inside a model directory means the same model as the name there.
+  // A model's folder, and its one name: a path inside a model directory means the same model as the name
+  // there.
   struct Found {
     std::string name;
     std::string directory;

@@ -27,7 +27,8 @@ std::string PromptsJsonl(std::span<const analysis::Prompt> prompts) {
   return lines;
 }
 
-// Line i is prompt i: line breaks inside a text are written as escapes, prompts made of ids leave an empty line.
+// Line i is prompt i: line breaks inside a text are written as escapes, prompts made of ids leave an empty
+// line.
 std::string PromptTexts(std::span<const analysis::Prompt> prompts) {
   std::string lines;
   for (const analysis::Prompt& prompt : prompts) {
@@ -38,13 +39,17 @@ std::string PromptTexts(std::span<const analysis::Prompt> prompts) {
 
 }  // namespace
 
-absl::Status WritePromptFiles(const std::string& model, std::span<const analysis::Prompt> prompts, const FileSink& sink) {
+absl::Status WritePromptFiles(const std::string& model, std::span<const analysis::Prompt> prompts,
+                              const FileSink& sink) {
   INDUCT_RETURN_IF_ERROR(sink(PromptsFile(model), "application/x-ndjson", PromptsJsonl(prompts)));
-  const bool any_text = std::any_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return !prompt.text.empty(); });
-  return any_text ? sink(kPromptTextsFile, "text/plain; charset=utf-8", PromptTexts(prompts)) : absl::OkStatus();
+  const bool any_text =
+      std::any_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return !prompt.text.empty(); });
+  return any_text ? sink(kPromptTextsFile, "text/plain; charset=utf-8", PromptTexts(prompts))
+                  : absl::OkStatus();
 }
 
-absl::Status WriteScoreFiles(const std::string& model, const analysis::ProfileResult& result, const FileSink& sink) {
+absl::Status WriteScoreFiles(const std::string& model, const analysis::ProfileResult& result,
+                             const FileSink& sink) {
   const std::array<int64_t, 2> heads = {result.n_layers, result.n_heads};
   for (const analysis::HeadScores& scores : result.scores) {
     const std::string kind(analysis::ScoreKindName(scores.kind));

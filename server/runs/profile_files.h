@@ -14,9 +14,12 @@ namespace induct::runs {
 using FileSink = std::function<absl::Status(const std::string&, const std::string&, std::string)>;
 
 // prompts_<model>.jsonl and, where any prompt has a text, prompts.txt.
-absl::Status WritePromptFiles(const std::string& model, std::span<const analysis::Prompt> prompts, const FileSink& sink);
+absl::Status WritePromptFiles(const std::string& model, std::span<const analysis::Prompt> prompts,
+                              const FileSink& sink);
 
-// The .npy files of a result: scores of the chosen kind, of each kind, of each prompt, and the operations of each prompt.
-absl::Status WriteScoreFiles(const std::string& model, const analysis::ProfileResult& result, const FileSink& sink);
+// The .npy files of a result: scores of the chosen kind, of each kind, of each prompt, and the operations of
+// each prompt.
+absl::Status WriteScoreFiles(const std::string& model, const analysis::ProfileResult& result,
+                             const FileSink& sink);
 
 }  // namespace induct::runs

@@ -25,7 +25,8 @@ class ProfileRun : public jobs::Work {
     Show(context, absl::StrCat("reading ", request_.model));
     INDUCT_ASSIGN_OR_RETURN(sha256_, files_->Sha256());
     Show(context, absl::StrCat("loading ", request_.model));
-    const engine::LoadOptions options{.device = device_, .dtype = request_.dtype, .stream_layers = request_.memory_saver};
+    const engine::LoadOptions options{
+        .device = device_, .dtype = request_.dtype, .stream_layers = request_.memory_saver};
     INDUCT_ASSIGN_OR_RETURN(model_, environment_.registry->Load(files_, options, context.stop()));
     return absl::OkStatus();
   }
@@ -63,7 +64,8 @@ class ProfileRun : public jobs::Work {
     const auto on_progress = [&](double fraction) {
       context.Show(kProgressSlot, environment_.encoder->Progress(fraction, layers_done, n_layers));
     };
-    return analysis::MeasureProfile(*model_, prompts_.prompts, request_.options, context.stop(), on_layer, on_progress);
+    return analysis::MeasureProfile(*model_, prompts_.prompts, request_.options, context.stop(), on_layer,
+                                    on_progress);
   }
 
   RunStarted Started() const {

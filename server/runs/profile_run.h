@@ -1,5 +1,5 @@
-// server/runs holds one file per kind of job: acquire models, make prompts, run the analysis, emit events and artifacts.
-// Must not know: gRPC, protobuf, LibTorch, how a file is parsed.
+// server/runs holds one file per kind of job: acquire models, make prompts, run the analysis, emit events and
+// artifacts. Must not know: gRPC, protobuf, LibTorch, how a file is parsed.
 //
 // This header: the job of RunProfile.
 #pragma once
@@ -46,20 +46,23 @@ struct RunStarted {
   std::vector<std::string> warnings;
 };
 
-// Turns what a run says into the bytes of events and result files; implemented by server/service, which knows the contract.
-// Safe for concurrent use.
+// Turns what a run says into the bytes of events and result files; implemented by server/service, which knows
+// the contract. Safe for concurrent use.
 class ProfileEncoder {
  public:
   virtual ~ProfileEncoder() = default;
   virtual std::string Preparing(const std::string& step) const = 0;
   virtual std::string Started(const RunStarted& started) const = 0;
-  virtual std::string LayerScores(const std::string& model, uint32_t n_layers, const analysis::LayerScores& scores) const = 0;
+  virtual std::string LayerScores(const std::string& model, uint32_t n_layers,
+                                  const analysis::LayerScores& scores) const = 0;
   virtual std::string Progress(double fraction, uint32_t layers_done, uint32_t n_layers) const = 0;
   // The finished event; `record` has the times.
-  virtual std::string Finished(const std::string& model, const analysis::ProfileResult& result, const jobs::JobRecord& record,
+  virtual std::string Finished(const std::string& model, const analysis::ProfileResult& result,
+                               const jobs::JobRecord& record,
                                const std::vector<std::string>& warnings) const = 0;
   // profile_<model>.json.
-  virtual absl::StatusOr<std::string> ProfileJson(const std::string& model, const analysis::ProfileResult& result) const = 0;
+  virtual absl::StatusOr<std::string> ProfileJson(const std::string& model,
+                                                  const analysis::ProfileResult& result) const = 0;
 };
 
 // The slots of this run's passing events.

@@ -11,21 +11,26 @@
 namespace induct::runs {
 namespace {
 
-absl::StatusOr<const checkpoint::Tokenizer*> NeedTokenizer(const models::ModelFiles& files, const std::string& what) {
+absl::StatusOr<const checkpoint::Tokenizer*> NeedTokenizer(const models::ModelFiles& files,
+                                                           const std::string& what) {
   if (files.tokenizer() != nullptr) return files.tokenizer();
-  return WithReason(absl::FailedPreconditionError(absl::StrCat(what, " needs a tokenizer, and model ", files.name(),
-                                                               " has no tokenizer.json; give token rows instead (TOKENS)")),
-                    reason::kNoTokenizer);
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrCat(what, " needs a tokenizer, and model ", files.name(),
+                                                 " has no tokenizer.json; give token rows instead (TOKENS)")),
+      reason::kNoTokenizer);
 }
 
 absl::Status CheckSeqLen(const PromptRequest& request, const DecoderSpec& spec) {
   if (request.seq_len <= spec.max_positions) return absl::OkStatus();
-  return WithReason(InvalidField("seq_len", absl::StrCat(request.seq_len, " tokens asked, the model's context is ", spec.max_positions)),
-                    reason::kPromptTooLong, "seq_len");
+  return WithReason(
+      InvalidField("seq_len", absl::StrCat(request.seq_len, " tokens asked, the model's context is ",
+                                           spec.max_positions)),
+      reason::kPromptTooLong, "seq_len");
 }
 
 // The task's words that are one token, with their leading space.
-absl::StatusOr<std::vector<std::string>> SingleTokenWords(const checkpoint::Tokenizer& tokenizer, const std::string& task) {
+absl::StatusOr<std::vector<std::string>> SingleTokenWords(const checkpoint::Tokenizer& tokenizer,
+                                                          const std::string& task) {
   std::vector<std::string> words;
   for (const std::string& word : analysis::TaskWords(task)) {
     INDUCT_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer.Encode(absl::StrCat(" ", word)));
@@ -34,8 +39,9 @@ absl::StatusOr<std::vector<std::string>> SingleTokenWords(const checkpoint::Toke
   return words;
 }
 
-// Ids for RANDOM: ordinary ones that the model's embedding has a row for (vocabularies and embeddings may differ in size). Those of the words
-// that the job's other tasks use are left out, so that a RANDOM row is never a letter or name row again.
+// Ids for RANDOM: ordinary ones that the model's embedding has a row for (vocabularies and embeddings may
+// differ in size). Those of the words that the job's other tasks use are left out, so that a RANDOM row is
+// never a letter or name row again.
 absl::StatusOr<std::vector<int32_t>> RandomIds(const checkpoint::Tokenizer& tokenizer, int64_t vocab_size,
                                                const std::vector<std::string>& words) {
   std::set<int32_t> taken;
@@ -53,7 +59,9 @@ bool Asks(const PromptRequest& request, const std::string& task) {
 }
 
 // What the model's tokenizer offers the tasks that are asked for.
-absl::StatusOr<analysis::Vocabulary> VocabularyFor(const PromptRequest& request, const checkpoint::Tokenizer& tokenizer, int64_t vocab_size) {
+absl::StatusOr<analysis::Vocabulary> VocabularyFor(const PromptRequest& request,
+                                                   const checkpoint::Tokenizer& tokenizer,
+                                                   int64_t vocab_size) {
   analysis::Vocabulary vocabulary;
   std::vector<std::string> used;
   if (Asks(request, "ABAB")) {
@@ -75,8 +83,8 @@ void WarnAboutShortLags(const PromptRequest& request, std::vector<std::string>* 
   std::copy_if(request.lag_values.begin(), request.lag_values.end(), std::back_inserter(shorter),
                [&](uint32_t lag) { return lag < request.min_lag; });
   if (shorter.empty()) return;
-  warnings->push_back(absl::StrCat("lag ", absl::StrJoin(shorter, ", "), " is below min_lag ", request.min_lag,
-                                   ": its operations do not count"));
+  warnings->push_back(absl::StrCat("lag ", absl::StrJoin(shorter, ", "), " is below min_lag ",
+                                   request.min_lag, ": its operations do not count"));
 }
 
 // The tokens of one prompt's text or ids, with `n_bos` BOS tokens before them.
@@ -91,11 +99,14 @@ uint32_t BosCount(const PromptRequest& request, const models::ModelFiles& files)
 
 absl::Status Stopped() { return absl::CancelledError("stopped while the prompts were made"); }
 
-absl::StatusOr<PromptSet> Generate(const PromptRequest& request, const models::ModelFiles& files, const std::stop_token& stop) {
+absl::StatusOr<PromptSet> Generate(const PromptRequest& request, const models::ModelFiles& files,
+                                   const std::stop_token& stop) {
   INDUCT_RETURN_IF_ERROR(CheckSeqLen(request, files.spec()));
-  INDUCT_ASSIGN_OR_RETURN(const checkpoint::Tokenizer* tokenizer,
-                          NeedTokenizer(files, absl::StrCat("the task ", absl::StrJoin(request.task_types, ", "))));
-  INDUCT_ASSIGN_OR_RETURN(const analysis::Vocabulary vocabulary, VocabularyFor(request, *tokenizer, files.spec().vocab_size));
+  INDUCT_ASSIGN_OR_RETURN(
+      const checkpoint::Tokenizer* tokenizer,
+      NeedTokenizer(files, absl::StrCat("the task ", absl::StrJoin(request.task_types, ", "))));
+  INDUCT_ASSIGN_OR_RETURN(const analysis::Vocabulary vocabulary,
+                          VocabularyFor(request, *tokenizer, files.spec().vocab_size));
   const uint32_t n_bos = BosCount(request, files);
   INDUCT_ASSIGN_OR_RETURN(auto generated, analysis::GeneratePrompts({.task_types = request.task_types,
                                                                      .lag_values = request.lag_values,
@@ -126,7 +137,8 @@ absl::StatusOr<PromptSet> Generate(const PromptRequest& request, const models::M
 // Tokenises given prompts one by one and remembers what has to be said about all of them.
 class GivenPromptReader {
  public:
-  GivenPromptReader(const PromptRequest& request, const models::ModelFiles& files) : request_(request), files_(files) {}
+  GivenPromptReader(const PromptRequest& request, const models::ModelFiles& files)
+      : request_(request), files_(files) {}
 
   absl::StatusOr<PromptSet> ReadAll(const std::stop_token& stop) {
     PromptSet set;
@@ -138,7 +150,8 @@ class GivenPromptReader {
       set.prompts.push_back(std::move(prompt));
     }
     if (cut_ > 0) {
-      set.warnings.push_back(absl::StrCat(cut_, cut_ == 1 ? " prompt was" : " prompts were", " cut to seq_len ", request_.seq_len, " tokens"));
+      set.warnings.push_back(absl::StrCat(cut_, cut_ == 1 ? " prompt was" : " prompts were",
+                                          " cut to seq_len ", request_.seq_len, " tokens"));
     }
     return set;
   }
@@ -146,7 +159,10 @@ class GivenPromptReader {
  private:
   absl::StatusOr<analysis::Prompt> Read(const GivenPrompt& given) {
     const bool by_ids = !given.token_ids.empty();
-    analysis::Prompt prompt{.task = !given.task.empty() ? given.task : by_ids ? "TOKENS" : "TEXT", .lag = given.lag};
+    analysis::Prompt prompt{.task = !given.task.empty() ? given.task
+                                    : by_ids            ? "TOKENS"
+                                                        : "TEXT",
+                            .lag = given.lag};
     if (given.text) prompt.text = *given.text;
     INDUCT_RETURN_IF_ERROR(by_ids ? TakeIds(given, &prompt) : TakeText(&prompt));
     return prompt;
@@ -155,15 +171,19 @@ class GivenPromptReader {
   absl::Status TakeIds(const GivenPrompt& given, analysis::Prompt* prompt) const {
     const DecoderSpec& spec = files_.spec();
     if (given.token_ids.size() > static_cast<size_t>(spec.max_positions)) {
-      return Fault(reason::kPromptTooLong, absl::StrCat("it has ", given.token_ids.size(), " tokens, the model's context is ", spec.max_positions));
+      return Fault(reason::kPromptTooLong,
+                   absl::StrCat("it has ", given.token_ids.size(), " tokens, the model's context is ",
+                                spec.max_positions));
     }
     if (given.n_bos > 1 || given.n_bos >= given.token_ids.size()) {
-      return Fault(reason::kInvalidField, absl::StrCat("n_bos ", given.n_bos, " of ", given.token_ids.size(), " tokens; 0 or 1 and fewer than the tokens"));
+      return Fault(reason::kInvalidField, absl::StrCat("n_bos ", given.n_bos, " of ", given.token_ids.size(),
+                                                       " tokens; 0 or 1 and fewer than the tokens"));
     }
     for (size_t t = 0; t < given.token_ids.size(); ++t) {
       if (given.token_ids[t] >= spec.vocab_size) {
-        return Fault(reason::kTokenOutsideVocabulary, absl::StrCat("token id ", given.token_ids[t], " at position ", t,
-                                                                   " is outside the vocabulary of ", spec.vocab_size));
+        return Fault(reason::kTokenOutsideVocabulary,
+                     absl::StrCat("token id ", given.token_ids[t], " at position ", t,
+                                  " is outside the vocabulary of ", spec.vocab_size));
       }
     }
     prompt->tokens.assign(given.token_ids.begin(), given.token_ids.end());
@@ -172,7 +192,8 @@ class GivenPromptReader {
   }
 
   absl::Status TakeText(analysis::Prompt* prompt) {
-    if (prompt->text.find_first_not_of(" \t\r\n\v\f") == std::string::npos) return Fault(reason::kInvalidField, "it is empty or blank");
+    if (prompt->text.find_first_not_of(" \t\r\n\v\f") == std::string::npos)
+      return Fault(reason::kInvalidField, "it is empty or blank");
     INDUCT_RETURN_IF_ERROR(CheckSeqLen(request_, files_.spec()));
     INDUCT_ASSIGN_OR_RETURN(const checkpoint::Tokenizer* tokenizer, NeedTokenizer(files_, "a text prompt"));
     absl::StatusOr<std::vector<int32_t>> ids = tokenizer->Encode(prompt->text);
@@ -183,20 +204,25 @@ class GivenPromptReader {
       prompt->tokens.resize(request_.seq_len);
       ++cut_;
     }
-    const auto outside = std::find_if(prompt->tokens.begin(), prompt->tokens.end(), [&](int32_t id) { return id >= files_.spec().vocab_size; });
+    const auto outside = std::find_if(prompt->tokens.begin(), prompt->tokens.end(),
+                                      [&](int32_t id) { return id >= files_.spec().vocab_size; });
     if (outside != prompt->tokens.end()) {
-      return Fault(reason::kTokenOutsideVocabulary, absl::StrCat("the tokenizer gives id ", *outside, ", the model's vocabulary has ", files_.spec().vocab_size));
+      return Fault(reason::kTokenOutsideVocabulary,
+                   absl::StrCat("the tokenizer gives id ", *outside, ", the model's vocabulary has ",
+                                files_.spec().vocab_size));
     }
     return absl::OkStatus();
   }
 
   absl::Status Fault(const char* reason, const std::string& what) const {
-    return WithReason(InvalidField("given_prompts", absl::StrCat("prompt ", number_, ": ", what)), reason, "given_prompts");
+    return WithReason(InvalidField("given_prompts", absl::StrCat("prompt ", number_, ": ", what)), reason,
+                      "given_prompts");
   }
 
   absl::Status MixedBos() const {
     return Fault(reason::kInvalidField,
-                 "it begins with another number of BOS tokens than the prompts before; token rows are used as they are, so give texts beside "
+                 "it begins with another number of BOS tokens than the prompts before; token rows are used "
+                 "as they are, so give texts beside "
                  "them with prepend_bos false, or n_bos with the rows");
   }
 
@@ -208,8 +234,10 @@ class GivenPromptReader {
 
 }  // namespace
 
-absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files, std::stop_token stop) {
-  return request.given.empty() ? Generate(request, files, stop) : GivenPromptReader(request, files).ReadAll(stop);
+absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files,
+                                      std::stop_token stop) {
+  return request.given.empty() ? Generate(request, files, stop)
+                               : GivenPromptReader(request, files).ReadAll(stop);
 }
 
 }  // namespace induct::runs

@@ -15,11 +15,11 @@ namespace induct::runs {
 
 // A prompt as the user gave it: ids where there are any, else text.
 struct GivenPrompt {
-  std::string task;               // empty: TEXT or TOKENS by content
+  std::string task;  // empty: TEXT or TOKENS by content
   uint32_t lag = 0;
   std::optional<std::string> text;
   std::vector<uint32_t> token_ids;
-  uint32_t n_bos = 0;             // leading token_ids that are BOS
+  uint32_t n_bos = 0;  // leading token_ids that are BOS
 };
 
 struct PromptRequest {
@@ -31,7 +31,7 @@ struct PromptRequest {
   uint32_t n_repeats = 2;
   bool prepend_bos = true;
   uint32_t seq_len = 256;
-  uint32_t min_lag = 3;            // for the warning about lags that do not count
+  uint32_t min_lag = 3;  // for the warning about lags that do not count
   uint64_t seed = 0;
 };
 
@@ -41,10 +41,11 @@ struct PromptSet {
 };
 
 // Makes the prompts for one model. The same request and tokenizer give the same prompts on every platform.
-// INVALID_ARGUMENT: nothing or only blanks given, ids outside the vocabulary, a prompt longer than the model's context, seq_len beyond it,
-// lags or words that do not fit, prompts with different numbers of BOS tokens. FAILED_PRECONDITION (NO_TOKENIZER): text for a model
-// without tokenizer. Each names the prompt, counted from 1.
-// CANCELLED soon after `stop` is requested.
-absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files, std::stop_token stop = {});
+// INVALID_ARGUMENT: nothing or only blanks given, ids outside the vocabulary, a prompt longer than the
+// model's context, seq_len beyond it, lags or words that do not fit, prompts with different numbers of BOS
+// tokens. FAILED_PRECONDITION (NO_TOKENIZER): text for a model without tokenizer. Each names the prompt,
+// counted from 1. CANCELLED soon after `stop` is requested.
+absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files,
+                                      std::stop_token stop = {});
 
 }  // namespace induct::runs

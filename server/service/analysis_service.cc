@@ -14,10 +14,13 @@ namespace {
 constexpr char kProfileKind[] = "profile";
 constexpr size_t kPreviewBytes = size_t{256} << 10;  // of a message, which may be one prompt larger
 
-absl::Duration Deadline(double seconds) { return seconds > 0 ? absl::Seconds(seconds) : absl::InfiniteDuration(); }
+absl::Duration Deadline(double seconds) {
+  return seconds > 0 ? absl::Seconds(seconds) : absl::InfiniteDuration();
+}
 
 // REQUIRES: resolved.
-jobs::JobSpec JobSpecOf(v1::RunProfileRequest request, const std::string& owner, const std::string& server_id) {
+jobs::JobSpec JobSpecOf(v1::RunProfileRequest request, const std::string& owner,
+                        const std::string& server_id) {
   v1::JobEvent accepted;
   accepted.mutable_accepted()->set_server_id(server_id);
   v1::RunProfileRequest& shown = *accepted.mutable_accepted()->mutable_resolved_request();
@@ -38,7 +41,8 @@ jobs::JobSpec JobSpecOf(v1::RunProfileRequest request, const std::string& owner,
           .priority = request.job().priority(),
           .queue_deadline = Deadline(request.job().queue_deadline()),
           .run_deadline = Deadline(request.job().run_deadline()),
-          .on_disconnect = request.job().on_disconnect() == "continue" ? jobs::OnDisconnect::kContinue : jobs::OnDisconnect::kCancel};
+          .on_disconnect = request.job().on_disconnect() == "continue" ? jobs::OnDisconnect::kContinue
+                                                                       : jobs::OnDisconnect::kCancel};
 }
 
 // The prompts of a preview, and how many of them have been sent.
@@ -47,18 +51,22 @@ struct Preview {
   size_t sent = 0;
 };
 
-absl::StatusOr<Preview> MakePreview(const ServiceContext& context, v1::RunProfileRequest request, std::stop_token stop) {
+absl::StatusOr<Preview> MakePreview(const ServiceContext& context, v1::RunProfileRequest request,
+                                    std::stop_token stop) {
   INDUCT_RETURN_IF_ERROR(ResolveProfileRequest(context.settings, context.limits, &request));
   INDUCT_ASSIGN_OR_RETURN(const auto files, context.registry->Open(request.model()));
-  INDUCT_ASSIGN_OR_RETURN(runs::PromptSet set, runs::MakePrompts(FromMessage(request, context.limits).prompts, *files, stop));
+  INDUCT_ASSIGN_OR_RETURN(runs::PromptSet set,
+                          runs::MakePrompts(FromMessage(request, context.limits).prompts, *files, stop));
   return Preview{.set = std::move(set)};
 }
 
-// The next message, of about kPreviewBytes; nothing when all has been sent. A text that would not fit is left out: its token ids say as much.
+// The next message, of about kPreviewBytes; nothing when all has been sent. A text that would not fit is left
+// out: its token ids say as much.
 std::optional<v1::PreviewPromptsResponse> NextMessage(Preview& preview) {
   if (preview.sent == preview.set.prompts.size()) return std::nullopt;
   v1::PreviewPromptsResponse message;
-  if (preview.sent == 0) message.mutable_warnings()->Assign(preview.set.warnings.begin(), preview.set.warnings.end());
+  if (preview.sent == 0)
+    message.mutable_warnings()->Assign(preview.set.warnings.begin(), preview.set.warnings.end());
   size_t bytes = 0;
   while (preview.sent < preview.set.prompts.size() && bytes < kPreviewBytes) {
     v1::Prompt prompt = ToMessage(preview.set.prompts[preview.sent++]);
@@ -90,18 +98,22 @@ grpc::ServerWriteReactor<v1::JobEvent>* AnalysisService::RunProfile(grpc::Callba
         v1::RunProfileRequest resolved = *request;  // gRPC keeps the original until the call is over
         INDUCT_RETURN_IF_ERROR(ResolveProfileRequest(context_.settings, context_.limits, &resolved));
         INDUCT_RETURN_IF_ERROR(context_.registry->CheckExists(resolved.model()));
-        INDUCT_ASSIGN_OR_RETURN(const jobs::JobRecord record, context_.scheduler->Submit(JobSpecOf(std::move(resolved), owner, context_.info.id())));
-        INDUCT_ASSIGN_OR_RETURN(auto watch, context_.scheduler->OpenWatch(record.name, owner, 0, std::move(wake)));
+        INDUCT_ASSIGN_OR_RETURN(
+            const jobs::JobRecord record,
+            context_.scheduler->Submit(JobSpecOf(std::move(resolved), owner, context_.info.id())));
+        INDUCT_ASSIGN_OR_RETURN(auto watch,
+                                context_.scheduler->OpenWatch(record.name, owner, 0, std::move(wake)));
         return EventStream::Opened{record.name, std::move(watch)};
       });
 }
 
-grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* AnalysisService::PreviewPrompts(grpc::CallbackServerContext*,
-                                                                                      const v1::PreviewPromptsRequest* request) {
+grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* AnalysisService::PreviewPrompts(
+    grpc::CallbackServerContext*, const v1::PreviewPromptsRequest* request) {
   using Response = v1::PreviewPromptsResponse;
   return PieceStream<Response>::Start(
       *context_.slow_pool,
-      [this, request, preview = std::optional<Preview>()](std::stop_token stop) mutable -> absl::StatusOr<std::optional<Response>> {
+      [this, request, preview = std::optional<Preview>()](
+          std::stop_token stop) mutable -> absl::StatusOr<std::optional<Response>> {
         if (!preview) {
           INDUCT_ASSIGN_OR_RETURN(preview, MakePreview(context_, request->profile(), stop));
         }
@@ -110,13 +122,15 @@ grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* AnalysisService::PreviewPr
 }
 
 jobs::WorkFactory MakeWorkFactory(const RequestLimits& limits, const runs::RunEnvironment& environment) {
-  return [&limits, &environment](const jobs::JobRecord& record) -> absl::StatusOr<std::unique_ptr<jobs::Work>> {
-    v1::RunProfileRequest request;
-    if (record.spec.kind != kProfileKind || !request.ParseFromString(record.spec.request)) {
-      return absl::InternalError(absl::StrCat("this server can't run a stored job of the kind \"", record.spec.kind, "\""));
-    }
-    return runs::NewProfileRun(FromMessage(request, limits), environment);
-  };
+  return
+      [&limits, &environment](const jobs::JobRecord& record) -> absl::StatusOr<std::unique_ptr<jobs::Work>> {
+        v1::RunProfileRequest request;
+        if (record.spec.kind != kProfileKind || !request.ParseFromString(record.spec.request)) {
+          return absl::InternalError(
+              absl::StrCat("this server can't run a stored job of the kind \"", record.spec.kind, "\""));
+        }
+        return runs::NewProfileRun(FromMessage(request, limits), environment);
+      };
 }
 
 }  // namespace induct::service

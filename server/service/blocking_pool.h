@@ -1,5 +1,6 @@
-// Threads for everything in the service that may block: the job store, files, tokenisers. gRPC's own threads are few (two on a small
-// machine) and must never wait: a handler that does freezes every other call, health included.
+// Threads for everything in the service that may block: the job store, files, tokenisers. gRPC's own threads
+// are few (two on a small machine) and must never wait: a handler that does freezes every other call, health
+// included.
 #pragma once
 
 #include <deque>
@@ -12,8 +13,8 @@
 
 namespace induct::service {
 
-// Runs tasks in order of arrival on a fixed number of threads. Safe for concurrent use. The destructor runs what was posted before it
-// and joins; tasks must not post to a pool that is being destroyed.
+// Runs tasks in order of arrival on a fixed number of threads. Safe for concurrent use. The destructor runs
+// what was posted before it and joins; tasks must not post to a pool that is being destroyed.
 class BlockingPool {
  public:
   explicit BlockingPool(int threads);

@@ -1,5 +1,5 @@
-// The two shapes of calls that are not event streams: one answer, and a stream that is read piece by piece. Both do their work on the
-// blocking pool, so that no gRPC thread waits.
+// The two shapes of calls that are not event streams: one answer, and a stream that is read piece by piece.
+// Both do their work on the blocking pool, so that no gRPC thread waits.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
@@ -17,7 +17,8 @@
 
 namespace induct::service {
 
-// What `f` returns (absl::Status or StatusOr), or INTERNAL for what it throws: an exception on a thread of the pool would end the server.
+// What `f` returns (absl::Status or StatusOr), or INTERNAL for what it throws: an exception on a thread of
+// the pool would end the server.
 template <typename F>
 auto WithoutExceptions(const F& f) -> decltype(f()) {
   try {
@@ -27,15 +28,18 @@ auto WithoutExceptions(const F& f) -> decltype(f()) {
   }
 }
 
-// Runs `work`, which fills in the response, on the pool and ends the call with its status. gRPC keeps request and response alive until then.
-inline grpc::ServerUnaryReactor* AnswerOn(BlockingPool& pool, grpc::CallbackServerContext* context, std::function<absl::Status()> work) {
+// Runs `work`, which fills in the response, on the pool and ends the call with its status. gRPC keeps request
+// and response alive until then.
+inline grpc::ServerUnaryReactor* AnswerOn(BlockingPool& pool, grpc::CallbackServerContext* context,
+                                          std::function<absl::Status()> work) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   pool.Post([reactor, work = std::move(work)] { reactor->Finish(ToGrpcStatus(WithoutExceptions(work))); });
   return reactor;
 }
 
-// Sends what `next` returns, one message after another, until it returns nothing or an error. `next` runs on the pool, never twice at once,
-// and not before the message before it was sent. Its stop token is requested when the client is gone.
+// Sends what `next` returns, one message after another, until it returns nothing or an error. `next` runs on
+// the pool, never twice at once, and not before the message before it was sent. Its stop token is requested
+// when the client is gone.
 template <typename Response>
 class PieceStream : public grpc::ServerWriteReactor<Response> {
  public:

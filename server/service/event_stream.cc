@@ -15,11 +15,14 @@ namespace {
 // Read at once; the log gives at least one event, whatever its size.
 constexpr size_t kPageBytes = size_t{256} << 10;
 
-bool IsTerminal(const v1::JobEvent& event) { return event.has_finished() || event.has_failed() || event.has_cancelled(); }
+bool IsTerminal(const v1::JobEvent& event) {
+  return event.has_finished() || event.has_failed() || event.has_cancelled();
+}
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::JobEvent>* EventStream::Start(BlockingPool& pool, absl::Duration heartbeat, Open open) {
+grpc::ServerWriteReactor<v1::JobEvent>* EventStream::Start(BlockingPool& pool, absl::Duration heartbeat,
+                                                           Open open) {
   std::shared_ptr<EventStream> stream(new EventStream(pool, heartbeat));
   stream->self_ = stream;
   pool.Post([stream, open = std::move(open)] { stream->OpenAndPump(open); });

@@ -21,10 +21,12 @@
 
 namespace induct::service {
 
-// Reads the event log in bounded pages on the pool, and only when the page before has been sent: a slow reader holds one page, and never
-// the device. At any moment the stream is pumping (a pool task reads), writing (gRPC sends one event), idle, or over.
-// Safe for concurrent use. Lives until gRPC is done with it and no task of the pool or alarm holds it.
-class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>, public std::enable_shared_from_this<EventStream> {
+// Reads the event log in bounded pages on the pool, and only when the page before has been sent: a slow
+// reader holds one page, and never the device. At any moment the stream is pumping (a pool task reads),
+// writing (gRPC sends one event), idle, or over. Safe for concurrent use. Lives until gRPC is done with it
+// and no task of the pool or alarm holds it.
+class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>,
+                    public std::enable_shared_from_this<EventStream> {
  public:
   struct Opened {
     std::string job;  // its name
@@ -33,8 +35,10 @@ class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>, public std::e
   // Opens the job's watch, on the pool; may submit the job first. `wake` is for Scheduler::OpenWatch.
   using Open = std::function<absl::StatusOr<Opened>(std::function<void()> wake)>;
 
-  // Starts a stream that opens itself on the pool and sends a heartbeat after each `heartbeat` of silence. The pool must outlive it.
-  static grpc::ServerWriteReactor<v1::JobEvent>* Start(BlockingPool& pool, absl::Duration heartbeat, Open open);
+  // Starts a stream that opens itself on the pool and sends a heartbeat after each `heartbeat` of silence.
+  // The pool must outlive it.
+  static grpc::ServerWriteReactor<v1::JobEvent>* Start(BlockingPool& pool, absl::Duration heartbeat,
+                                                       Open open);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
@@ -52,8 +56,8 @@ class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>, public std::e
   void SetHeartbeatAlarm();
   void BeatIfSilent();
 
-  // Takes the next step if the stream neither pumps nor writes. Called after every change, without the lock: gRPC may answer a write from
-  // another thread before StartWrite returns.
+  // Takes the next step if the stream neither pumps nor writes. Called after every change, without the lock:
+  // gRPC may answer a write from another thread before StartWrite returns.
   void Continue();
   enum class Step { kNone, kPump, kWrite, kEnd, kGone };
   Step NextStep();
@@ -66,7 +70,7 @@ class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>, public std::e
 
   // Touched by pool tasks only, of which there is one at a time.
   Opened opened_;
-  uint32_t started_attempt_ = 0;        // the last attempt whose started event was read
+  uint32_t started_attempt_ = 0;  // the last attempt whose started event was read
 
   v1::JobEvent current_;  // being written
   grpc::Alarm alarm_;

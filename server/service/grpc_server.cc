@@ -21,7 +21,8 @@ void SetLimits(const ServiceContext& context, grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20 * kSecond);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10 * kSecond);
-  // Nobody needs compression here, and a request of a few bytes could unpack to gigabytes before its size is looked at.
+  // Nobody needs compression here, and a request of a few bytes could unpack to gigabytes before its size is
+  // looked at.
   builder->AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
   // Otherwise a second server on the same port would start and take half of the calls.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
@@ -31,9 +32,11 @@ absl::Status CheckAddress(const std::string& listen) {
   const size_t colon = listen.rfind(':');
   int port = -1;
   const bool unix_path = listen.starts_with("unix:") && listen.size() > 5;
-  const bool host_port = colon != std::string::npos && colon > 0 && absl::SimpleAtoi(listen.substr(colon + 1), &port) && port >= 0 && port < 65536;
+  const bool host_port = colon != std::string::npos && colon > 0 &&
+                         absl::SimpleAtoi(listen.substr(colon + 1), &port) && port >= 0 && port < 65536;
   if (unix_path || host_port || ListenFd(listen) >= 0) return absl::OkStatus();
-  return InvalidField("listen", absl::StrCat("\"", listen, "\" given; host:port, unix:/path or fd:N is needed"));
+  return InvalidField("listen",
+                      absl::StrCat("\"", listen, "\" given; host:port, unix:/path or fd:N is needed"));
 }
 
 }  // namespace
@@ -43,7 +46,8 @@ int ListenFd(const std::string& listen) {
   return listen.starts_with("fd:") && absl::SimpleAtoi(listen.substr(3), &fd) && fd >= 0 ? fd : -1;
 }
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& listen, const ServiceContext& context) {
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& listen,
+                                                              const ServiceContext& context) {
   if (!listen.empty()) INDUCT_RETURN_IF_ERROR(CheckAddress(listen));
   const int fd = ListenFd(listen);
   if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK) != 0) {
@@ -55,8 +59,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string&
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   SetLimits(context, &builder);
-  for (grpc::Service* service : {static_cast<grpc::Service*>(&self->analysis_), static_cast<grpc::Service*>(&self->jobs_),
-                                 static_cast<grpc::Service*>(&self->models_), static_cast<grpc::Service*>(&self->info_)}) {
+  for (grpc::Service* service :
+       {static_cast<grpc::Service*>(&self->analysis_), static_cast<grpc::Service*>(&self->jobs_),
+        static_cast<grpc::Service*>(&self->models_), static_cast<grpc::Service*>(&self->info_)}) {
     builder.RegisterService(service);
   }
   int port = 0;
@@ -64,10 +69,13 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string&
   if (listens) builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
   self->server_ = builder.BuildAndStart();
   if (self->server_ == nullptr || (listens && port == 0)) {
-    return absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": the address is in use or not this machine's"));
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", listen, ": the address is in use or not this machine's"));
   }
   if (fd >= 0) grpc::AddInsecureChannelFromFd(self->server_.get(), fd);
-  self->address_ = listens && !listen.starts_with("unix:") ? absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port) : listen;
+  self->address_ = listens && !listen.starts_with("unix:")
+                       ? absl::StrCat(listen.substr(0, listen.rfind(':')), ":", port)
+                       : listen;
   self->SetServing(true);
   return self;
 }

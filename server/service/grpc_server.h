@@ -15,9 +15,11 @@ namespace induct::service {
 // Serves from Start to Shutdown. Safe for concurrent use.
 class GrpcServer {
  public:
-  // `listen`: "host:port" (port 0: chosen by the system), "unix:/path", or "fd:N", one connected socket of a private client. Empty: only
-  // in-process channels. INVALID_ARGUMENT for an address that is none, UNAVAILABLE where it is in use or can't be bound.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& listen, const ServiceContext& context);
+  // `listen`: "host:port" (port 0: chosen by the system), "unix:/path", or "fd:N", one connected socket of a
+  // private client. Empty: only in-process channels. INVALID_ARGUMENT for an address that is none,
+  // UNAVAILABLE where it is in use or can't be bound.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const std::string& listen,
+                                                           const ServiceContext& context);
 
   // As clients reach it: "127.0.0.1:43211", "unix:/path", "fd:3".
   const std::string& address() const { return address_; }

@@ -23,8 +23,10 @@ v1::JobEvent ToMessage(const jobs::StoredEvent& event, const std::string& job) {
     case jobs::EventType::kAccepted:
     case jobs::EventType::kOutput:
     case jobs::EventType::kFinished:
-      if (!message.ParseFromString(event.payload)) Log(LogLevel::kError, "server", "a stored event could not be parsed");
-      if (message.has_accepted()) message.mutable_accepted()->set_job(job);  // it had no name when the event was made
+      if (!message.ParseFromString(event.payload))
+        Log(LogLevel::kError, "server", "a stored event could not be parsed");
+      if (message.has_accepted())
+        message.mutable_accepted()->set_job(job);  // it had no name when the event was made
       break;
     case jobs::EventType::kArtifact:
       message.mutable_artifact()->set_name(event.artifact.name);
@@ -65,7 +67,8 @@ v1::JobEvent HeartbeatMessage(uint32_t attempt) {
   return message;
 }
 
-v1::Job ToMessage(const jobs::JobRecord& record, const std::string& server_id, std::optional<uint32_t> queue_position) {
+v1::Job ToMessage(const jobs::JobRecord& record, const std::string& server_id,
+                  std::optional<uint32_t> queue_position) {
   v1::Job job;
   job.set_name(record.name);
   job.set_server_id(server_id);
@@ -74,7 +77,8 @@ v1::Job ToMessage(const jobs::JobRecord& record, const std::string& server_id, s
   job.set_state(std::string(jobs::JobStateName(record.state)));
   job.set_attempt(record.attempt);
   v1::JobEvent accepted;
-  if (accepted.ParseFromString(record.spec.accepted)) job.add_models(accepted.accepted().resolved_request().model());
+  if (accepted.ParseFromString(record.spec.accepted))
+    job.add_models(accepted.accepted().resolved_request().model());
   SetTime(record.created, job.mutable_created());
   if (record.running_since != absl::InfinitePast()) SetTime(record.running_since, job.mutable_started());
   if (record.finished != absl::InfinitePast()) SetTime(record.finished, job.mutable_finished());

@@ -17,6 +17,7 @@ v1::JobEvent ToMessage(const jobs::PassingEvent& event, uint32_t attempt);
 v1::JobEvent HeartbeatMessage(uint32_t attempt);
 
 // `queue_position` as Scheduler::QueuePosition gives it.
-v1::Job ToMessage(const jobs::JobRecord& record, const std::string& server_id, std::optional<uint32_t> queue_position);
+v1::Job ToMessage(const jobs::JobRecord& record, const std::string& server_id,
+                  std::optional<uint32_t> queue_position);
 
 }  // namespace induct::service

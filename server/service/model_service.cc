@@ -28,16 +28,18 @@ v1::Model ToMessage(const models::ModelListing& listing) {
 
 }  // namespace
 
-grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* call, const v1::ListModelsRequest*,
+grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* call,
+                                                   const v1::ListModelsRequest*,
                                                    v1::ListModelsResponse* response) {
   return AnswerOn(*context_.slow_pool, call, [this, response]() -> absl::Status {
-    for (const models::ModelListing& listing : context_.registry->List()) *response->add_models() = ToMessage(listing);
+    for (const models::ModelListing& listing : context_.registry->List())
+      *response->add_models() = ToMessage(listing);
     return absl::OkStatus();
   });
 }
 
-grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call, const v1::GetModelRequest* request,
-                                                 v1::Model* response) {
+grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call,
+                                                 const v1::GetModelRequest* request, v1::Model* response) {
   return AnswerOn(*context_.slow_pool, call, [this, request, response]() -> absl::Status {
     INDUCT_ASSIGN_OR_RETURN(const models::ModelListing listing, context_.registry->Describe(request->name()));
     *response = ToMessage(listing);
@@ -45,7 +47,8 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* ca
   });
 }
 
-grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* call, const v1::GetServerInfoRequest*,
+grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* call,
+                                                       const v1::GetServerInfoRequest*,
                                                        v1::ServerInfo* response) {
   *response = context_.info;
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();

@@ -20,9 +20,10 @@ struct RequestLimits {
   int64_t activation_budget = int64_t{4} << 30;
 };
 
-// Checks the request and fills in what it leaves open: every setting, the dtype that `auto` means, the tasks of given prompts.
-// INVALID_ARGUMENT naming the field for anything that can be told without the model.
-absl::Status ResolveProfileRequest(const Settings& server, const RequestLimits& limits, v1::RunProfileRequest* request);
+// Checks the request and fills in what it leaves open: every setting, the dtype that `auto` means, the tasks
+// of given prompts. INVALID_ARGUMENT naming the field for anything that can be told without the model.
+absl::Status ResolveProfileRequest(const Settings& server, const RequestLimits& limits,
+                                   v1::RunProfileRequest* request);
 
 // REQUIRES: resolved.
 runs::ProfileRequest FromMessage(const v1::RunProfileRequest& request, const RequestLimits& limits);
@@ -34,16 +35,20 @@ v1::Prompt ToMessage(const analysis::Prompt& prompt);
 // proto3 JSON with the contract's field names and every field printed: the form of all result files.
 absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message);
 
-// Events as serialised JobEvents that carry nothing but their kind; job_messages.h adds sequence, attempt and time.
+// Events as serialised JobEvents that carry nothing but their kind; job_messages.h adds sequence, attempt and
+// time.
 class ProfileEvents : public runs::ProfileEncoder {
  public:
   std::string Preparing(const std::string& step) const override;
   std::string Started(const runs::RunStarted& started) const override;
-  std::string LayerScores(const std::string& model, uint32_t n_layers, const analysis::LayerScores& scores) const override;
+  std::string LayerScores(const std::string& model, uint32_t n_layers,
+                          const analysis::LayerScores& scores) const override;
   std::string Progress(double fraction, uint32_t layers_done, uint32_t n_layers) const override;
-  std::string Finished(const std::string& model, const analysis::ProfileResult& result, const jobs::JobRecord& record,
+  std::string Finished(const std::string& model, const analysis::ProfileResult& result,
+                       const jobs::JobRecord& record,
                        const std::vector<std::string>& warnings) const override;
-  absl::StatusOr<std::string> ProfileJson(const std::string& model, const analysis::ProfileResult& result) const override;
+  absl::StatusOr<std::string> ProfileJson(const std::string& model,
+                                          const analysis::ProfileResult& result) const override;
 };
 
 }  // namespace induct::service

@@ -23,17 +23,21 @@ v1::BootstrapEstimate ToMessage(const analysis::Estimate& estimate) {
   return message;
 }
 
-v1::ProfileBootstrap ToMessage(const analysis::BootstrapResult& bootstrap, uint32_t n_layers, uint32_t n_heads) {
+v1::ProfileBootstrap ToMessage(const analysis::BootstrapResult& bootstrap, uint32_t n_layers,
+                               uint32_t n_heads) {
   v1::ProfileBootstrap message;
   message.set_resamples(bootstrap.resamples);
-  SetBand(bootstrap.per_layer, message.mutable_per_layer()->mutable_ci_low(), message.mutable_per_layer()->mutable_ci_high());
-  for (v1::HeadMatrix* matrix : {message.mutable_heads()->mutable_ci_low(), message.mutable_heads()->mutable_ci_high()}) {
+  SetBand(bootstrap.per_layer, message.mutable_per_layer()->mutable_ci_low(),
+          message.mutable_per_layer()->mutable_ci_high());
+  for (v1::HeadMatrix* matrix :
+       {message.mutable_heads()->mutable_ci_low(), message.mutable_heads()->mutable_ci_high()}) {
     matrix->set_n_layers(n_layers);
     matrix->set_n_heads(n_heads);
   }
   SetBand(bootstrap.heads, message.mutable_heads()->mutable_ci_low()->mutable_values(),
           message.mutable_heads()->mutable_ci_high()->mutable_values());
-  message.mutable_peak_layer_frequency()->Assign(bootstrap.peak_layer_frequency.begin(), bootstrap.peak_layer_frequency.end());
+  message.mutable_peak_layer_frequency()->Assign(bootstrap.peak_layer_frequency.begin(),
+                                                 bootstrap.peak_layer_frequency.end());
   *message.mutable_peak_depth() = ToMessage(bootstrap.peak_depth);
   *message.mutable_centroid_rel() = ToMessage(bootstrap.centroid_rel);
   *message.mutable_bandwidth_interpolated() = ToMessage(bootstrap.bandwidth_interpolated);
@@ -46,9 +50,12 @@ void SetStatistics(const analysis::LayerStatistics& statistics, v1::Profile* mes
   message->set_peak_depth(statistics.peak_depth);
   if (statistics.centroid_rel) message->set_centroid_rel(*statistics.centroid_rel);
   if (statistics.bandwidth) message->set_bandwidth(*statistics.bandwidth);
-  if (statistics.bandwidth_interpolated) message->set_bandwidth_interpolated(*statistics.bandwidth_interpolated);
-  if (statistics.centroid_above_background) message->set_centroid_above_background(*statistics.centroid_above_background);
-  if (statistics.bandwidth_above_background) message->set_bandwidth_above_background(*statistics.bandwidth_above_background);
+  if (statistics.bandwidth_interpolated)
+    message->set_bandwidth_interpolated(*statistics.bandwidth_interpolated);
+  if (statistics.centroid_above_background)
+    message->set_centroid_above_background(*statistics.centroid_above_background);
+  if (statistics.bandwidth_above_background)
+    message->set_bandwidth_above_background(*statistics.bandwidth_above_background);
 }
 
 v1::TopHead ToMessage(const analysis::TopHead& head) {
@@ -95,7 +102,8 @@ v1::Profile ToMessage(const std::string& model, const analysis::ProfileResult& r
   message.mutable_per_layer()->Assign(result.per_layer.begin(), result.per_layer.end());
   if (result.statistics) SetStatistics(*result.statistics, &message);
   for (const analysis::TopHead& head : result.top_heads) *message.add_top_heads() = ToMessage(head);
-  if (result.bootstrap) *message.mutable_bootstrap() = ToMessage(*result.bootstrap, result.n_layers, result.n_heads);
+  if (result.bootstrap)
+    *message.mutable_bootstrap() = ToMessage(*result.bootstrap, result.n_layers, result.n_heads);
   return message;
 }
 
@@ -137,7 +145,8 @@ std::string ProfileEvents::Started(const runs::RunStarted& started) const {
   return event.SerializeAsString();
 }
 
-std::string ProfileEvents::LayerScores(const std::string& model, uint32_t n_layers, const analysis::LayerScores& scores) const {
+std::string ProfileEvents::LayerScores(const std::string& model, uint32_t n_layers,
+                                       const analysis::LayerScores& scores) const {
   v1::JobEvent event;
   v1::LayerScores& message = *event.mutable_layer_scores();
   message.set_model(model);
@@ -161,7 +170,8 @@ std::string ProfileEvents::Progress(double fraction, uint32_t layers_done, uint3
   return event.SerializeAsString();
 }
 
-std::string ProfileEvents::Finished(const std::string& model, const analysis::ProfileResult& result, const jobs::JobRecord& record,
+std::string ProfileEvents::Finished(const std::string& model, const analysis::ProfileResult& result,
+                                    const jobs::JobRecord& record,
                                     const std::vector<std::string>& warnings) const {
   v1::JobEvent event;
   v1::JobFinished& message = *event.mutable_finished();
@@ -174,7 +184,8 @@ std::string ProfileEvents::Finished(const std::string& model, const analysis::Pr
   return event.SerializeAsString();
 }
 
-absl::StatusOr<std::string> ProfileEvents::ProfileJson(const std::string& model, const analysis::ProfileResult& result) const {
+absl::StatusOr<std::string> ProfileEvents::ProfileJson(const std::string& model,
+                                                       const analysis::ProfileResult& result) const {
   return ToJson(ToMessage(model, result));
 }
 

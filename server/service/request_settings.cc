@@ -2,8 +2,8 @@
 
 #include <vector>
 
-#include "absl/strings/str_format.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/status.h"
 
 namespace induct::service {
@@ -13,7 +13,8 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::Reflection;
 
-// The part of the request that holds a setting ("prompts" for prompts.lag_values, "run" for seq_len) and the field in it.
+// The part of the request that holds a setting ("prompts" for prompts.lag_values, "run" for seq_len) and the
+// field in it.
 struct SettingField {
   Message* part = nullptr;
   const FieldDescriptor* field = nullptr;
@@ -82,7 +83,8 @@ void WriteField(const SettingField& at, const std::vector<std::string>& values) 
     case FieldDescriptor::CPPTYPE_UINT64:
       return reflection.SetUInt64(at.part, at.field, whole(value));
     case FieldDescriptor::CPPTYPE_INT32:
-      return reflection.SetInt32(at.part, at.field, static_cast<int32_t>(std::strtoll(value.c_str(), nullptr, 10)));
+      return reflection.SetInt32(at.part, at.field,
+                                 static_cast<int32_t>(std::strtoll(value.c_str(), nullptr, 10)));
     default:
       return reflection.SetUInt32(at.part, at.field, static_cast<uint32_t>(whole(value)));
   }

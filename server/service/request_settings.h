@@ -1,5 +1,6 @@
-// Requests and settings are the same keys: a request's fields are checked against the table of settings and filled in from the server's,
-// by protobuf reflection, so that a new setting is a row in the table and a field in the contract.
+// Requests and settings are the same keys: a request's fields are checked against the table of settings and
+// filled in from the server's, by protobuf reflection, so that a new setting is a row in the table and a
+// field in the contract.
 #pragma once
 
 #include "absl/status/status.h"
@@ -10,7 +11,8 @@
 
 namespace induct::service {
 
-// Checks every setting that the request sets, and sets every other one to the server's value. INVALID_ARGUMENT naming the field.
+// Checks every setting that the request sets, and sets every other one to the server's value.
+// INVALID_ARGUMENT naming the field.
 absl::Status ResolveSettings(const Settings& server, v1::RunProfileRequest* request);
 
 // The server's values alone.

@@ -24,27 +24,29 @@ namespace induct::service {
 
 // What the services share. All pointers outlive them; everything pointed at is safe for concurrent use.
 struct ServiceContext {
-  BlockingPool* pool = nullptr;       // for jobs and their streams
-  BlockingPool* slow_pool = nullptr;  // for what may take seconds: previews and models, which must not hold up the others
+  BlockingPool* pool = nullptr;  // for jobs and their streams
+  BlockingPool* slow_pool =
+      nullptr;  // for what may take seconds: previews and models, which must not hold up the others
   jobs::Scheduler* scheduler = nullptr;
   const jobs::JobStore* store = nullptr;
   models::ModelRegistry* registry = nullptr;
-  Settings settings;         // the server's
+  Settings settings;  // the server's
   RequestLimits limits;
-  v1::ServerInfo info;       // answered as it is
+  v1::ServerInfo info;  // answered as it is
 };
 
-// The job's owner as the call says it: the `induct-user` metadata (unauthenticated, for fairness only), else "anonymous". Characters outside
-// printable ASCII become '?', at most 64 are kept.
+// The job's owner as the call says it: the `induct-user` metadata (unauthenticated, for fairness only), else
+// "anonymous". Characters outside printable ASCII become '?', at most 64 are kept.
 std::string OwnerOf(const grpc::CallbackServerContext& context);
 
 class AnalysisService : public v1::AnalysisService::CallbackService {
  public:
   explicit AnalysisService(const ServiceContext& context) : context_(context) {}
 
-  grpc::ServerWriteReactor<v1::JobEvent>* RunProfile(grpc::CallbackServerContext* call, const v1::RunProfileRequest* request) override;
-  grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* PreviewPrompts(grpc::CallbackServerContext* call,
-                                                                       const v1::PreviewPromptsRequest* request) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* RunProfile(grpc::CallbackServerContext* call,
+                                                     const v1::RunProfileRequest* request) override;
+  grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* PreviewPrompts(
+      grpc::CallbackServerContext* call, const v1::PreviewPromptsRequest* request) override;
 
  private:
   const ServiceContext& context_;
@@ -54,13 +56,16 @@ class JobService : public v1::JobService::CallbackService {
  public:
   explicit JobService(const ServiceContext& context) : context_(context) {}
 
-  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* call, const v1::GetJobRequest* request, v1::Job* response) override;
+  grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
+                                   v1::Job* response) override;
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* call, const v1::ListJobsRequest* request,
                                      v1::ListJobsResponse* response) override;
-  grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* call, const v1::WatchJobRequest* request) override;
-  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* call, const v1::CancelJobRequest* request, v1::Job* response) override;
-  grpc::ServerWriteReactor<v1::ReadArtifactResponse>* ReadArtifact(grpc::CallbackServerContext* call,
-                                                                   const v1::ReadArtifactRequest* request) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* WatchJob(grpc::CallbackServerContext* call,
+                                                   const v1::WatchJobRequest* request) override;
+  grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* call, const v1::CancelJobRequest* request,
+                                      v1::Job* response) override;
+  grpc::ServerWriteReactor<v1::ReadArtifactResponse>* ReadArtifact(
+      grpc::CallbackServerContext* call, const v1::ReadArtifactRequest* request) override;
 
  private:
   v1::Job Describe(const jobs::JobRecord& record) const;
@@ -72,9 +77,11 @@ class ModelService : public v1::ModelService::CallbackService {
  public:
   explicit ModelService(const ServiceContext& context) : context_(context) {}
 
-  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* call, const v1::ListModelsRequest* request,
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* call,
+                                       const v1::ListModelsRequest* request,
                                        v1::ListModelsResponse* response) override;
-  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* call, const v1::GetModelRequest* request, v1::Model* response) override;
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* call, const v1::GetModelRequest* request,
+                                     v1::Model* response) override;
 
  private:
   const ServiceContext& context_;
@@ -84,14 +91,16 @@ class ServerService : public v1::ServerService::CallbackService {
  public:
   explicit ServerService(const ServiceContext& context) : context_(context) {}
 
-  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* call, const v1::GetServerInfoRequest* request,
+  grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* call,
+                                          const v1::GetServerInfoRequest* request,
                                           v1::ServerInfo* response) override;
 
  private:
   const ServiceContext& context_;
 };
 
-// Turns a stored job into work: decodes the request that RunProfile stored. `environment` must outlive the factory.
+// Turns a stored job into work: decodes the request that RunProfile stored. `environment` must outlive the
+// factory.
 jobs::WorkFactory MakeWorkFactory(const RequestLimits& limits, const runs::RunEnvironment& environment);
 
 }  // namespace induct::service

@@ -6,7 +6,8 @@
 namespace induct::service {
 namespace {
 
-constexpr size_t kMaxMessageBytes = 1200;  // it stands three times: the call's message, the details' message, a field violation
+constexpr size_t kMaxMessageBytes =
+    1200;  // it stands three times: the call's message, the details' message, a field violation
 constexpr int64_t kRetrySeconds = 5;
 
 // Cuts at a character's start, since protobuf strings must stay valid UTF-8.

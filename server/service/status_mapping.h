@@ -8,8 +8,8 @@
 
 namespace induct::service {
 
-// Code, sentence, ErrorInfo (reason), BadRequest (field) and, for what may be tried again, RetryInfo. Kept below 4 KiB in all: beyond that
-// gRPC replaces message and details by an error of its own.
+// Code, sentence, ErrorInfo (reason), BadRequest (field) and, for what may be tried again, RetryInfo. Kept
+// below 4 KiB in all: beyond that gRPC replaces message and details by an error of its own.
 google::rpc::Status ToRpcStatus(const absl::Status& status);
 
 // The same as a call's status, with the google.rpc.Status in its details.

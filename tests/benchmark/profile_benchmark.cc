@@ -143,8 +143,8 @@ double Median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-// The rate of one product [4096, 1024] by [1024, 4096] in GFLOP/s: at::linear's, and that of the engine's own linear layer, which is the
-// best that this LibTorch has for plain weights.
+// The rate of one product [4096, 1024] by [1024, 4096] in GFLOP/s: at::linear's, and that of the engine's own
+// linear layer, which is the best that this LibTorch has for plain weights.
 struct ProductRates {
   double plain = 0, best = 0;
 };
@@ -152,7 +152,8 @@ struct ProductRates {
 ProductRates MatrixProductRates(c10::ScalarType dtype) {
   const c10::InferenceMode inference;
   static const at::Tensor input = at::rand({4096, 1024}).to(dtype);
-  static const Linear linear = {.weight = at::rand({4096, 1024}).to(dtype), .bias = at::rand({4096}).to(dtype)};
+  static const Linear linear = {.weight = at::rand({4096, 1024}).to(dtype),
+                                .bias = at::rand({4096}).to(dtype)};
   constexpr int kTimes = 4;
   const auto rate = [&](const auto& multiply) {
     const double seconds = Seconds([&] {
@@ -160,7 +161,8 @@ ProductRates MatrixProductRates(c10::ScalarType dtype) {
     });
     return kTimes * 2.0 * 4096 * 1024 * 4096 / seconds / 1e9;
   };
-  return {.plain = rate([] { at::linear(input, linear.weight, linear.bias); }), .best = rate([] { ApplyLinear(linear, input); })};
+  return {.plain = rate([] { at::linear(input, linear.weight, linear.bias); }),
+          .best = rate([] { ApplyLinear(linear, input); })};
 }
 
 int Main(int argc, char** argv) {
@@ -217,8 +219,10 @@ int Main(int argc, char** argv) {
               std::string(DTypeName(dtype)).c_str(), AvailableCores(), n_prompts, length, repeats);
   std::printf("pass            %8.2f s   %8.0f tokens/s   %6.0f GFLOP/s\n", seconds,
               n_prompts * length / seconds, rate);
-  for (const auto& [name, rates] : {std::pair{"at::linear", plain_rates}, std::pair{"best linear", best_rates}}) {
-    std::printf("%-12s    %6.0f GFLOP/s (4096 x 1024 x 4096); the pass runs at %.2f of it\n", name, Median(rates), rate / Median(rates));
+  for (const auto& [name, rates] :
+       {std::pair{"at::linear", plain_rates}, std::pair{"best linear", best_rates}}) {
+    std::printf("%-12s    %6.0f GFLOP/s (4096 x 1024 x 4096); the pass runs at %.2f of it\n", name,
+                Median(rates), rate / Median(rates));
   }
   std::printf(
       "anonymous memory: %.0f MiB loaded, %.0f MiB at most; weights %.0f MiB, residual streams %.0f MiB\n",

@@ -21,7 +21,9 @@ class AtomicFile : public ::testing::Test {
   }
   void TearDown() override { fs::remove_all(dir_); }
 
-  size_t FilesInDir() const { return static_cast<size_t>(std::distance(fs::directory_iterator(dir_), fs::directory_iterator())); }
+  size_t FilesInDir() const {
+    return static_cast<size_t>(std::distance(fs::directory_iterator(dir_), fs::directory_iterator()));
+  }
 
   std::string dir_;
 };

@@ -12,7 +12,8 @@ TEST(FileNames, EveryCharacterOutsideThePlainOnesBecomesAnUnderscore) {
 
 TEST(FileNames, NamesThatCouldLeaveTheFolderOrHideAreNotSafe) {
   EXPECT_TRUE(IsSafeFileName("scores_demo-small.npy"));
-  for (const char* name : {"", ".", "..", "../x", "a/b", ".hidden", "a b", "a\nb", "caf\xc3\xa9"}) EXPECT_FALSE(IsSafeFileName(name)) << name;
+  for (const char* name : {"", ".", "..", "../x", "a/b", ".hidden", "a b", "a\nb", "caf\xc3\xa9"})
+    EXPECT_FALSE(IsSafeFileName(name)) << name;
   EXPECT_FALSE(IsSafeFileName(std::string(201, 'a')));
 }
 

@@ -54,13 +54,16 @@ TEST(Npy, IntegersOfEverySizeAndOrderRead) {
   const auto bytes = ParseIntegerNpy(File(Dict("|i1", "(2, 2)"), std::string("\x01\x02\xff\x04", 4)));
   ASSERT_TRUE(bytes.ok()) << bytes.status();
   EXPECT_THAT(bytes->values, ElementsAre(1, 2, -1, 4));
-  const auto fortran = ParseIntegerNpy(File(Dict("<u2", "(2, 2)", "True"), std::string("\x01\0\x02\0\x03\0\x04\0", 8)));
+  const auto fortran =
+      ParseIntegerNpy(File(Dict("<u2", "(2, 2)", "True"), std::string("\x01\0\x02\0\x03\0\x04\0", 8)));
   ASSERT_TRUE(fortran.ok()) << fortran.status();
   EXPECT_THAT(fortran->values, ElementsAre(1, 3, 2, 4));
 }
 
 TEST(Npy, WhatIsNoIntegerMatrixIsRefusedByName) {
-  const auto error = [](const std::string& bytes) { return std::string(ParseIntegerNpy(bytes).status().message()); };
+  const auto error = [](const std::string& bytes) {
+    return std::string(ParseIntegerNpy(bytes).status().message());
+  };
   EXPECT_THAT(error("PK\x03\x04 a zip file"), HasSubstr("does not begin as one"));
   EXPECT_THAT(error(File(Dict("<f8", "(1, 1)"), std::string(8, '\0'))), HasSubstr("<f8"));
   EXPECT_THAT(error(File(Dict("<i8", "(4,)"), std::string(32, '\0'))), HasSubstr("2-D"));

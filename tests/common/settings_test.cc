@@ -78,12 +78,15 @@ evaluation:
   EXPECT_THAT(settings->Texts("models"), ElementsAre("pythia-410m", "pythia-1b"));
   EXPECT_EQ(settings->Text("dtype"), "float16");
   EXPECT_THAT(settings->Integers("prompts.lag_values"), ElementsAre(1, 2, 4, 8, 16, 32));
-  EXPECT_THAT(settings->Warnings(), ElementsAre(HasSubstr("head_permutation_null"), HasSubstr("shuffle_null")));
+  EXPECT_THAT(settings->Warnings(),
+              ElementsAre(HasSubstr("head_permutation_null"), HasSubstr("shuffle_null")));
 }
 
 TEST(SettingsFile, UnknownKeyNamesFileLineAndTheNearestKnownKey) {
-  EXPECT_THAT(ErrorOf("seed: 1\nseq_length: 5\n"), AllOf(HasSubstr("my.yaml:2"), HasSubstr("did you mean seq_len?")));
-  EXPECT_THAT(ErrorOf("prompts:\n  lag_valuse: [4]\n"), AllOf(HasSubstr("my.yaml:2"), HasSubstr("did you mean prompts.lag_values?")));
+  EXPECT_THAT(ErrorOf("seed: 1\nseq_length: 5\n"),
+              AllOf(HasSubstr("my.yaml:2"), HasSubstr("did you mean seq_len?")));
+  EXPECT_THAT(ErrorOf("prompts:\n  lag_valuse: [4]\n"),
+              AllOf(HasSubstr("my.yaml:2"), HasSubstr("did you mean prompts.lag_values?")));
   EXPECT_THAT(ErrorOf("lag_values: [4]\n"), HasSubstr("did you mean prompts.lag_values?"));
   EXPECT_THAT(ErrorOf("zzzzzzzzzzzzzz: 4\n"), HasSubstr("there is no such key"));
 }
@@ -112,28 +115,31 @@ class SettingsRange : public ::testing::TestWithParam<BadValue> {};
 TEST_P(SettingsRange, IsRefusedSayingWhatIsAllowed) {
   Settings settings;
   const absl::Status status = settings.SetText(*FindSettingKey(GetParam().path), GetParam().value);
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << GetParam().path << " = " << GetParam().value;
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument)
+      << GetParam().path << " = " << GetParam().value;
   EXPECT_EQ(FieldOf(status), GetParam().path);
   EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().says));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SettingsRange,
-                         ::testing::Values(BadValue{"seq_len", "3", "from 4"}, BadValue{"seq_len", "4.5", "whole number"},
-                                           BadValue{"seq_len", "-1", "whole number"}, BadValue{"seq_len", "", "nothing given"},
-                                           BadValue{"seed", "18446744073709551616", "2^64 - 1"}, BadValue{"seed", "-1", "whole number"},
-                                           BadValue{"batch_size", "4097", "or auto"}, BadValue{"memory_saver", "maybe", "true or false"},
-                                           BadValue{"score", "induktion", "induction, duplicate, previous"},
-                                           BadValue{"evaluation.high_score_quantile", "1", "below 1"},
-                                           BadValue{"evaluation.high_score_quantile", "-0.1", "from 0"},
-                                           BadValue{"evaluation.high_score_quantile", "nan", "a number"},
-                                           BadValue{"evaluation.bootstrap_resamples", "19", "from 20"},
-                                           BadValue{"prompts.n_sequences", "0", "from 1"},
-                                           BadValue{"prompts.n_sequences", "100001", "to 100000"},
-                                           BadValue{"prompts.lag_values", "", "at least one"},
-                                           BadValue{"prompts.lag_values", "4,8,4", "given twice"},
-                                           BadValue{"prompts.task_types", "ABAB,abab", "one of ABAB"},
-                                           BadValue{"prompts.n_repeats", "1", "from 2"}, BadValue{"job.priority", "101", "to 100"},
-                                           BadValue{"listen", "a\nb", "control characters"}));
+INSTANTIATE_TEST_SUITE_P(
+    All, SettingsRange,
+    ::testing::Values(BadValue{"seq_len", "3", "from 4"}, BadValue{"seq_len", "4.5", "whole number"},
+                      BadValue{"seq_len", "-1", "whole number"}, BadValue{"seq_len", "", "nothing given"},
+                      BadValue{"seed", "18446744073709551616", "2^64 - 1"},
+                      BadValue{"seed", "-1", "whole number"}, BadValue{"batch_size", "4097", "or auto"},
+                      BadValue{"memory_saver", "maybe", "true or false"},
+                      BadValue{"score", "induktion", "induction, duplicate, previous"},
+                      BadValue{"evaluation.high_score_quantile", "1", "below 1"},
+                      BadValue{"evaluation.high_score_quantile", "-0.1", "from 0"},
+                      BadValue{"evaluation.high_score_quantile", "nan", "a number"},
+                      BadValue{"evaluation.bootstrap_resamples", "19", "from 20"},
+                      BadValue{"prompts.n_sequences", "0", "from 1"},
+                      BadValue{"prompts.n_sequences", "100001", "to 100000"},
+                      BadValue{"prompts.lag_values", "", "at least one"},
+                      BadValue{"prompts.lag_values", "4,8,4", "given twice"},
+                      BadValue{"prompts.task_types", "ABAB,abab", "one of ABAB"},
+                      BadValue{"prompts.n_repeats", "1", "from 2"}, BadValue{"job.priority", "101", "to 100"},
+                      BadValue{"listen", "a\nb", "control characters"}));
 
 TEST(Settings, WordsStandForZeroWhereTheTableSaysSo) {
   Settings settings;
@@ -161,7 +167,8 @@ TEST(Settings, EnvironmentVariablesAreReadAndChecked) {
   ASSERT_TRUE(settings.ok()) << settings.status();
   EXPECT_THAT(settings->Integers("prompts.lag_values"), ElementsAre(5, 6));
   setenv("INDUCT_PROMPTS_LAG_VALUES", "many", 1);
-  EXPECT_THAT(std::string(SettingsFromEnvironment().status().message()), HasSubstr("INDUCT_PROMPTS_LAG_VALUES"));
+  EXPECT_THAT(std::string(SettingsFromEnvironment().status().message()),
+              HasSubstr("INDUCT_PROMPTS_LAG_VALUES"));
   unsetenv("INDUCT_PROMPTS_LAG_VALUES");
 }
 
@@ -170,7 +177,8 @@ TEST(Settings, YamlReadsBackAsTheSameValues) {
   ASSERT_TRUE(settings.SetText(*FindSettingKey("models"), "no,123,a: b").ok());
   ASSERT_TRUE(settings.SetText(*FindSettingKey("prompts.lag_values"), "3,50").ok());
   ASSERT_TRUE(settings.SetText(*FindSettingKey("evaluation.high_score_quantile"), "0.1").ok());
-  const std::vector<SettingOwner> owners = {SettingOwner::kServer, SettingOwner::kRequest, SettingOwner::kClient};
+  const std::vector<SettingOwner> owners = {SettingOwner::kServer, SettingOwner::kRequest,
+                                            SettingOwner::kClient};
   const auto read = ParseSettings(settings.ToYaml(owners), "written.yaml");
   ASSERT_TRUE(read.ok()) << read.status() << settings.ToYaml(owners);
   for (const SettingKey& key : SettingKeys()) EXPECT_EQ(read->Values(key), settings.Values(key)) << key.path;

@@ -6,7 +6,8 @@ namespace induct {
 namespace {
 
 TEST(Status, AnnotatingKeepsCodeReasonAndField) {
-  const absl::Status status = Annotate(WithReason(absl::NotFoundError("no such thing"), reason::kModelNotFound, "model"), "here");
+  const absl::Status status =
+      Annotate(WithReason(absl::NotFoundError("no such thing"), reason::kModelNotFound, "model"), "here");
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(status.message(), "here: no such thing");
   EXPECT_EQ(ReasonOf(status), "MODEL_NOT_FOUND");

@@ -29,7 +29,8 @@ class RegistryTest : public ::testing::Test {
 
   void Copy(const std::string& demo, const std::string& name) const {
     fs::create_directories(dir_ + "/" + name);
-    fs::copy(std::string(kDemoModels) + "/" + demo, dir_ + "/" + name, fs::copy_options::recursive | fs::copy_options::overwrite_existing);
+    fs::copy(std::string(kDemoModels) + "/" + demo, dir_ + "/" + name,
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing);
   }
 
   std::string dir_;
@@ -37,7 +38,8 @@ class RegistryTest : public ::testing::Test {
 
 TEST_F(RegistryTest, ModelsAreFoundByNameByOrgAndNameAndByTheirPath) {
   ModelRegistry registry({kDemoModels, dir_});
-  for (const std::string& name : {std::string("demo-small"), std::string("alpha"), std::string("org/beta"), dir_ + "/alpha"}) {
+  for (const std::string& name :
+       {std::string("demo-small"), std::string("alpha"), std::string("org/beta"), dir_ + "/alpha"}) {
     EXPECT_TRUE(registry.CheckExists(name).ok()) << name;
   }
 }
@@ -45,8 +47,10 @@ TEST_F(RegistryTest, ModelsAreFoundByNameByOrgAndNameAndByTheirPath) {
 TEST_F(RegistryTest, NamesThatLeaveTheModelDirectoriesAreNotFound) {
   ModelRegistry registry({dir_ + "/org"});
   Copy("demo-small", "elsewhere");
-  for (const std::string& name : {std::string("../alpha"), std::string("beta/../../alpha"), std::string(".."), std::string("."), std::string(""),
-                                  dir_ + "/elsewhere", dir_ + "/org/../elsewhere", std::string("beta/"), std::string("beta\0x", 6)}) {
+  for (const std::string& name :
+       {std::string("../alpha"), std::string("beta/../../alpha"), std::string(".."), std::string("."),
+        std::string(""), dir_ + "/elsewhere", dir_ + "/org/../elsewhere", std::string("beta/"),
+        std::string("beta\0x", 6)}) {
     const absl::Status status = registry.CheckExists(name);
     EXPECT_EQ(status.code(), absl::StatusCode::kNotFound) << name;
     EXPECT_EQ(ReasonOf(status), reason::kModelNotFound) << name;
@@ -60,8 +64,10 @@ TEST_F(RegistryTest, AnUnknownNameNamesTheNearest) {
 
 TEST_F(RegistryTest, AMissingModelDirectoryIsNamed) {
   ModelRegistry registry({dir_ + "/nowhere"});
-  EXPECT_THAT(registry.DirectoryProblems(), ::testing::ElementsAre(HasSubstr(dir_ + "/nowhere: No such file or directory")));
-  EXPECT_THAT(std::string(registry.CheckExists("alpha").message()), HasSubstr(dir_ + "/nowhere: No such file"));
+  EXPECT_THAT(registry.DirectoryProblems(),
+              ::testing::ElementsAre(HasSubstr(dir_ + "/nowhere: No such file or directory")));
+  EXPECT_THAT(std::string(registry.CheckExists("alpha").message()),
+              HasSubstr(dir_ + "/nowhere: No such file"));
   EXPECT_THAT(ModelRegistry({dir_}).DirectoryProblems(), ::testing::IsEmpty());
 }
 
@@ -90,7 +96,8 @@ TEST_F(RegistryTest, TwoRequestsAtOnceLoadOneModel) {
   std::vector<std::shared_ptr<engine::Model>> loaded(8);
   {
     std::vector<std::jthread> threads;
-    for (auto& model : loaded) threads.emplace_back([&] { model = registry.Load(registry.Open("alpha").value(), {}, {}).value(); });
+    for (auto& model : loaded)
+      threads.emplace_back([&] { model = registry.Load(registry.Open("alpha").value(), {}, {}).value(); });
   }
   for (const auto& model : loaded) EXPECT_EQ(model, loaded[0]);
   EXPECT_EQ(registry.Describe("alpha")->resident_bytes, static_cast<uint64_t>(loaded[0]->resident_bytes()));

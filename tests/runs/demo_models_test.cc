@@ -1,5 +1,5 @@
-// What the bundled models promise: their induction heads are plain. Copy accuracy is computed here with plain loops from the engine's last
-// residual stream, since a profile never makes logits.
+// What the bundled models promise: their induction heads are plain. Copy accuracy is computed here with plain
+// loops from the engine's last residual stream, since a profile never makes logits.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -77,7 +77,8 @@ std::vector<size_t> PredictablePositions(const analysis::Prompt& prompt) {
   return positions;
 }
 
-double CopyAccuracy(engine::Model& model, const models::ModelFiles& files, std::span<const analysis::Prompt> prompts) {
+double CopyAccuracy(engine::Model& model, const models::ModelFiles& files,
+                    std::span<const analysis::Prompt> prompts) {
   const Unembedding unembedding(files);
   size_t hits = 0, total = 0;
   engine::Pass pass;
@@ -104,10 +105,15 @@ TEST_P(DemoModels, CopyWhatComesBack) {
   models::ModelRegistry registry({INDUCT_SOURCE_DIR "/deploy/demo_models"});
   const auto files = registry.Open(GetParam().model).value();
   const auto model = registry.Load(files, {}, {}).value();
-  const PromptSet set = MakePrompts({.task_types = {GetParam().task}, .lag_values = {GetParam().lag}, .n_sequences = 120, .seed = 7}, *files).value();
+  const PromptSet set =
+      MakePrompts(
+          {.task_types = {GetParam().task}, .lag_values = {GetParam().lag}, .n_sequences = 120, .seed = 7},
+          *files)
+          .value();
   EXPECT_GT(CopyAccuracy(*model, *files, set.prompts), 0.9);
   if (GetParam().task != "RANDOM") return;
-  const auto result = analysis::MeasureProfile(*model, set.prompts, {.bootstrap_resamples = 0}, {}, [](const auto&) { return absl::OkStatus(); }, {});
+  const auto result = analysis::MeasureProfile(*model, set.prompts, {.bootstrap_resamples = 0}, {},
+                                               [](const auto&) { return absl::OkStatus(); }, {});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_GT(result->top_heads.front().score, 0.7);
 }

@@ -15,7 +15,8 @@ using ::testing::ElementsAre;
 
 TEST(PromptFiles, EachLineIsOnePromptAndTextIsAbsentForIds) {
   const std::vector<analysis::Prompt> prompts = {
-      {.task = "TEXT", .text = "a \"b\"\nc", .tokens = {0, 7, 8}, .n_bos = 1}, {.task = "RANDOM", .lag = 2, .tokens = {0, 5, 6, 5, 6}, .n_bos = 1}};
+      {.task = "TEXT", .text = "a \"b\"\nc", .tokens = {0, 7, 8}, .n_bos = 1},
+      {.task = "RANDOM", .lag = 2, .tokens = {0, 5, 6, 5, 6}, .n_bos = 1}};
   std::map<std::string, std::string> files;
   const FileSink sink = [&](const std::string& name, const std::string&, std::string bytes) {
     files[name] = std::move(bytes);
@@ -45,10 +46,11 @@ TEST(ScoreFiles, TheChosenKindIsThereUnderBothNames) {
   result.prompt_scores = {0.25f, 0.5f};
   result.prompt_counts = {1};
   std::map<std::string, std::string> files;
-  ASSERT_TRUE(WriteScoreFiles("m", result, [&](const std::string& name, const std::string&, std::string bytes) {
-                files[name] = std::move(bytes);
-                return absl::OkStatus();
-              }).ok());
+  ASSERT_TRUE(
+      WriteScoreFiles("m", result, [&](const std::string& name, const std::string&, std::string bytes) {
+        files[name] = std::move(bytes);
+        return absl::OkStatus();
+      }).ok());
   EXPECT_EQ(files.size(), 4);  // no file for the kinds without operations
   EXPECT_EQ(files["scores_m.npy"], files["scores_m_duplicate.npy"]);
   EXPECT_THAT(ParseFloatNpy(files["scores_m.npy"])->shape, ElementsAre(1, 2));

@@ -22,7 +22,8 @@ class PromptSource : public ::testing::Test {
  protected:
   void SetUp() override {
     files_ = registry_.Open("demo-small").value();
-    request_ = {.task_types = {"ABAB", "NAMES"}, .lag_values = {4, 8}, .n_sequences = 20, .seq_len = 64, .seed = 1};
+    request_ = {
+        .task_types = {"ABAB", "NAMES"}, .lag_values = {4, 8}, .n_sequences = 20, .seq_len = 64, .seed = 1};
   }
 
   // What went wrong with these given prompts.
@@ -73,12 +74,14 @@ TEST_F(PromptSource, RandomPromptsBesideOtherTasksUseNoneOfTheirWords) {
   request_.n_sequences = 1000;
   std::set<std::vector<int32_t>> rows;
   const PromptSet set = MakePrompts(request_, *files_).value();
-  for (const analysis::Prompt& prompt : set.prompts) EXPECT_TRUE(rows.insert(prompt.tokens).second) << prompt.task;
+  for (const analysis::Prompt& prompt : set.prompts)
+    EXPECT_TRUE(rows.insert(prompt.tokens).second) << prompt.task;
 }
 
 TEST_F(PromptSource, LagsBelowMinLagAreWarnedOf) {
   request_.lag_values = {1, 2, 8};
-  EXPECT_THAT(MakePrompts(request_, *files_).value().warnings, ElementsAre(HasSubstr("lag 1, 2 is below min_lag 3")));
+  EXPECT_THAT(MakePrompts(request_, *files_).value().warnings,
+              ElementsAre(HasSubstr("lag 1, 2 is below min_lag 3")));
 }
 
 TEST_F(PromptSource, LongTextIsCutWithAWarning) {
@@ -144,13 +147,15 @@ TEST_F(PromptSource, AModelWithoutTokenizerServesTokenRowsOnly) {
   const std::string dir = testing::TempDir() + "/prompt_source";
   fs::create_directories(dir + "/bare");
   for (const char* file : {"config.json", "model.safetensors"}) {
-    fs::copy_file(fs::path(kDemoModels) / "demo-small" / file, fs::path(dir) / "bare" / file, fs::copy_options::overwrite_existing);
+    fs::copy_file(fs::path(kDemoModels) / "demo-small" / file, fs::path(dir) / "bare" / file,
+                  fs::copy_options::overwrite_existing);
   }
   models::ModelRegistry registry({dir});
   const auto bare = registry.Open("bare").value();
   request_.given = {{.token_ids = {5, 6, 5, 6}}};
   EXPECT_TRUE(MakePrompts(request_, *bare).ok());
-  for (const std::vector<GivenPrompt>& given : {std::vector<GivenPrompt>{}, std::vector<GivenPrompt>{{.text = " A"}}}) {
+  for (const std::vector<GivenPrompt>& given :
+       {std::vector<GivenPrompt>{}, std::vector<GivenPrompt>{{.text = " A"}}}) {
     request_.given = given;
     const absl::Status status = MakePrompts(request_, *bare).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);

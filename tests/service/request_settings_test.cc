@@ -14,7 +14,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-const RequestLimits kLimits = {.max_prompts = 1000, .dtypes = {DType::kFloat32, DType::kBFloat16}, .device = "cpu"};
+const RequestLimits kLimits = {
+    .max_prompts = 1000, .dtypes = {DType::kFloat32, DType::kBFloat16}, .device = "cpu"};
 
 v1::RunProfileRequest Request() {
   v1::RunProfileRequest request;
@@ -36,14 +37,16 @@ TEST(ResolveSettings, FillsInEveryRequestSettingFromTheServers) {
   ASSERT_TRUE(ResolveSettings(server, &request).ok());
   EXPECT_EQ(request.run().seed(), 18446744073709551615u);
   EXPECT_THAT(request.prompts().lag_values(), ElementsAre(5, 6));
-  // No field of the four parts that hold settings is left open: a field without a setting, or a setting without a field, fails here.
+  // No field of the four parts that hold settings is left open: a field without a setting, or a setting
+  // without a field, fails here.
   for (const google::protobuf::Message* part : std::initializer_list<const google::protobuf::Message*>{
            &request.run(), &request.prompts(), &request.evaluation(), &request.job()}) {
     const auto* descriptor = part->GetDescriptor();
     for (int i = 0; i < descriptor->field_count(); ++i) {
       const auto* field = descriptor->field(i);
       if (field->name() == "request_id") continue;
-      const bool set = field->is_repeated() ? part->GetReflection()->FieldSize(*part, field) > 0 : part->GetReflection()->HasField(*part, field);
+      const bool set = field->is_repeated() ? part->GetReflection()->FieldSize(*part, field) > 0
+                                            : part->GetReflection()->HasField(*part, field);
       EXPECT_TRUE(set) << descriptor->name() << "." << field->name();
     }
   }
@@ -70,13 +73,18 @@ TEST(ResolveProfileRequest, FieldsOutOfRangeAreNamed) {
   };
   using R = v1::RunProfileRequest&;
   EXPECT_EQ(with([](R r) { r.clear_model(); }), "model");
-  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(1.0); }), "evaluation.high_score_quantile");
-  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(-0.5); }), "evaluation.high_score_quantile");
-  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(std::nan("")); }), "evaluation.high_score_quantile");
-  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_bootstrap_resamples(1); }), "evaluation.bootstrap_resamples");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(1.0); }),
+            "evaluation.high_score_quantile");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(-0.5); }),
+            "evaluation.high_score_quantile");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_high_score_quantile(std::nan("")); }),
+            "evaluation.high_score_quantile");
+  EXPECT_EQ(with([](R r) { r.mutable_evaluation()->set_bootstrap_resamples(1); }),
+            "evaluation.bootstrap_resamples");
   EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_sequences(0); }), "prompts.n_sequences");
   EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_sequences(100001); }), "prompts.n_sequences");
-  EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_sequences(1001); }), "prompts.n_sequences");  // this server's limit
+  EXPECT_EQ(with([](R r) { r.mutable_prompts()->set_n_sequences(1001); }),
+            "prompts.n_sequences");  // this server's limit
   EXPECT_EQ(with([](R r) { r.mutable_prompts()->add_lag_values(0); }), "prompts.lag_values");
   EXPECT_EQ(with([](R r) { r.mutable_prompts()->add_lag_values(129); }), "prompts.lag_values");
   EXPECT_EQ(with([](R r) { r.mutable_prompts()->add_task_types("ABBA"); }), "prompts.task_types");

@@ -1,5 +1,6 @@
-// The services whole, over an in-process channel, with work that the tests steer instead of real runs: what is asserted here is how jobs,
-// streams and errors reach a client. Runs with real models are in tests/integration.
+// The services whole, over an in-process channel, with work that the tests steer instead of real runs: what
+// is asserted here is how jobs, streams and errors reach a client. Runs with real models are in
+// tests/integration.
 #include <gmock/gmock.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
@@ -24,10 +25,10 @@ using ::testing::HasSubstr;
 
 // A job's work as a test plays it.
 struct Script {
-  absl::Notification running;   // set when Run begins
-  absl::Notification release;   // Run goes on when this is set, or when it is asked to stop
+  absl::Notification running;  // set when Run begins
+  absl::Notification release;  // Run goes on when this is set, or when it is asked to stop
   int layers = 2;
-  std::string artifact;         // bytes of an artifact to leave; empty: none
+  std::string artifact;  // bytes of an artifact to leave; empty: none
   absl::Status result;
 };
 
@@ -40,12 +41,15 @@ class ScriptedWork : public jobs::Work {
   absl::StatusOr<std::string> Run(jobs::JobContext& context) override {
     if (!script_->running.HasBeenNotified()) script_->running.Notify();
     const std::stop_callback stopped(context.stop(), [this] { stopped_.Notify(); });
-    while (!script_->release.HasBeenNotified() && !stopped_.HasBeenNotified()) stopped_.WaitForNotificationWithTimeout(absl::Milliseconds(1));
+    while (!script_->release.HasBeenNotified() && !stopped_.HasBeenNotified())
+      stopped_.WaitForNotificationWithTimeout(absl::Milliseconds(1));
     if (stopped_.HasBeenNotified()) return absl::CancelledError("stopped");
     for (int layer = 0; layer < script_->layers; ++layer) {
-      INDUCT_RETURN_IF_ERROR(context.Emit(ProfileEvents().LayerScores("m", script_->layers, {.layer = static_cast<uint32_t>(layer)})));
+      INDUCT_RETURN_IF_ERROR(context.Emit(
+          ProfileEvents().LayerScores("m", script_->layers, {.layer = static_cast<uint32_t>(layer)})));
     }
-    if (!script_->artifact.empty()) INDUCT_RETURN_IF_ERROR(context.PutArtifact("a.bin", "application/octet-stream", script_->artifact));
+    if (!script_->artifact.empty())
+      INDUCT_RETURN_IF_ERROR(context.PutArtifact("a.bin", "application/octet-stream", script_->artifact));
     INDUCT_RETURN_IF_ERROR(script_->result);
     v1::JobEvent finished;
     finished.mutable_finished()->mutable_profile()->set_model("m");
@@ -69,7 +73,8 @@ class GatedStore : public jobs::JobStore {
     return waiting_;
   }
 
-  absl::StatusOr<std::vector<jobs::StoredEvent>> ReadEvents(const std::string& job, uint64_t after, size_t max_bytes) const override {
+  absl::StatusOr<std::vector<jobs::StoredEvent>> ReadEvents(const std::string& job, uint64_t after,
+                                                            size_t max_bytes) const override {
     {
       absl::MutexLock lock(&mutex_);
       ++waiting_;
@@ -81,19 +86,25 @@ class GatedStore : public jobs::JobStore {
   bool durable() const override { return store_->durable(); }
   absl::StatusOr<std::vector<jobs::JobRecord>> ListLive() const override { return store_->ListLive(); }
   absl::Status Create(const jobs::JobRecord& record) override { return store_->Create(record); }
-  absl::StatusOr<uint64_t> Update(const jobs::JobRecord& record, const jobs::StoredEvent* event) override { return store_->Update(record, event); }
-  absl::StatusOr<uint64_t> PutArtifact(const std::string& job, uint32_t attempt, const jobs::ArtifactDescriptor& descriptor,
+  absl::StatusOr<uint64_t> Update(const jobs::JobRecord& record, const jobs::StoredEvent* event) override {
+    return store_->Update(record, event);
+  }
+  absl::StatusOr<uint64_t> PutArtifact(const std::string& job, uint32_t attempt,
+                                       const jobs::ArtifactDescriptor& descriptor,
                                        std::string bytes) override {
     return store_->PutArtifact(job, attempt, descriptor, std::move(bytes));
   }
   absl::StatusOr<jobs::JobRecord> Get(const std::string& job) const override { return store_->Get(job); }
-  absl::StatusOr<std::optional<jobs::JobRecord>> FindRequest(const std::string& owner, const std::string& id) const override {
+  absl::StatusOr<std::optional<jobs::JobRecord>> FindRequest(const std::string& owner,
+                                                             const std::string& id) const override {
     return store_->FindRequest(owner, id);
   }
-  absl::StatusOr<std::vector<jobs::JobRecord>> List(const std::string& owner, const std::string& before, size_t limit) const override {
+  absl::StatusOr<std::vector<jobs::JobRecord>> List(const std::string& owner, const std::string& before,
+                                                    size_t limit) const override {
     return store_->List(owner, before, limit);
   }
-  absl::StatusOr<std::string> ReadArtifact(const std::string& job, const std::string& name, const std::string& sha256, uint64_t offset,
+  absl::StatusOr<std::string> ReadArtifact(const std::string& job, const std::string& name,
+                                           const std::string& sha256, uint64_t offset,
                                            size_t limit) const override {
     return store_->ReadArtifact(job, name, sha256, offset, limit);
   }
@@ -119,17 +130,23 @@ class ServiceTest : public ::testing::Test {
     // A folder of this name is enough for a request to be accepted: the scripted work reads nothing.
     std::filesystem::create_directory(model_dir_ + "/m");
     std::ofstream(model_dir_ + "/m/config.json") << "{}";
-    registry_ = std::make_unique<models::ModelRegistry>(std::vector<std::string>{model_dir_, INDUCT_SOURCE_DIR "/deploy/demo_models"});
+    registry_ = std::make_unique<models::ModelRegistry>(
+        std::vector<std::string>{model_dir_, INDUCT_SOURCE_DIR "/deploy/demo_models"});
     store_ = std::make_unique<GatedStore>(jobs::NewMemoryJobStore({}));
     pool_ = std::make_unique<BlockingPool>(4);
     Start({.max_queued = 2, .disconnect_grace = absl::InfiniteDuration()});
   }
 
   void Start(const jobs::SchedulerOptions& options) {
-    scheduler_ = jobs::Scheduler::Create(options, store_.get(), [this](const jobs::JobRecord&) -> absl::StatusOr<std::unique_ptr<jobs::Work>> {
-      return std::make_unique<ScriptedWork>(&script_);
-    });
-    context_ = {.pool = pool_.get(), .slow_pool = pool_.get(), .scheduler = scheduler_.get(), .store = store_.get(), .registry = registry_.get()};
+    scheduler_ = jobs::Scheduler::Create(
+        options, store_.get(), [this](const jobs::JobRecord&) -> absl::StatusOr<std::unique_ptr<jobs::Work>> {
+          return std::make_unique<ScriptedWork>(&script_);
+        });
+    context_ = {.pool = pool_.get(),
+                .slow_pool = pool_.get(),
+                .scheduler = scheduler_.get(),
+                .store = store_.get(),
+                .registry = registry_.get()};
     ASSERT_TRUE(context_.settings.SetText(*FindSettingKey("heartbeat_seconds"), "0.05").ok());
     context_.limits = {.dtypes = {DType::kFloat32}, .device = "cpu"};
     context_.info.set_id("SERVER");
@@ -158,7 +175,8 @@ class ServiceTest : public ::testing::Test {
   }
 
   // The events of a stream up to and with the first for which `last` holds; all of them where none does.
-  static std::vector<v1::JobEvent> ReadUntil(grpc::ClientReader<v1::JobEvent>& reader, const std::function<bool(const v1::JobEvent&)>& last) {
+  static std::vector<v1::JobEvent> ReadUntil(grpc::ClientReader<v1::JobEvent>& reader,
+                                             const std::function<bool(const v1::JobEvent&)>& last) {
     std::vector<v1::JobEvent> events;
     v1::JobEvent event;
     while (reader.Read(&event)) {
@@ -178,14 +196,15 @@ class ServiceTest : public ::testing::Test {
   }
 
   // Submits a job and returns its name, its stream left open.
-  std::string Submit(grpc::ClientContext* context, std::unique_ptr<grpc::ClientReader<v1::JobEvent>>* reader) {
+  std::string Submit(grpc::ClientContext* context,
+                     std::unique_ptr<grpc::ClientReader<v1::JobEvent>>* reader) {
     *reader = analysis_->RunProfile(context, Request());
     const auto events = ReadUntil(**reader, [](const auto& event) { return event.has_accepted(); });
     return events.empty() ? "" : events.back().accepted().job();
   }
 
-  // grpc.health.v1's answer for the whole server, or why there was none in time. Debian has no generated code for it: the response is one
-  // enum field, SERVING = 1.
+  // grpc.health.v1's answer for the whole server, or why there was none in time. Debian has no generated code
+  // for it: the response is one enum field, SERVING = 1.
   std::string HealthWithin(absl::Duration limit) {
     grpc::GenericStub stub(channel_);
     grpc::ClientContext call;
@@ -227,7 +246,8 @@ TEST_F(ServiceTest, AStreamTellsTheWholeLifeOfAJobAndEndsWithOk) {
   ASSERT_FALSE(events.empty());
   EXPECT_THAT(Sequences(events), ::testing::ElementsAre(1, 2, 3, 4));
   EXPECT_EQ(events.back().finished().profile().model(), "m");
-  const auto accepted = std::find_if(events.begin(), events.end(), [](const auto& event) { return event.has_accepted(); });
+  const auto accepted =
+      std::find_if(events.begin(), events.end(), [](const auto& event) { return event.has_accepted(); });
   EXPECT_THAT(accepted->accepted().job(), ::testing::StartsWith("jobs/"));
   EXPECT_EQ(accepted->accepted().server_id(), "SERVER");
   EXPECT_EQ(accepted->accepted().resolved_request().prompts().n_sequences(), 400);
@@ -265,7 +285,7 @@ TEST_F(ServiceTest, HealthAnswersWhileTheLogsReaderAndTheWorkAreBlocked) {
   std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader;
   const std::string job = Submit(&context, &reader);
   script_.running.WaitForNotification();  // the work blocks
-  store_->Close();                        // and so does every reader of the log, more of them than the pool has threads
+  store_->Close();  // and so does every reader of the log, more of them than the pool has threads
   v1::WatchJobRequest watch;
   watch.set_name(job);
   std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
@@ -320,7 +340,9 @@ TEST_F(ServiceTest, WhatCanBeToldFromTheRequestIsTheCallsStatus) {
   for (const char* model : {"nothing", "../m", "m/../m", "/etc", "", "a/b/c", "m/"}) {
     v1::RunProfileRequest unknown = Request();
     unknown.set_model(model);
-    EXPECT_EQ(status_of(unknown).error_code(), *model ? grpc::StatusCode::NOT_FOUND : grpc::StatusCode::INVALID_ARGUMENT) << model;
+    EXPECT_EQ(status_of(unknown).error_code(),
+              *model ? grpc::StatusCode::NOT_FOUND : grpc::StatusCode::INVALID_ARGUMENT)
+        << model;
   }
   v1::RunProfileRequest long_name = Request();
   long_name.set_model(std::string(30 << 20, 'm'));
@@ -356,7 +378,8 @@ TEST_F(ServiceTest, AFullQueueIsResourceExhausted) {
   for (int i = 0; i < 8 && status.ok(); ++i) {
     contexts.push_back(std::make_unique<grpc::ClientContext>());
     readers.push_back(analysis_->RunProfile(contexts.back().get(), Request()));
-    if (ReadUntil(*readers.back(), [](const auto& event) { return event.has_accepted(); }).empty()) status = readers.back()->Finish();
+    if (ReadUntil(*readers.back(), [](const auto& event) { return event.has_accepted(); }).empty())
+      status = readers.back()->Finish();
   }
   EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
   for (auto& context : contexts) context->TryCancel();

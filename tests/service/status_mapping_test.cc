@@ -21,7 +21,8 @@ TEST(StatusMapping, CarriesReasonFieldAndRetryDelay) {
   ASSERT_TRUE(rpc.details(1).UnpackTo(&bad));
   EXPECT_EQ(bad.field_violations(0).field(), "evaluation.high_score_quantile");
 
-  const google::rpc::Status busy = ToRpcStatus(WithReason(absl::ResourceExhaustedError("full"), reason::kQueueFull));
+  const google::rpc::Status busy =
+      ToRpcStatus(WithReason(absl::ResourceExhaustedError("full"), reason::kQueueFull));
   google::rpc::RetryInfo retry;
   ASSERT_TRUE(busy.details(busy.details_size() - 1).UnpackTo(&retry));
   EXPECT_GT(retry.retry_delay().seconds(), 0);
@@ -33,7 +34,8 @@ TEST(StatusMapping, MessageAndDetailsStayBelowFourKiB) {
   const grpc::Status status = ToGrpcStatus(InvalidField("prompts.task_types", text));
   EXPECT_LT(status.error_message().size() + status.error_details().size(), 4096);
   google::rpc::Status parsed;
-  EXPECT_TRUE(parsed.ParseFromString(status.error_details()));  // fails where a character was cut in the middle
+  EXPECT_TRUE(
+      parsed.ParseFromString(status.error_details()));  // fails where a character was cut in the middle
 }
 
 TEST(StatusMapping, OkIsOk) { EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok()); }
