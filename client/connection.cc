@@ -141,7 +141,8 @@ absl::Status Connection::Lost(const grpc::Status& cause, const std::string& job)
     message = absl::StrCat("cannot reach ", address_, ": ", ShortCause(cause),
                            "; is induct-server running there? (--server, INDUCT_SERVER)");
     if (!job.empty())
-      absl::StrAppend(&message, "\n", job, " may be lost; `induct-client jobs` tells once the server is back");
+      absl::StrAppend(&message, "\n", job,
+                      " may be lost; `induct-client jobs` tells once the server is back");
   }
   return WithExitCode(absl::UnavailableError(message), ExitCode::kUnreachable);
 }

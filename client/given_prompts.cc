@@ -108,8 +108,9 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path) 
   const bool records = absl::EndsWithIgnoreCase(path, ".jsonl");
   if (!records && !absl::EndsWithIgnoreCase(path, ".txt")) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, ": prompts come from a .txt file (a text a line) or a .jsonl file (an object a line); "
-                           "for .npy there is --tokens"));
+        absl::StrCat(path,
+                     ": prompts come from a .txt file (a text a line) or a .jsonl file (an object a line); "
+                     "for .npy there is --tokens"));
   }
   INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadUserFile(path));
   std::vector<v1::Prompt> prompts;

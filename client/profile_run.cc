@@ -101,7 +101,7 @@ absl::Status ProfileRun::Accept(const v1::JobAccepted& accepted) {
   metadata_.mutable_server()->set_id(accepted.server_id());
   INDUCT_RETURN_IF_ERROR(WriteMetadata());
   INDUCT_ASSIGN_OR_RETURN(const std::string config, ConfigYaml(accepted.resolved_request(),
-                                     !stream_->request().given_prompts().empty()));
+                                                               !stream_->request().given_prompts().empty()));
   return directory_->Write(kConfigFile, config);
 }
 

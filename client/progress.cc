@@ -130,10 +130,9 @@ void Progress::ShowScores(const v1::LayerScores& scores) {
 
   const int tenths = static_cast<int>(10 * view_.LayersDone() / n_layers);
   if (n_layers > kFewLayers && std::exchange(tenths_printed_, tenths) == tenths) return;
-  const std::string bar =
-      best ? absl::StrFormat("  [%s] best head L%dH%d %.3f", PlainBar(best->score), best->layer, best->head,
-                             best->score)
-           : "";
+  const std::string bar = best ? absl::StrFormat("  [%s] best head L%dH%d %.3f", PlainBar(best->score),
+                                                 best->layer, best->head, best->score)
+                               : "";
   PrintLine(absl::StrFormat("layer %d done (%d of %d)%s", scores.layer(), view_.LayersDone(), n_layers, bar));
 }
 

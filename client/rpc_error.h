@@ -17,7 +17,8 @@ absl::Status FromRpcStatus(const google::rpc::Status& status);
 // Of a call: its details where the server sent some, else gRPC's own text.
 absl::Status FromGrpcStatus(const grpc::Status& status);
 
-// Why nobody answers or a connection broke, in a few words: "Connection refused", "name not known", "timed out".
+// Why nobody answers or a connection broke, in a few words: "Connection refused", "name not known", "timed
+// out".
 std::string ShortCause(const grpc::Status& status);
 
 // Whether the connection broke rather than the server refused: the code is one that transports give, and no

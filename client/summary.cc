@@ -47,8 +47,7 @@ std::string CurveRows(const v1::Profile& profile) {
 
 }  // namespace
 
-std::string SummaryText(const std::string& model, const v1::JobFinished& finished,
-                        const std::string& saved) {
+std::string SummaryText(const std::string& model, const v1::JobFinished& finished, const std::string& saved) {
   const v1::Profile& profile = finished.profile();
   std::string text = absl::StrCat(Printable(model), ": ", profile.score(), " profile of ",
                                   Counted(profile.n_layers(), "layer"), " x ",

@@ -78,10 +78,10 @@ absl::StatusOr<v1::RunProfileRequest> BuildRequest(const Options& options, const
 absl::Status Interrupted(const absl::Status& outcome, const Connection& connection,
                          const std::string& directory) {
   const bool may_run = connection.abandoned() && !connection.is_private();
-  const std::string job = outcome.ok()                      ? "the job had ended"
-                          : !absl::IsCancelled(outcome)     ? std::string(outcome.message())
-                          : may_run                         ? "the job may still run"
-                                                            : "job cancelled";
+  const std::string job = outcome.ok()                  ? "the job had ended"
+                          : !absl::IsCancelled(outcome) ? std::string(outcome.message())
+                          : may_run                     ? "the job may still run"
+                                                        : "job cancelled";
   return WithExitCode(absl::CancelledError(absl::StrCat(
                           "interrupted: ", job, directory.empty() ? "" : ", partial results in ", directory)),
                       ExitCode::kInterrupted);

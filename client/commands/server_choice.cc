@@ -29,7 +29,8 @@ absl::StatusOr<std::unique_ptr<Connection>> Connect(const ClientSettings& settin
         "HOST:PORT` into "
         "~/.config/induct/client.yaml");
   }
-  return Connection::Open(address, settings.file, {.patience = absl::Seconds(settings.values.Real("reconnect_seconds"))});
+  return Connection::Open(address, settings.file,
+                          {.patience = absl::Seconds(settings.values.Real("reconnect_seconds"))});
 }
 
 }  // namespace induct::client

@@ -46,8 +46,10 @@ double HighestPoint(const v1::Profile& profile) {
 std::string ValueLabel(const v1::Profile& profile) {
   const std::string score = absl::StrCat(profile.score(), " score of ");
   if (profile.n_heads_kept() == 1) return absl::StrCat(score, "the top head of ", profile.n_heads());
-  if (profile.aggregation() == "mean") return absl::StrCat("mean ", score, "all ", profile.n_heads(), " heads");
-  return absl::StrCat("mean ", score, "the top ", profile.n_heads_kept(), " of ", profile.n_heads(), " heads");
+  if (profile.aggregation() == "mean")
+    return absl::StrCat("mean ", score, "all ", profile.n_heads(), " heads");
+  return absl::StrCat("mean ", score, "the top ", profile.n_heads_kept(), " of ", profile.n_heads(),
+                      " heads");
 }
 
 // The peak's caption in the key: layer, and the interval of its depth where it has any width.

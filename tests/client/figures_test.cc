@@ -81,12 +81,12 @@ TEST_F(FiguresTest, ACurveOfZeroesHasNoPeakAndIsDrawn) {
 TEST_F(FiguresTest, TheCurveSaysWhatItAveragesAndHowSureItsPeakIs) {
   v1::Profile profile = MakeProfile("m", 4, 4, true);
   EXPECT_THAT(ProfileCurveFigure(profile, "m").settings, HasSubstr("'induction score of the top head of 4'"));
-  EXPECT_THAT(ProfileCurveFigure(profile, "m").plot, HasSubstr("'peak: layer 2, depth 0.625 [0.480, 0.560]'"));
+  EXPECT_THAT(ProfileCurveFigure(profile, "m").plot,
+              HasSubstr("'peak: layer 2, depth 0.625 [0.480, 0.560]'"));
   profile.set_n_heads_kept(4);
   profile.set_aggregation("mean");
   profile.mutable_bootstrap()->mutable_peak_depth()->set_ci_low(0.56);
-  EXPECT_THAT(ProfileCurveFigure(profile, "m").settings,
-              HasSubstr("'mean induction score of all 4 heads'"));
+  EXPECT_THAT(ProfileCurveFigure(profile, "m").settings, HasSubstr("'mean induction score of all 4 heads'"));
   EXPECT_THAT(ProfileCurveFigure(profile, "m").plot, HasSubstr("'peak: layer 2, depth 0.625'"));
 }
 

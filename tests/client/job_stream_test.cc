@@ -152,9 +152,10 @@ TEST(JobStreamTest, AServerThatStaysAwayIsUnreachable) {
   const FakeServer server(script);
   const absl::Status error = FollowAll(server).error;
   EXPECT_EQ(ExitCodeOf(error), ExitCode::kUnreachable);
-  EXPECT_THAT(std::string(error.message()),
-              AllOf(HasSubstr("cannot reach " + server.address() + ": reset; is induct-server running there?"),
-                    HasSubstr(std::string(kFakeJob) + " may be lost; `induct-client jobs` tells")));
+  EXPECT_THAT(
+      std::string(error.message()),
+      AllOf(HasSubstr("cannot reach " + server.address() + ": reset; is induct-server running there?"),
+            HasSubstr(std::string(kFakeJob) + " may be lost; `induct-client jobs` tells")));
 }
 
 TEST(JobStreamTest, CancelReachesTheServerAndTheStreamEndsCancelled) {

@@ -386,7 +386,8 @@ TEST(ProgramTest, FlagsThatChooseGeneratedPromptsAreNamedWherePromptsAreGiven) {
   ASSERT_TRUE(WriteFileAtomically(folder / "p.txt", "a b\n").ok());
   ASSERT_TRUE(WriteFileAtomically(folder / "s.yaml", "prompts:\n  n_sequences: 7\n").ok());
   const std::vector<std::string> given = {"--prompts", "p.txt", "--settings", "s.yaml"};
-  EXPECT_THAT(RunClient(ProfileArguments(server, given), folder.path()).err, Not(HasSubstr("without effect")));
+  EXPECT_THAT(RunClient(ProfileArguments(server, given), folder.path()).err,
+              Not(HasSubstr("without effect")));
   std::vector<std::string> flags = given;
   flags.insert(flags.end(), {"--lag-values", "4", "--mix=uniform", "--prepend_bos", "false"});
   EXPECT_THAT(RunClient(ProfileArguments(server, flags), folder.path()).err,

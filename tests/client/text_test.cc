@@ -124,7 +124,8 @@ TEST(RpcErrorTest, TellsABrokenConnectionFromARefusal) {
 
 TEST(RpcErrorTest, CausesAreAFewWordsWithoutThePathThatTheyCame) {
   const std::pair<const char*, const char*> cases[] = {
-      {"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to remote "
+      {"failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: Failed to connect to "
+       "remote "
        "host: Connection refused",
        "Connection refused"},
       {"failed to connect to all addresses; last error: UNKNOWN: unix:/x.sock: No such file or directory",
