@@ -77,11 +77,14 @@ absl::StatusOr<v1::RunProfileRequest> BuildRequest(const Options& options, const
 // What an interrupt left, given how following the job ended.
 absl::Status Interrupted(const absl::Status& outcome, const Connection& connection,
                          const std::string& directory) {
-  const bool may_run = connection.abandoned() && !connection.is_private();
-  const std::string job = outcome.ok()                  ? "the job had ended"
-                          : !absl::IsCancelled(outcome) ? std::string(outcome.message())
-                          : may_run                     ? "the job may still run"
-                                                        : "job cancelled";
+  std::string job = "job cancelled";
+  if (outcome.ok()) {
+    job = "the job had ended";
+  } else if (!absl::IsCancelled(outcome)) {
+    job = std::string(outcome.message());
+  } else if (connection.abandoned() && !connection.is_private()) {
+    job = "the job may still run";
+  }
   return WithExitCode(absl::CancelledError(absl::StrCat(
                           "interrupted: ", job, directory.empty() ? "" : ", partial results in ", directory)),
                       ExitCode::kInterrupted);

@@ -124,7 +124,7 @@ class Profile(ProgramTest):
 
     def test_the_client_links_no_libtorch(self):
         libraries = subprocess.run(["ldd", CLIENT], capture_output=True, text=True, check=True).stdout
-        self.assertNotRegex(libraries, r"torch|c10")
+        self.assertNotRegex(libraries, r"lib(torch|c10)")  # names only: load addresses may hold "c10" by chance
         self.assertIn("grpc", libraries)
 
 
