@@ -7,7 +7,6 @@
 #include "absl/strings/str_join.h"
 #include "client/artifact_reader.h"
 #include "client/exit_code.h"
-#include "client/json.h"
 #include "client/request.h"
 #include "client/rpc_error.h"
 #include "common/file_names.h"
@@ -15,6 +14,7 @@
 #include "common/status.h"
 #include "common/version.h"
 #include "nlohmann/json.hpp"
+#include "proto/message_json.h"
 
 namespace induct::client {
 namespace {

@@ -1,5 +1,4 @@
-// Settings as a request carries them, and back. The way from a setting's path to a field is a rule, not a
-// list: "prompts.x" is RunProfileRequest.prompts.x, a path without a group stands in `run`.
+// A request made of settings, and the settings that one holds. Which field is which setting: proto/setting_fields.h.
 #pragma once
 
 #include <string>

@@ -11,11 +11,6 @@
 
 namespace induct {
 
-// How the rows of the fused query-key-value projection [3 * D, D] are ordered.
-enum class QkvLayout {
-  kPerHead,  // GPT-NeoX: for each head its query, key and value rows, [H, 3, K]
-};
-
 enum class Activation { kGeluExact, kGeluTanh };
 
 // A tensor as the decoder needs it. `name` is the checkpoint's; `shape` what it must have there.
@@ -27,7 +22,7 @@ struct TensorSpec {
 // The weights of one layer. Linear weights are [out, in], as nn.Linear stores them.
 struct LayerTensors {
   TensorSpec attention_norm_weight, attention_norm_bias;      // [D]
-  TensorSpec qkv_weight, qkv_bias;                            // [3 * D, D], [3 * D], ordered by qkv_layout
+  TensorSpec qkv_weight, qkv_bias;                            // [3 * D, D], [3 * D], rows as [H, 3, K]
   TensorSpec attention_output_weight, attention_output_bias;  // [D, D], [D]
   TensorSpec mlp_norm_weight, mlp_norm_bias;                  // [D]
   TensorSpec mlp_input_weight, mlp_input_bias;                // [F, D], [F]
@@ -51,7 +46,6 @@ struct DecoderSpec {
   bool parallel_residual =
       true;  // attention and MLP both read the layer's input; else the MLP reads attention's output
   Activation activation = Activation::kGeluExact;
-  QkvLayout qkv_layout = QkvLayout::kPerHead;
 
   TensorSpec token_embedding;                     // [V, D]
   std::vector<LayerTensors> layers;               // [L]

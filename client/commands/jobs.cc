@@ -10,11 +10,11 @@
 #include "absl/time/time.h"
 #include "client/commands/command.h"
 #include "client/commands/server_choice.h"
-#include "client/json.h"
 #include "client/progress_line.h"
 #include "client/rpc_error.h"
 #include "client/table.h"
 #include "common/status.h"
+#include "proto/message_json.h"
 
 namespace induct::client {
 namespace {

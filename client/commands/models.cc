@@ -6,10 +6,10 @@
 #include "absl/strings/str_format.h"
 #include "client/commands/command.h"
 #include "client/commands/server_choice.h"
-#include "client/json.h"
 #include "client/rpc_error.h"
 #include "client/table.h"
 #include "common/status.h"
+#include "proto/message_json.h"
 
 namespace induct::client {
 namespace {

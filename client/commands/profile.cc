@@ -13,7 +13,6 @@
 #include "client/figures/run_figures.h"
 #include "client/given_prompts.h"
 #include "client/job_stream.h"
-#include "client/json.h"
 #include "client/profile_run.h"
 #include "client/progress.h"
 #include "client/request.h"
@@ -22,6 +21,7 @@
 #include "client/text.h"
 #include "common/file_names.h"
 #include "common/status.h"
+#include "proto/message_json.h"
 
 namespace induct::client {
 namespace {

@@ -30,7 +30,6 @@ class Checkpoint {
   // NOT_FOUND where `directory` holds no config.json; FAILED_PRECONDITION as above.
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(const std::string& directory);
 
-  const std::string& directory() const { return directory_; }
   const DecoderSpec& spec() const { return spec_; }
   const SafetensorsFile& weights() const { return *weights_; }
 

@@ -32,9 +32,6 @@ runs::ProfileRequest FromMessage(const v1::RunProfileRequest& request, const Req
 v1::Profile ToMessage(const std::string& model, const analysis::ProfileResult& result);
 v1::Prompt ToMessage(const analysis::Prompt& prompt);
 
-// proto3 JSON with the contract's field names and every field printed: the form of all result files.
-absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message);
-
 // Events as serialised JobEvents that carry nothing but their kind; job_messages.h adds sequence, attempt and
 // time.
 class ProfileEvents : public runs::ProfileEncoder {

@@ -1,8 +1,7 @@
 // A profile run's events and results as messages.
-#include <google/protobuf/util/json_util.h>
-
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "proto/message_json.h"
 #include "server/service/profile_messages.h"
 
 namespace induct::service {
@@ -115,17 +114,6 @@ v1::Prompt ToMessage(const analysis::Prompt& prompt) {
   message.mutable_token_ids()->Assign(prompt.tokens.begin(), prompt.tokens.end());
   message.set_n_bos(prompt.n_bos);
   return message;
-}
-
-absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string json;
-  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
-  if (!status.ok()) return absl::InternalError("a result could not be written as JSON: " + status.ToString());
-  return json;
 }
 
 std::string ProfileEvents::Preparing(const std::string& step) const {

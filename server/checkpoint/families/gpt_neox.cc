@@ -101,7 +101,6 @@ absl::StatusOr<DecoderSpec> ParseGptNeox(const JsonFields& config) {
   if (!attention_bias)
     return UnsupportedModel("config.json: attention_bias false is not supported for gpt_neox");
   INDUCT_ASSIGN_OR_RETURN(const bool tied, config.FlagOr("tie_word_embeddings", false));
-  spec.qkv_layout = QkvLayout::kPerHead;
   NameTensors(tied, spec);
   return spec;
 }

@@ -1,10 +1,10 @@
-#include "client/json.h"
+#include "proto/message_json.h"
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "google/protobuf/util/json_util.h"
 
-namespace induct::client {
+namespace induct {
 
 absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
@@ -20,4 +20,4 @@ absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message) {
   return json;
 }
 
-}  // namespace induct::client
+}  // namespace induct

@@ -1,4 +1,5 @@
-// Messages as the JSON that run directories and `--json` hold: original field names, every field printed.
+// Messages as the JSON of result files, run directories and `--json`: the contract's field names, every field
+// printed.
 #pragma once
 
 #include <string>
@@ -6,9 +7,9 @@
 #include "absl/status/statusor.h"
 #include "google/protobuf/message.h"
 
-namespace induct::client {
+namespace induct {
 
 // Indented, ending in a newline.
 absl::StatusOr<std::string> ToJson(const google::protobuf::Message& message);
 
-}  // namespace induct::client
+}  // namespace induct
