@@ -1,0 +1,180 @@
+// Simulations on synthetic numbers, without a model: do intervals cover, do tests keep their size, have they
+// power? Seeds are fixed, so that every run sees the same data.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "server/analysis/bootstrap.h"
+#include "server/analysis/head_permutation.h"
+#include "server/analysis/layer_profile.h"
+#include "server/analysis/random.h"
+#include "server/analysis/sign_flip.h"
+
+namespace induct::analysis {
+namespace {
+
+constexpr double kLevels[] = {0.01, 0.05, 0.1, 0.2};
+
+double Uniform(Random& random) { return static_cast<double>(random.Next() >> 11) * 0x1.0p-53; }
+
+// Sum of uniforms: mean 0, variance 1.
+double Normal(Random& random) {
+  double sum = -6;
+  for (int i = 0; i < 12; ++i) sum += Uniform(random);
+  return sum;
+}
+
+// Of data sets under the null, no more may have p <= a than a and three binomial standard errors.
+void ExpectSize(const std::vector<double>& p_values) {
+  const auto n = static_cast<double>(p_values.size());
+  for (const double a : kLevels) {
+    double rejected = 0;
+    for (const double p : p_values) rejected += p <= a;
+    EXPECT_LE(rejected / n, a + 3 * std::sqrt(a * (1 - a) / n)) << "at level " << a;
+  }
+}
+
+double Smallest(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
+
+// Effects of 24 prompts on 10 heads that share each prompt's noise; prompts differ in size, and the noise is
+// symmetric. `planted` is added to the last head.
+std::vector<double> Effects(uint64_t data_set, double planted) {
+  Random random(7, "effects", data_set);
+  std::vector<double> effects;
+  for (int prompt = 0; prompt < 24; ++prompt) {
+    const double size = 0.1 + Uniform(random), shared = Normal(random);
+    for (int head = 0; head < 10; ++head)
+      effects.push_back(size * (0.5 * shared + Normal(random)) + (head == 9 ? planted : 0));
+  }
+  return effects;
+}
+
+TEST(SignFlipSimulation, TheSmallestAdjustedPKeepsItsSizeUnderTheNull) {
+  std::vector<double> smallest;
+  for (uint64_t data_set = 0; data_set < 400; ++data_set) {
+    const auto p = SignFlipTest(Effects(data_set, 0), 24, 199, data_set, {});
+    ASSERT_TRUE(p.ok());
+    smallest.push_back(Smallest(*p));
+  }
+  ExpectSize(smallest);
+}
+
+TEST(SignFlipSimulation, APlantedEffectIsFoundAndOnlyThere) {
+  for (uint64_t data_set = 0; data_set < 20; ++data_set) {
+    const auto p = SignFlipTest(Effects(data_set, 1.5), 24, 999, 1, {});
+    ASSERT_TRUE(p.ok());
+    EXPECT_LT(p->at(9), 0.01) << "data set " << data_set;
+    EXPECT_GT(Smallest({p->begin(), p->begin() + 9}), 0.005);
+  }
+}
+
+// Scores of 12 x 8 heads, any two as likely to be the highest.
+std::vector<float> ExchangeableScores(uint64_t data_set) {
+  Random random(11, "scores", data_set);
+  std::vector<float> scores(12 * 8);
+  for (float& score : scores) score = static_cast<float>(Uniform(random));
+  return scores;
+}
+
+TEST(HeadPermutationSimulation, AdjustedPAndDepthSpreadKeepTheirSizeUnderTheNull) {
+  std::vector<double> smallest, spread;
+  for (uint64_t data_set = 0; data_set < 600; ++data_set) {
+    const auto result = PermuteHeads(ExchangeableScores(data_set), 12, 8, 0.9, 299, data_set, {});
+    ASSERT_TRUE(result.ok());
+    smallest.push_back(Smallest(result->p_adjusted));
+    spread.push_back(result->depth_spread->p);
+  }
+  ExpectSize(smallest);
+  ExpectSize(spread);
+}
+
+TEST(HeadPermutationSimulation, HighHeadsThatGatherInTwoLayersAreFound) {
+  std::vector<float> scores = ExchangeableScores(1);
+  for (int head = 0; head < 10; ++head) scores[5 * 8 + head] += 2;  // 8 heads of layer 5 and 2 of layer 6
+  const auto result = PermuteHeads(scores, 12, 8, 0.9, 9999, 3, {});
+  ASSERT_TRUE(result.ok());
+  EXPECT_LT(result->p_adjusted[5], 0.01);
+  EXPECT_LT(result->depth_spread->p, 0.01);
+  EXPECT_GT(Smallest({result->p_adjusted.begin(), result->p_adjusted.begin() + 5}), 0.05);
+}
+
+constexpr uint32_t kLayers = 6, kHeads = 4, kPrompts = 48, kDataSets = 300;
+
+// What every head would score over endless prompts.
+std::vector<float> TrueScores() {
+  std::vector<float> scores;
+  for (uint32_t layer = 0; layer < kLayers; ++layer) {
+    for (uint32_t head = 0; head < kHeads; ++head)
+      scores.push_back(0.05f + 0.6f * static_cast<float>(std::exp(-0.5 * std::pow(layer - 3.3, 2))) / (1 + head));
+  }
+  return scores;
+}
+
+// One data set: prompts with 1 to 12 operations, whose scores vary by prompt, by layer in it, and by head.
+void DrawPrompts(uint64_t data_set, std::span<const float> truth, std::vector<double>& sums,
+                 std::vector<uint32_t>& counts) {
+  Random random(13, "coverage", data_set);
+  sums.clear();
+  counts.clear();
+  for (uint32_t prompt = 0; prompt < kPrompts; ++prompt) {
+    const auto n = static_cast<uint32_t>(1 + random.Below(12));
+    counts.push_back(n);
+    const double of_prompt = 0.7 + 0.6 * Uniform(random);
+    for (uint32_t layer = 0; layer < kLayers; ++layer) {
+      const double of_layer = 0.6 + 0.8 * Uniform(random);
+      for (uint32_t head = 0; head < kHeads; ++head)
+        sums.push_back(n * truth[layer * kHeads + head] * of_prompt * of_layer * (0.5 + Uniform(random)));
+    }
+  }
+}
+
+// In how many of the data sets the interval of the centroid holds the true one.
+double Coverage(Aggregation aggregation) {
+  const std::vector<float> truth = TrueScores();
+  const uint32_t n_kept = HeadsKept(aggregation, 0.5, kHeads);
+  const std::vector<uint32_t> kept = RankHeads(truth, kLayers, kHeads, n_kept);
+  std::vector<double> curve;
+  for (uint32_t layer = 0; layer < kLayers; ++layer) {
+    curve.push_back(MeanOfKept(std::span(truth).subspan(layer * kHeads, kHeads),
+                               std::span(kept).subspan(layer * n_kept, n_kept)));
+  }
+  const double centroid = *SummarizeProfile(curve)->centroid_rel;
+  const Strata strata{.of_prompt = std::vector<uint32_t>(kPrompts, 0), .count = 1};
+  uint32_t held = 0;
+  std::vector<double> sums;
+  std::vector<uint32_t> counts;
+  for (uint64_t data_set = 0; data_set < kDataSets; ++data_set) {
+    DrawPrompts(data_set, truth, sums, counts);
+    const auto bootstrap = BootstrapProfile({.sums = sums,
+                                             .counts = counts,
+                                             .n_layers = kLayers,
+                                             .n_heads = kHeads,
+                                             .kept = kept,
+                                             .n_kept = n_kept,
+                                             .strata = &strata,
+                                             .resamples = 400,
+                                             .seed = data_set},
+                                            {});
+    EXPECT_TRUE(bootstrap.ok());
+    const Interval interval = bootstrap->centroid_rel.interval;
+    held += interval.low <= centroid && centroid <= interval.high;
+  }
+  return held / static_cast<double>(kDataSets);
+}
+
+TEST(BootstrapSimulation, TheIntervalOfAMeanProfilesCentroidCovers) {
+  const double coverage = Coverage(Aggregation::kMean);
+  EXPECT_GE(coverage, 0.90);
+  EXPECT_LE(coverage, 0.98);
+}
+
+TEST(BootstrapSimulation, TheIntervalOfATopqProfilesCentroidCoversWithItsHeadsHeldFixed) {
+  const double coverage = Coverage(Aggregation::kTopQ);
+  EXPECT_GE(coverage, 0.90);
+  EXPECT_LE(coverage, 0.98);
+}
+
+}  // namespace
+}  // namespace induct::analysis
