@@ -31,8 +31,12 @@ absl::Status CheckInput(const BootstrapInput& input) {
   const bool fits = input.strata != nullptr && input.strata->of_prompt.size() == n &&
                     input.sums.size() == n * n_scores && n_scores > 0 &&
                     input.kept.size() == size_t{input.n_layers} * input.n_kept && input.n_kept > 0;
+  const auto any = [](std::span<const uint32_t> counts) {
+    return std::any_of(counts.begin(), counts.end(), [](uint32_t c) { return c > 0; });
+  };
   const bool has_operations =
-      std::any_of(input.counts.begin(), input.counts.end(), [](uint32_t c) { return c > 0; });
+      any(input.counts) &&
+      (input.paired_counts.empty() || (input.paired_counts.size() == n && any(input.paired_counts)));
   if (fits && has_operations && n >= 2 && input.resamples > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "a bootstrap needs 2 prompts, 1 resample and 1 operation at least, and arrays of one shape; there are ",
@@ -106,9 +110,8 @@ std::vector<double> Column(std::span<const double> matrix, size_t n_columns, siz
   return values;
 }
 
-// Appends the intervals of the block's heads, and fills its layers of `curves` [resamples, L].
-void SummarizeBlock(const BootstrapInput& input, const LayerBlock& block, std::span<double> curves,
-                    BootstrapResult& result) {
+// Appends the intervals of the block's heads, and fills its layers of the curves.
+void SummarizeBlock(const BootstrapInput& input, const LayerBlock& block, ResampledScores& result) {
   for (size_t i = 0; i < block.width; ++i) {
     std::vector<double> values = Column(block.scores, block.width, i);
     result.heads.push_back(IntervalOf(values));
@@ -118,7 +121,7 @@ void SummarizeBlock(const BootstrapInput& input, const LayerBlock& block, std::s
       const uint32_t layer = block.first_layer + l;
       const std::span<const double> scores(&block.scores[r * block.width + size_t{l} * input.n_heads],
                                            input.n_heads);
-      curves[size_t{r} * input.n_layers + layer] =
+      result.curves[size_t{r} * input.n_layers + layer] =
           MeanOfKept(scores, input.kept.subspan(size_t{layer} * input.n_kept, input.n_kept));
     }
   }
@@ -130,9 +133,7 @@ void SummarizeCurves(const BootstrapInput& input, std::span<const double> curves
   std::vector<double> peak_depths, centroids, widths;
   result.peak_layer_frequency.assign(n_layers, 0.0);
   for (uint32_t r = 0; r < input.resamples; ++r) {
-    const LayerStatistics of_zero_curve{.peak_depth = 0.5 / n_layers};
-    const LayerStatistics statistics =
-        SummarizeProfile(curves.subspan(size_t{r} * n_layers, n_layers)).value_or(of_zero_curve);
+    const LayerStatistics statistics = SummarizeResample(curves.subspan(size_t{r} * n_layers, n_layers));
     peak_depths.push_back(statistics.peak_depth);
     centroids.push_back(statistics.centroid_rel.value_or(0.0));
     widths.push_back(statistics.bandwidth_interpolated.value_or(0.0));
@@ -150,23 +151,33 @@ void SummarizeCurves(const BootstrapInput& input, std::span<const double> curves
 
 }  // namespace
 
-absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop) {
+LayerStatistics SummarizeResample(std::span<const double> curve) {
+  const LayerStatistics of_zero_curve{.peak_depth = 0.5 / static_cast<double>(curve.size())};
+  return SummarizeProfile(curve).value_or(of_zero_curve);
+}
+
+absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std::stop_token stop) {
   INDUCT_RETURN_IF_ERROR(CheckInput(input));
-  const Resampler resampler(*input.strata, input.counts, input.seed);
+  const Resampler resampler(*input.strata, input.counts, input.seed, input.paired_counts);
   const size_t layer_bytes = size_t{input.resamples} * input.n_heads * sizeof(double);
   const auto layers_at_once =
       static_cast<uint32_t>(std::clamp<size_t>(kBlockBytes / layer_bytes, 1, input.n_layers));
 
-  BootstrapResult result{.resamples = input.resamples};
-  std::vector<double> curves(size_t{input.resamples} * input.n_layers);  // [resamples, L]
+  ResampledScores result{.curves = std::vector<double>(size_t{input.resamples} * input.n_layers)};
   LayerBlock block;
   for (uint32_t layer = 0; layer < input.n_layers; layer += layers_at_once) {
     block.first_layer = layer;
     block.n_layers = std::min(layers_at_once, input.n_layers - layer);
     INDUCT_RETURN_IF_ERROR(ScoreBlock(input, resampler, stop, block));
-    SummarizeBlock(input, block, curves, result);
+    SummarizeBlock(input, block, result);
   }
-  SummarizeCurves(input, curves, result);
+  return result;
+}
+
+absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop) {
+  INDUCT_ASSIGN_OR_RETURN(ResampledScores resampled, ResampleScores(input, stop));
+  BootstrapResult result{.resamples = input.resamples, .heads = std::move(resampled.heads)};
+  SummarizeCurves(input, resampled.curves, result);
   return result;
 }
 

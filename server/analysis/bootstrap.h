@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/analysis/layer_profile.h"
 #include "server/analysis/resampling.h"
 
 namespace induct::analysis {
@@ -29,10 +30,20 @@ struct BootstrapInput {
   const Strata* strata = nullptr;
   uint32_t resamples = 1000;
   uint64_t seed = 0;
+  // [N] operations on the other side of a paired comparison, which so gets the same resamples; empty: none.
+  std::span<const uint32_t> paired_counts = {};
 };
 
-// A resample whose profile sums to 0 counts as a peak in the first layer, and as 0 for the centroid and the
-// width.
+// What every resample gives.
+struct ResampledScores {
+  std::vector<Interval> heads;  // [L, H]
+  std::vector<double> curves;   // [resamples, L]: mean of the kept heads
+};
+
+// The statistics of one resample's curve: one that is 0 everywhere counts as a peak in the first layer, and as 0
+// for the centroid and the width.
+LayerStatistics SummarizeResample(std::span<const double> curve);
+
 struct BootstrapResult {
   uint32_t resamples = 0;
   std::vector<Interval> per_layer;           // [L]
@@ -42,13 +53,16 @@ struct BootstrapResult {
 };
 
 // Resamples prompts with replacement within strata, sums and counts together; a resample without operations
-// is drawn again. Prompts without operations take part, with a sum and a count of 0.
+// (on either side, where paired) is drawn again. Prompts without operations take part, with a sum and a count of 0.
 //
 // REQUIRES: at least 2 prompts, some count > 0, resamples > 0. Time is resamples * N * L * H. Memory beyond
 // the input and the result is bounded: layers are worked on in blocks whose resampled scores take some 16
 // MiB, and the draws are made again for each block.
 //
 // CANCELLED when `stop` is requested; INVALID_ARGUMENT where the shapes do not fit each other.
+absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std::stop_token stop);
+
+// The same, and what follows from it for a profile. Errors as above.
 absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop);
 
 // Linear-interpolation quantile of sorted values (NumPy's default). REQUIRES: not empty.

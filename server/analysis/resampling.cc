@@ -51,8 +51,12 @@ Strata StratifyPrompts(std::span<const Prompt> prompts) {
   return strata;
 }
 
-Resampler::Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed)
-    : counts_(counts), seed_(seed), prompts_(strata.count) {
+Resampler::Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed,
+                     std::span<const uint32_t> paired_counts)
+    : counts_(counts),
+      paired_counts_(paired_counts.empty() ? counts : paired_counts),
+      seed_(seed),
+      prompts_(strata.count) {
   for (uint32_t prompt = 0; prompt < strata.of_prompt.size(); ++prompt) {
     prompts_[strata.of_prompt[prompt]].push_back(prompt);
   }
@@ -62,15 +66,16 @@ uint64_t Resampler::Draw(uint64_t resample, std::span<uint32_t> weights) const {
   Random random(seed_, "bootstrap", resample);
   for (;;) {
     std::fill(weights.begin(), weights.end(), 0u);
-    uint64_t n_operations = 0;
+    uint64_t n_operations = 0, n_paired = 0;
     for (const std::vector<uint32_t>& stratum : prompts_) {
       for (size_t i = 0; i < stratum.size(); ++i) {
         const uint32_t prompt = stratum[random.Below(stratum.size())];
         ++weights[prompt];
         n_operations += counts_[prompt];
+        n_paired += paired_counts_[prompt];
       }
     }
-    if (n_operations > 0) return n_operations;
+    if (n_operations > 0 && n_paired > 0) return n_operations;
   }
 }
 

@@ -25,15 +25,18 @@ Strata StratifyPrompts(std::span<const Prompt> prompts);
 // must outlive it.
 class Resampler {
  public:
-  // REQUIRES: counts [N] are those of the prompts in `strata`, and one at least is above 0.
-  Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed);
+  // REQUIRES: counts [N] are those of the prompts in `strata`, and one at least is above 0. `paired_counts` are
+  // those of the other side of a paired comparison, likewise; empty: there is none. Both sides draw the same.
+  Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed,
+            std::span<const uint32_t> paired_counts = {});
 
   // Sets weights [N] to how often each prompt is in the resample, and returns the operations in it, > 0: a
-  // resample without operations is drawn again from the same stream.
+  // resample without operations, on either side, is drawn again from the same stream.
   uint64_t Draw(uint64_t resample, std::span<uint32_t> weights) const;
 
  private:
-  const std::span<const uint32_t> counts_;  // [N]
+  const std::span<const uint32_t> counts_;         // [N]
+  const std::span<const uint32_t> paired_counts_;  // [N]
   const uint64_t seed_;
   std::vector<std::vector<uint32_t>> prompts_;  // [strata]: the prompts in each
 };

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/analysis/bootstrap.h"
+#include "server/analysis/cross_size.h"
 #include "server/analysis/head_permutation.h"
 #include "server/analysis/layer_profile.h"
 #include "server/analysis/random.h"
@@ -162,6 +163,60 @@ double Coverage(Aggregation aggregation) {
     held += interval.low <= centroid && centroid <= interval.high;
   }
   return held / static_cast<double>(kDataSets);
+}
+
+// In how many of the data sets the paired interval of the centroids' difference holds the true one. The second model
+// has the first one's curve a layer deeper, and each prompt is easy or hard for both.
+double PairedCoverage() {
+  const std::vector<float> truth = TrueScores();
+  std::vector<float> deeper = truth;
+  std::rotate(deeper.begin(), deeper.end() - kHeads, deeper.end());
+  const uint32_t n_kept = kHeads;
+  const std::vector<uint32_t> kept = RankHeads(truth, kLayers, kHeads, n_kept);
+  const auto curve = [&](std::span<const double> sums, std::span<const uint32_t> counts) {
+    std::vector<double> values(kLayers);
+    double operations = 0;
+    for (const uint32_t count : counts) operations += count;
+    for (size_t i = 0; i < sums.size(); ++i) values[i / kHeads % kLayers] += sums[i] / kHeads / operations;
+    return values;
+  };
+  const auto true_curve = [&](const std::vector<float>& scores) {
+    return curve(std::vector<double>(scores.begin(), scores.end()), std::vector<uint32_t>{1});
+  };
+  const double difference = *SummarizeProfile(true_curve(deeper))->centroid_rel -
+                            *SummarizeProfile(true_curve(truth))->centroid_rel;
+  const Strata strata{.of_prompt = std::vector<uint32_t>(kPrompts, 0), .count = 1};
+  uint32_t held = 0;
+  std::vector<double> sums_a, sums_b;
+  std::vector<uint32_t> counts;
+  for (uint64_t data_set = 0; data_set < kDataSets; ++data_set) {
+    DrawPrompts(data_set, truth, sums_a, counts);
+    DrawPrompts(data_set, deeper, sums_b, counts);  // the same draws: prompts vary together
+    const std::vector<double> curve_a = curve(sums_a, counts), curve_b = curve(sums_b, counts);
+    const auto side = [&](const std::vector<double>& per_layer, const std::vector<double>& sums) {
+      return ComparedProfile{.per_layer = per_layer,
+                             .bootstrap = {.sums = sums,
+                                           .counts = counts,
+                                           .n_layers = kLayers,
+                                           .n_heads = kHeads,
+                                           .kept = kept,
+                                           .n_kept = n_kept,
+                                           .strata = &strata,
+                                           .resamples = 400,
+                                           .seed = data_set}};
+    };
+    const auto result = CompareProfiles(side(curve_a, sums_a), side(curve_b, sums_b), true, {});
+    EXPECT_TRUE(result.ok());
+    const Interval interval = *result->centroid_rel->interval;
+    held += interval.low <= difference && difference <= interval.high;
+  }
+  return held / static_cast<double>(kDataSets);
+}
+
+TEST(BootstrapSimulation, ThePairedIntervalOfTwoCentroidsDifferenceCovers) {
+  const double coverage = PairedCoverage();
+  EXPECT_GE(coverage, 0.90);
+  EXPECT_LE(coverage, 0.98);
 }
 
 TEST(BootstrapSimulation, TheIntervalOfAMeanProfilesCentroidCovers) {

@@ -1,0 +1,45 @@
+// Two profiles of different models on the same prompts, compared on relative depth. Definition: docs/method.md,
+// "Cross-size".
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <stop_token>
+
+#include "absl/status/statusor.h"
+#include "server/analysis/bootstrap.h"
+
+namespace induct::analysis {
+
+// One side of a comparison.
+struct ComparedProfile {
+  std::span<const double> per_layer;  // [L], >= 0
+  // What it is resampled from; of both sides the same prompts, strata, resamples and seed. Its paired_counts are
+  // set by CompareProfiles.
+  BootstrapInput bootstrap;
+};
+
+// The second's value minus the first's. The intervals are those of a bootstrap that draws the same prompts for
+// both; absent without one.
+struct PairedDifference {
+  double difference = 0;
+  std::optional<Interval> interval;    // 95 %
+  std::optional<Interval> interval90;  // 90 %
+  // Whether the 90 % interval lies within +-1 / min(n_layers), ends included: two one-sided tests at 5 %.
+  std::optional<bool> equivalent;
+};
+
+// Absent is what is undefined: differences and overlap where a curve is 0 everywhere, pearson_r where one is flat.
+struct ProfileComparison {
+  std::optional<PairedDifference> peak_depth, centroid_rel, bandwidth_interpolated;
+  std::optional<double> pearson_r;  // of the curves, on 101 points of relative depth
+  std::optional<double> overlap;    // 1 - half the summed absolute difference of the curves, each summing to 1
+};
+
+// Compares two profiles; with `with_bootstrap` false the `bootstrap` inputs are not looked at. CANCELLED when `stop`
+// is requested; INVALID_ARGUMENT where the shapes do not fit each other.
+absl::StatusOr<ProfileComparison> CompareProfiles(const ComparedProfile& a, const ComparedProfile& b,
+                                                  bool with_bootstrap, std::stop_token stop);
+
+}  // namespace induct::analysis
