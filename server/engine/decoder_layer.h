@@ -3,32 +3,45 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <span>
-
 #include "common/decoder_spec.h"
+#include "server/engine/attention.h"
 #include "server/engine/readout.h"
 #include "server/engine/rotary.h"
+#include "server/engine/wave.h"
 #include "server/engine/weight_store.h"
 
 namespace induct::engine {
 
-// Prompts that one call runs, with their tokens packed: `residual` [S, D] holds the rows of prompts[0],
-// prompts[1], ...
-struct MicroBatch {
-  std::span<const PackedPrompt> prompts;
-  at::Tensor residual;   // [S, D], a view into the wave's residual stream
-  at::Tensor positions;  // [S] int64, each token's position in its prompt
+// A layer's weights with what they do. Residual streams are [S, D], the rows of a micro-batch. Every method
+// may throw what LibTorch throws, and may then be called again: a residual stream changes only at the end, by
+// operations that allocate nothing. What the first two read is added to `sums`: the targets' probabilities.
+class DecoderLayer {
+ public:
+  // `spec` and `rotary` must outlive it.
+  DecoderLayer(const DecoderSpec& spec, const RotaryTable& rotary, LayerWeights weights)
+      : spec_(spec), rotary_(rotary), weights_(std::move(weights)) {}
+
+  // Only what attention probabilities need, the queries and keys.
+  void ReadProbabilities(const MicroBatch& batch, const at::Tensor& residual, ReadoutSums& sums) const;
+
+  // What the heads put out, before the output projection: z [S, D], [H, K] a row. The caller's to change.
+  at::Tensor HeadOutputs(const MicroBatch& batch, const at::Tensor& residual, ReadoutSums& sums) const;
+
+  // What the MLP adds where it reads the layer's input; undefined where it reads attention's output, so that
+  // nothing is known of it yet.
+  at::Tensor ParallelMlp(const at::Tensor& residual) const;
+
+  // The rest of the layer, given z and ParallelMlp: `residual` becomes the layer's output.
+  void Finish(const at::Tensor& head_outputs, const at::Tensor& parallel_mlp, at::Tensor residual) const;
+
+ private:
+  // The parts of [S, n * D], which are queries, keys and, where n is 3, values.
+  AttentionInput SplitHeads(const MicroBatch& batch, const at::Tensor& projected) const;
+  at::Tensor Mlp(const at::Tensor& input) const;
+
+  const DecoderSpec& spec_;
+  const RotaryTable& rotary_;
+  const LayerWeights weights_;
 };
-
-// Both add the targets' probabilities to `sums`, may throw what LibTorch throws, and may then be called
-// again: the residual stream changes only at the end, by operations that allocate nothing.
-
-// The whole layer: batch.residual becomes the layer's output.
-void RunLayer(const DecoderSpec& spec, const LayerWeights& weights, const RotaryTable& rotary,
-              const MicroBatch& batch, ReadoutSums& sums);
-
-// Only what attention probabilities need, the queries and keys. The residual stream stays as it is.
-void ReadLayer(const DecoderSpec& spec, const LayerWeights& weights, const RotaryTable& rotary,
-               const MicroBatch& batch, ReadoutSums& sums);
 
 }  // namespace induct::engine

@@ -61,12 +61,23 @@ struct ResidualStream {
 };
 using ResidualSink = std::function<absl::Status(const ResidualStream&)>;
 
+// What the heads of one layer put out (z, before the output projection), summed over some prompts' positions:
+// what mean ablation needs. A wave gives each layer's sums once; sums of several waves add up.
+struct HeadOutputs {
+  int64_t layer = 0;
+  int64_t n_positions = 0;       // that the sums are over
+  std::span<const double> sums;  // [H, K]; valid during the call only
+};
+using HeadOutputSink = std::function<absl::Status(const HeadOutputs&)>;
+
 // A share of the pass that is done, 0 .. 1, after each micro-batch.
 using ProgressSink = std::function<void(double)>;
 
 struct Pass {
   std::vector<PassPrompt> prompts;  // N
   int64_t n_groups = 1;             // G
+  // Layers to run, 1 .. L; 0: all of them.
+  int64_t n_layers = 0;
   // Prompts in a micro-batch; 0: chosen by tokens. Never changes results beyond rounding. It is halved where
   // memory runs out.
   int64_t batch_size = 0;
@@ -77,6 +88,51 @@ struct Pass {
   ProgressSink on_progress;  // may be empty
   // When set, the last layer is run to its end as well, and each residual stream is handed out.
   ResidualSink on_residual;  // may be empty
+  // When set, the last layer attends as well, and each layer's head outputs at the positions
+  // >= first_output_position are handed out.
+  HeadOutputSink on_head_outputs;  // may be empty
+  int64_t first_output_position = 0;
+};
+
+// A head of a model: layer 0 .. L - 1, head 0 .. H - 1.
+struct Head {
+  uint32_t layer = 0;
+  uint32_t head = 0;
+  friend auto operator<=>(const Head&, const Head&) = default;
+};
+
+// How well one token was predicted: by the logits at the position before it.
+struct Prediction {
+  float nll = 0;         // negative log-likelihood in nats
+  bool correct = false;  // no other token's logit is higher
+};
+
+// The predictions of one prompt by one variant.
+struct PromptPredictions {
+  int64_t variant = 0;
+  int64_t prompt = 0;
+  std::span<const Prediction>
+      values;  // of the tokens first_position + 1 .. T - 1; valid during the call only
+};
+using PredictionSink = std::function<absl::Status(const PromptPredictions&)>;
+
+// A pass of several variants of one model over the same prompts, to its logits. A variant is the model with
+// the outputs z of some heads replaced before the output projection; it shares the unablated model's residual
+// stream until its first ablated layer. A layer's weights are brought to the device once for all variants.
+struct AblationPass {
+  std::vector<std::span<const int32_t>> prompts;  // N, each [T]; must stay alive while the pass runs
+  std::vector<std::vector<Head>> variants;        // heads replaced, no head twice; empty: the unablated model
+  // What replaces z: one vector a head, [L, H, K], put at every position >= first_position; empty: 0 at every
+  // position.
+  std::span<const float> replacement;
+  // Predictions are made of the tokens after this position: the number of BOS tokens.
+  int64_t first_position = 0;
+  int64_t batch_size = 0;                        // as for Pass
+  int64_t activation_budget = int64_t{4} << 30;  // for the residual streams of all variants together
+  // Called on the thread that runs the pass, once for each variant and prompt, in any order. A prompt without
+  // a token after first_position gives an empty span.
+  PredictionSink on_predictions;
+  ProgressSink on_progress;  // may be empty; shares of the work, not of the layers
 };
 
 // Where a model's weights come from; implemented over a checkpoint by server/models. Safe for concurrent
@@ -99,13 +155,14 @@ class TensorSource {
 struct LoadOptions {
   std::string device = "cpu";     // "cpu", "cuda" or "cuda:N"
   DType dtype = DType::kFloat32;  // of weights and activations; scores and softmax are float32 always
-  // Keep only the embedding and the layer at work on the device and read each layer from the source when its
-  // turn comes: each tensor once a wave, of the last layer only what its queries and keys need.
+  // Keep only the embedding and the layer at work on the device and read each layer, and for logits the final
+  // norm and the unembedding, from the source when its turn comes: each tensor once a wave, of a layer that
+  // is not run to its end only what its queries, keys and values need.
   bool stream_layers = false;
 };
 
-// A decoder ready to run. Run may be called from one thread at a time per model (it owns scratch memory); the
-// other methods are safe from every thread.
+// A decoder ready to run. Run and RunVariants may be called from one thread at a time per model, one of them
+// at a time; the other methods are safe from every thread.
 class Model {
  public:
   virtual ~Model() = default;
@@ -113,20 +170,26 @@ class Model {
   virtual const DecoderSpec& spec() const = 0;
   virtual const LoadOptions& options() const = 0;
 
-  // Bytes of weights that stay on the device between passes.
+  // Bytes of weights that stay on the device between passes. Grows once: the first RunVariants loads the
+  // final norm and the unembedding, which stay unless layers are streamed.
   virtual int64_t resident_bytes() const = 0;
 
   // One forward pass of all prompts, layer-major: every layer is applied to all prompts of a wave before the
-  // next begins. Without on_residual the last layer ends after its queries and keys; logits are never
-  // computed. CANCELLED within one micro-batch after `stop` is requested; INVALID_ARGUMENT for a prompt,
-  // token or target out of range; RESOURCE_EXHAUSTED where the device's memory does not hold a micro-batch of
-  // one prompt (halving is tried first); an error of the TensorSource or of a sink as it is.
+  // next begins. Without on_residual the last layer that is run ends after its queries and keys, or its head
+  // outputs where they are asked for. CANCELLED within one micro-batch after `stop` is requested;
+  // INVALID_ARGUMENT for a prompt, token or target out of range; RESOURCE_EXHAUSTED where the device's memory
+  // does not hold a micro-batch of one prompt (halving is tried first); an error of the TensorSource or of a
+  // sink as it is.
   virtual absl::Status Run(const Pass& pass, std::stop_token stop) = 0;
+
+  // One pass of all variants over all prompts. Errors as for Run; INVALID_ARGUMENT also for a head outside
+  // the model or twice in a variant, and for a replacement of another size.
+  virtual absl::Status RunVariants(const AblationPass& pass, std::stop_token stop) = 0;
 };
 
 // Checks every tensor that `spec` names against the source (presence, shape, dtype) and loads what the
 // options ask for. FAILED_PRECONDITION naming the tensor that is missing or of the wrong shape;
-// INVALID_ARGUMENT for an unknown device. `source` is kept while the model lives when layers are streamed.
+// INVALID_ARGUMENT for an unknown device. `source` is kept while the model lives.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const DecoderSpec& spec,
                                                  std::shared_ptr<const TensorSource> source,
                                                  const LoadOptions& options, std::stop_token stop);

@@ -1,10 +1,6 @@
 #include "server/engine/layer_pass.h"
 
-#include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
-
 #include <algorithm>
-#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
@@ -13,24 +9,18 @@
 namespace induct::engine {
 namespace {
 
-// Enough rows for matrix products to run at full speed. More only take memory, which the system then hands
-// out anew, page by page, for every intermediate result.
-constexpr int64_t kMicroBatchTokens = 2048;
-
-int64_t LongestPrompt(const Pass& pass) {
-  size_t longest = 0;
-  for (const PassPrompt& prompt : pass.prompts) longest = std::max(longest, prompt.tokens.size());
-  return static_cast<int64_t>(longest);
+// The sum over the rows of z [S, D] at positions >= first_position, [D] double on the CPU.
+at::Tensor SumOfRows(const at::Tensor& head_outputs, const at::Tensor& positions, int64_t first_position) {
+  const at::Tensor kept = positions.ge(first_position).nonzero().squeeze(1);
+  return head_outputs.index_select(0, kept).sum(0, /*keepdim=*/false, at::kDouble).cpu();
 }
 
-int64_t TokenCount(const Pass& pass) {
+int64_t PositionsFrom(int64_t first_position, const Wave& wave) {
   int64_t count = 0;
-  for (const PassPrompt& prompt : pass.prompts) count += static_cast<int64_t>(prompt.tokens.size());
+  for (const PackedPrompt& prompt : wave.prompts) {
+    count += std::max<int64_t>(0, prompt.length - first_position);
+  }
   return count;
-}
-
-size_t InitialPromptLimit(const Pass& pass) {
-  return pass.batch_size > 0 ? static_cast<size_t>(pass.batch_size) : std::numeric_limits<size_t>::max();
 }
 
 }  // namespace
@@ -40,152 +30,93 @@ LayerPass::LayerPass(const DecoderSpec& spec, const WeightStore& weights, const 
     : spec_(spec),
       weights_(weights),
       pass_(pass),
-      stop_(std::move(stop)),
-      rotary_(spec, LongestPrompt(pass), weights.device()),
-      prompt_limit_(InitialPromptLimit(pass)),
-      total_(TokenCount(pass) * spec.n_layers) {}
+      stop_(stop),
+      n_layers_(pass.n_layers > 0 ? pass.n_layers : spec.n_layers),
+      rotary_(spec, LongestPrompt(pass.prompts), weights.device()),
+      runner_(pass.batch_size, TokenCount(pass.prompts) * n_layers_, pass.on_progress, stop) {}
 
 absl::Status LayerPass::Run() {
+  const int64_t max_tokens = pass_.activation_budget / weights_.BytesPerToken();
   int64_t next_prompt = 0;
   while (next_prompt < static_cast<int64_t>(pass_.prompts.size())) {
-    Wave wave = PackWave(next_prompt);
+    const Wave wave = PackWave(pass_.prompts, next_prompt, max_tokens, weights_.device());
     INDUCT_RETURN_IF_ERROR(RunWave(wave));
     next_prompt += static_cast<int64_t>(wave.prompts.size());
   }
   return absl::OkStatus();
 }
 
-LayerPass::Wave LayerPass::PackWave(int64_t first_prompt) const {
-  const auto bytes_per_token =
-      static_cast<int64_t>(weights_.token_embedding().element_size()) * spec_.d_model;
-  Wave wave{.first_prompt = first_prompt};
-  int64_t bytes = 0;
-  for (const PassPrompt& prompt : std::span(pass_.prompts).subspan(first_prompt)) {
-    const auto length = static_cast<int64_t>(prompt.tokens.size());
-    bytes += length * bytes_per_token;
-    if (bytes > pass_.activation_budget && !wave.prompts.empty()) break;
-    const auto number = static_cast<int64_t>(wave.prompts.size());
-    wave.prompts.push_back({.prompt = &prompt, .number = number, .length = length});
+absl::Status LayerPass::RunWave(const Wave& wave) {
+  const at::Tensor residual = Embed(wave, weights_.token_embedding());
+  INDUCT_RETURN_IF_ERROR(HandOutResidual(0, wave, residual));
+  LayerResults results = {
+      .readout = ReadoutSums(static_cast<int64_t>(wave.prompts.size()), pass_.n_groups, spec_.n_heads)};
+  for (int64_t layer = 0; layer < n_layers_; ++layer) {
+    INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, residual, results));
+    INDUCT_RETURN_IF_ERROR(HandOutResults(layer, wave, results));
+    INDUCT_RETURN_IF_ERROR(HandOutResidual(layer + 1, wave, residual));
   }
-  std::stable_sort(wave.prompts.begin(), wave.prompts.end(),
-                   [](const PackedPrompt& a, const PackedPrompt& b) { return a.length < b.length; });
-  int64_t row = 0;
-  for (PackedPrompt& prompt : wave.prompts) {
-    prompt.first_row = row;
-    row += prompt.length;
-  }
-  return wave;
+  return absl::OkStatus();
 }
 
-absl::Status LayerPass::Embed(Wave& wave) const {
-  return CatchErrors([&] {
-    const at::Tensor ids = at::empty({wave.n_tokens()}, at::kLong);
-    const at::Tensor positions = at::empty({wave.n_tokens()}, at::kLong);
-    for (const PackedPrompt& prompt : wave.prompts) {
-      std::copy(prompt.prompt->tokens.begin(), prompt.prompt->tokens.end(),
-                ids.mutable_data_ptr<int64_t>() + prompt.first_row);
-      int64_t* const of_prompt = positions.mutable_data_ptr<int64_t>() + prompt.first_row;
-      for (int64_t position = 0; position < prompt.length; ++position) of_prompt[position] = position;
-    }
-    wave.positions = positions.to(weights_.device());
-    wave.residual = at::index_select(weights_.token_embedding(), 0, ids.to(weights_.device()));
+absl::Status LayerPass::RunLayer(int64_t layer, const Wave& wave, const at::Tensor& residual,
+                                 LayerResults& results) {
+  const Extent extent = ExtentOf(layer);
+  const LayerPart part = extent == Extent::kWhole ? LayerPart::kAll : LayerPart::kAttentionInput;
+  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, weights_.Layer(layer, part, stop_));
+  const DecoderLayer decoder_layer(spec_, rotary_, std::move(weights));
+  results.head_outputs.assign(static_cast<size_t>(spec_.d_model), 0.0);
+  return runner_.Run(wave, absl::StrCat("layer ", layer), /*work_per_token=*/1, [&](const MicroBatch& batch) {
+    RunMicroBatch(decoder_layer, extent, batch, batch.RowsOf(residual), results);
     return absl::OkStatus();
   });
 }
 
-absl::Status LayerPass::RunWave(Wave& wave) {
+void LayerPass::RunMicroBatch(const DecoderLayer& layer, Extent extent, const MicroBatch& batch,
+                              const at::Tensor& residual, LayerResults& results) const {
+  for (const PackedPrompt& prompt : batch.prompts) results.readout.Clear(prompt.number);
+  if (extent == Extent::kProbabilities) return layer.ReadProbabilities(batch, residual, results.readout);
+
+  const at::Tensor head_outputs = layer.HeadOutputs(batch, residual, results.readout);
+  at::Tensor summed;
+  if (pass_.on_head_outputs) summed = SumOfRows(head_outputs, batch.positions, pass_.first_output_position);
+  if (extent == Extent::kWhole) layer.Finish(head_outputs, layer.ParallelMlp(residual), residual);
+  // Added only now, when nothing can run out of memory any more: else a batch might count twice.
+  if (!summed.defined()) return;
+  const double* const sums = summed.const_data_ptr<double>();
+  for (size_t i = 0; i < results.head_outputs.size(); ++i) results.head_outputs[i] += sums[i];
+}
+
+LayerPass::Extent LayerPass::ExtentOf(int64_t layer) const {
+  if (layer < n_layers_ - 1 || pass_.on_residual) return Extent::kWhole;
+  return pass_.on_head_outputs ? Extent::kHeadOutputs : Extent::kProbabilities;
+}
+
+absl::Status LayerPass::HandOutResults(int64_t layer, const Wave& wave, const LayerResults& results) const {
   const auto n_prompts = static_cast<int64_t>(wave.prompts.size());
-  const bool last_wave = wave.first_prompt + n_prompts == static_cast<int64_t>(pass_.prompts.size());
-  INDUCT_RETURN_IF_ERROR(Embed(wave));
-  INDUCT_RETURN_IF_ERROR(HandOutResidual(0, wave));
-  ReadoutSums sums(n_prompts, pass_.n_groups, spec_.n_heads);
-  for (int64_t layer = 0; layer < spec_.n_layers; ++layer) {
-    INDUCT_RETURN_IF_ERROR(RunLayerOnWave(layer, wave, sums));
-    if (pass_.on_layer) {
-      INDUCT_RETURN_IF_ERROR(pass_.on_layer({.layer = layer,
-                                             .first_prompt = wave.first_prompt,
-                                             .n_prompts = n_prompts,
-                                             .last_wave = last_wave,
-                                             .sums = sums.values()}));
-    }
-    INDUCT_RETURN_IF_ERROR(HandOutResidual(layer + 1, wave));
+  if (pass_.on_layer) {
+    const bool last_wave = wave.first_prompt + n_prompts == static_cast<int64_t>(pass_.prompts.size());
+    INDUCT_RETURN_IF_ERROR(pass_.on_layer({.layer = layer,
+                                           .first_prompt = wave.first_prompt,
+                                           .n_prompts = n_prompts,
+                                           .last_wave = last_wave,
+                                           .sums = results.readout.values()}));
   }
-  return absl::OkStatus();
+  if (!pass_.on_head_outputs) return absl::OkStatus();
+  return pass_.on_head_outputs({.layer = layer,
+                                .n_positions = PositionsFrom(pass_.first_output_position, wave),
+                                .sums = results.head_outputs});
 }
 
-absl::Status LayerPass::RunLayerOnWave(int64_t layer, const Wave& wave, ReadoutSums& sums) {
-  const LayerPart part = NeedsOnlyReadout(layer) ? LayerPart::kQueriesAndKeys : LayerPart::kAll;
-  INDUCT_ASSIGN_OR_RETURN(const LayerWeights weights, weights_.Layer(layer, part, stop_));
-  for (size_t first = 0; first < wave.prompts.size();) {
-    if (stop_.stop_requested()) return Stopped();
-    const auto prompts = std::span(wave.prompts).subspan(first, MicroBatchSize(wave, first));
-    const int64_t first_row = prompts.front().first_row;
-    const int64_t n_rows = prompts.back().first_row + prompts.back().length - first_row;
-    const MicroBatch batch = {.prompts = prompts,
-                              .residual = wave.residual.narrow(0, first_row, n_rows),
-                              .positions = wave.positions.narrow(0, first_row, n_rows)};
-    const absl::Status status = RunMicroBatch(layer, weights, batch, sums);
-    if (IsOutOfMemory(status) && prompts.size() > 1) {
-      prompt_limit_ = prompts.size() / 2;  // also for what follows: it would run out again
-      continue;
-    }
-    INDUCT_RETURN_IF_ERROR(status);
-    first += prompts.size();
-    AddProgress(batch);
-  }
-  return absl::OkStatus();
-}
-
-absl::Status LayerPass::RunMicroBatch(int64_t layer, const LayerWeights& weights, const MicroBatch& batch,
-                                      ReadoutSums& sums) {
-  for (const PackedPrompt& prompt : batch.prompts) sums.Clear(prompt.number);
-  const absl::Status status = CatchErrors([&] {
-    if (NeedsOnlyReadout(layer)) {
-      ReadLayer(spec_, weights, rotary_, batch, sums);
-    } else {
-      RunLayer(spec_, weights, rotary_, batch, sums);
-    }
-    return absl::OkStatus();
-  });
-  if (status.ok()) return status;
-  return Annotate(status, absl::StrCat("layer ", layer, ", ", batch.prompts.size(), " prompts of up to ",
-                                       batch.prompts.back().length, " tokens"));
-}
-
-size_t LayerPass::MicroBatchSize(const Wave& wave, size_t first) const {
-  const size_t limit = std::min(prompt_limit_, wave.prompts.size() - first);
-  if (pass_.batch_size > 0) return limit;
-  size_t count = 0;
-  int64_t tokens = 0;
-  while (count < limit) {
-    tokens += wave.prompts[first + count].length;
-    if (tokens > kMicroBatchTokens && count > 0) break;
-    ++count;
-  }
-  return count;
-}
-
-bool LayerPass::NeedsOnlyReadout(int64_t layer) const {
-  return layer == spec_.n_layers - 1 && !pass_.on_residual;
-}
-
-absl::Status LayerPass::HandOutResidual(int64_t layer, const Wave& wave) const {
+absl::Status LayerPass::HandOutResidual(int64_t layer, const Wave& wave, const at::Tensor& residual) const {
   if (!pass_.on_residual) return absl::OkStatus();
-  return CatchErrors([&]() -> absl::Status {
-    for (const PackedPrompt& prompt : wave.prompts) {
-      const at::Tensor rows =
-          wave.residual.narrow(0, prompt.first_row, prompt.length).to(at::kCPU, at::kFloat);
-      const std::span values(rows.const_data_ptr<float>(), static_cast<size_t>(rows.numel()));
-      INDUCT_RETURN_IF_ERROR(
-          pass_.on_residual({.layer = layer, .prompt = wave.first_prompt + prompt.number, .values = values}));
-    }
-    return absl::OkStatus();
-  });
-}
-
-void LayerPass::AddProgress(const MicroBatch& batch) {
-  done_ += batch.residual.size(0);
-  if (pass_.on_progress) pass_.on_progress(static_cast<double>(done_) / static_cast<double>(total_));
+  for (const PackedPrompt& prompt : wave.prompts) {
+    const at::Tensor rows = residual.narrow(0, prompt.first_row, prompt.length).to(at::kCPU, at::kFloat);
+    const std::span values(rows.const_data_ptr<float>(), static_cast<size_t>(rows.numel()));
+    INDUCT_RETURN_IF_ERROR(
+        pass_.on_residual({.layer = layer, .prompt = wave.first_prompt + prompt.number, .values = values}));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace induct::engine

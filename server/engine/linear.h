@@ -11,7 +11,7 @@ namespace induct::engine {
 
 struct Linear {
   at::Tensor weight;  // [out, in]
-  at::Tensor bias;    // [out]
+  at::Tensor bias;    // [out], or undefined: none
 };
 
 // input: [S, in], result: [S, out].

@@ -4,11 +4,13 @@
 
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "common/status.h"
 #include "server/engine/engine.h"
 #include "server/engine/errors.h"
 #include "server/engine/layer_pass.h"
 #include "server/engine/validation.h"
+#include "server/engine/variant_pass.h"
 #include "server/engine/weight_store.h"
 
 namespace induct::engine {
@@ -26,14 +28,23 @@ class DecoderModel : public Model {
 
   absl::Status Run(const Pass& pass, std::stop_token stop) override {
     INDUCT_RETURN_IF_ERROR(ValidatePass(spec_, pass));
-    return CatchErrors([&] {
-      at::init_num_threads();  // OpenMP keeps the number of threads per calling thread
-      const c10::InferenceMode inference;
-      return LayerPass(spec_, *weights_, pass, std::move(stop)).Run();
-    });
+    return Compute([&] { return LayerPass(spec_, *weights_, pass, stop).Run(); });
+  }
+
+  absl::Status RunVariants(const AblationPass& pass, std::stop_token stop) override {
+    INDUCT_RETURN_IF_ERROR(ValidateAblationPass(spec_, pass));
+    return Compute([&] { return VariantPass(spec_, *weights_, pass, stop).Run(); });
   }
 
  private:
+  static absl::Status Compute(absl::FunctionRef<absl::Status()> pass) {
+    return CatchErrors([&] {
+      at::init_num_threads();  // OpenMP keeps the number of threads per calling thread
+      const c10::InferenceMode inference;
+      return pass();
+    });
+  }
+
   const DecoderSpec spec_;
   const LoadOptions options_;
   const std::unique_ptr<const WeightStore> weights_;

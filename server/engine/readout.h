@@ -8,16 +8,9 @@
 
 #include "absl/functional/function_ref.h"
 #include "server/engine/engine.h"
+#include "server/engine/wave.h"
 
 namespace induct::engine {
-
-// A prompt of a wave and its place in the packed residual stream [n_tokens, D].
-struct PackedPrompt {
-  const PassPrompt* prompt = nullptr;
-  int64_t number = 0;     // in the wave, in the caller's order
-  int64_t first_row = 0;  // its tokens are the rows [first_row, first_row + length)
-  int64_t length = 0;
-};
 
 // Sums of one layer over the prompts of a wave, [N, G, H], in double on the CPU. For one thread at a time.
 class ReadoutSums {

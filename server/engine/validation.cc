@@ -1,5 +1,7 @@
 #include "server/engine/validation.h"
 
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
@@ -73,6 +75,31 @@ absl::Status ValidateTargets(size_t number, const PassPrompt& prompt, int64_t n_
   return absl::OkStatus();
 }
 
+absl::Status ValidateHeads(const DecoderSpec& spec, size_t number, std::span<const Head> heads) {
+  std::set<Head> seen;
+  for (const Head& head : heads) {
+    const bool in_range = head.layer < spec.n_layers && head.head < spec.n_heads;
+    if (in_range && seen.insert(head).second) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "variant ", number, ": head ", head.head, " of layer ", head.layer,
+        in_range ? " comes twice"
+                 : absl::StrCat(" is not one of the model's ", spec.n_layers, " layers of ", spec.n_heads)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateBatching(int64_t batch_size, int64_t activation_budget) {
+  if (batch_size >= 0 && activation_budget >= 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("batch_size ", batch_size,
+                                                 " must be at least 0, activation_budget ", activation_budget,
+                                                 " at least 1"));
+}
+
+absl::Status ValidatePosition(absl::string_view field, int64_t position) {
+  if (position >= 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, " ", position, " must be at least 0"));
+}
+
 }  // namespace
 
 absl::Status ValidateSpec(const DecoderSpec& spec) {
@@ -101,14 +128,39 @@ absl::Status ValidateTensors(const DecoderSpec& spec, const TensorSource& source
 
 absl::Status ValidatePass(const DecoderSpec& spec, const Pass& pass) {
   if (pass.prompts.empty()) return InvalidField("prompts", "a pass needs at least one prompt");
-  if (pass.n_groups < 1 || pass.batch_size < 0 || pass.activation_budget < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("n_groups ", pass.n_groups, " and activation_budget ",
-                                                   pass.activation_budget, " must be at least 1, batch_size ",
-                                                   pass.batch_size, " at least 0"));
+  INDUCT_RETURN_IF_ERROR(ValidateBatching(pass.batch_size, pass.activation_budget));
+  if (pass.n_groups < 1) {
+    return absl::InvalidArgumentError(absl::StrCat("n_groups ", pass.n_groups, " must be at least 1"));
   }
+  if (pass.n_layers < 0 || pass.n_layers > spec.n_layers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("n_layers ", pass.n_layers, " must be 0 (all) to ", spec.n_layers, ", the model's"));
+  }
+  INDUCT_RETURN_IF_ERROR(ValidatePosition("first_output_position", pass.first_output_position));
   for (size_t number = 0; number < pass.prompts.size(); ++number) {
     INDUCT_RETURN_IF_ERROR(ValidateTokens(spec, number, pass.prompts[number].tokens));
     INDUCT_RETURN_IF_ERROR(ValidateTargets(number, pass.prompts[number], pass.n_groups));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateAblationPass(const DecoderSpec& spec, const AblationPass& pass) {
+  if (pass.prompts.empty()) return InvalidField("prompts", "a pass needs at least one prompt");
+  if (pass.variants.empty()) return absl::InvalidArgumentError("a pass of variants needs at least one");
+  if (!pass.on_predictions) return absl::InvalidArgumentError("a pass of variants needs on_predictions");
+  INDUCT_RETURN_IF_ERROR(ValidateBatching(pass.batch_size, pass.activation_budget));
+  INDUCT_RETURN_IF_ERROR(ValidatePosition("first_position", pass.first_position));
+  const int64_t n_values = spec.n_layers * spec.n_heads * spec.d_head;
+  if (!pass.replacement.empty() && static_cast<int64_t>(pass.replacement.size()) != n_values) {
+    return absl::InvalidArgumentError(absl::StrCat("the replacement has ", pass.replacement.size(),
+                                                   " values; it needs none or ", n_values,
+                                                   ", a vector for each of the model's heads"));
+  }
+  for (size_t number = 0; number < pass.prompts.size(); ++number) {
+    INDUCT_RETURN_IF_ERROR(ValidateTokens(spec, number, pass.prompts[number]));
+  }
+  for (size_t number = 0; number < pass.variants.size(); ++number) {
+    INDUCT_RETURN_IF_ERROR(ValidateHeads(spec, number, pass.variants[number]));
   }
   return absl::OkStatus();
 }

@@ -15,4 +15,8 @@ absl::Status ValidateTensors(const DecoderSpec& spec, const TensorSource& source
 // INVALID_ARGUMENT naming prompt and position of the first token, target or length out of range.
 absl::Status ValidatePass(const DecoderSpec& spec, const Pass& pass);
 
+// INVALID_ARGUMENT as for a pass, or naming the variant and its first head that is out of range or comes
+// twice.
+absl::Status ValidateAblationPass(const DecoderSpec& spec, const AblationPass& pass);
+
 }  // namespace induct::engine

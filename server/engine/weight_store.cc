@@ -58,15 +58,17 @@ class TensorReader {
   const std::stop_token stop_;
 };
 
+int64_t Bytes(const at::Tensor& tensor) {
+  return tensor.defined() ? static_cast<int64_t>(tensor.nbytes()) : 0;
+}
+
+int64_t Bytes(const Norm& norm) { return Bytes(norm.weight) + Bytes(norm.bias); }
+
+int64_t Bytes(const Linear& linear) { return Bytes(linear.weight) + Bytes(linear.bias); }
+
 int64_t Bytes(const LayerWeights& layer) {
-  int64_t bytes = 0;
-  for (const Norm* norm : {&layer.attention_norm, &layer.mlp_norm}) {
-    bytes += static_cast<int64_t>(norm->weight.nbytes() + norm->bias.nbytes());
-  }
-  for (const Linear* linear : {&layer.qkv, &layer.attention_output, &layer.mlp_input, &layer.mlp_output}) {
-    bytes += static_cast<int64_t>(linear->weight.nbytes() + linear->bias.nbytes());
-  }
-  return bytes;
+  return Bytes(layer.attention_norm) + Bytes(layer.qkv) + Bytes(layer.attention_output) +
+         Bytes(layer.mlp_norm) + Bytes(layer.mlp_input) + Bytes(layer.mlp_output);
 }
 
 }  // namespace
@@ -94,7 +96,7 @@ absl::StatusOr<std::unique_ptr<WeightStore>> WeightStore::Load(const DecoderSpec
 }
 
 absl::StatusOr<LayerWeights> WeightStore::Layer(int64_t layer, LayerPart part, std::stop_token stop) const {
-  if (!layers_.empty()) return layers_[layer];
+  if (!streams_layers()) return layers_[layer];
   return ReadLayer(layer, part, std::move(stop));
 }
 
@@ -109,7 +111,7 @@ absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart par
         reader.Read(names.attention_norm_weight, names.attention_norm_bias, weights.attention_norm));
     INDUCT_RETURN_IF_ERROR(reader.ReadPerHead(names.qkv_weight, spec_.n_heads, weights.qkv.weight));
     INDUCT_RETURN_IF_ERROR(reader.ReadPerHead(names.qkv_bias, spec_.n_heads, weights.qkv.bias));
-    if (part == LayerPart::kQueriesAndKeys) return absl::OkStatus();
+    if (part == LayerPart::kAttentionInput) return absl::OkStatus();
     INDUCT_RETURN_IF_ERROR(
         reader.Read(names.attention_output_weight, names.attention_output_bias, weights.attention_output));
     INDUCT_RETURN_IF_ERROR(reader.Read(names.mlp_norm_weight, names.mlp_norm_bias, weights.mlp_norm));
@@ -119,10 +121,46 @@ absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart par
   return weights;
 }
 
+absl::StatusOr<OutputWeights> WeightStore::Output(std::stop_token stop) const {
+  {
+    const absl::MutexLock lock(&output_mutex_);
+    if (output_) return *output_;
+  }
+  // Read without the lock: resident_bytes should not wait for a disk.
+  INDUCT_ASSIGN_OR_RETURN(const OutputWeights output, ReadOutput(std::move(stop)));
+  if (!streams_layers()) {
+    const absl::MutexLock lock(&output_mutex_);
+    output_ = output;
+  }
+  return output;
+}
+
+absl::StatusOr<OutputWeights> WeightStore::ReadOutput(std::stop_token stop) const {
+  OutputWeights output;
+  INDUCT_RETURN_IF_ERROR(CatchErrors([&]() -> absl::Status {
+    const c10::InferenceMode inference;
+    const TensorReader reader(*source_, target_, std::move(stop));
+    INDUCT_RETURN_IF_ERROR(reader.Read(spec_.final_norm_weight, spec_.final_norm_bias, output.final_norm));
+    if (spec_.unembedding.name == spec_.token_embedding.name) {
+      output.unembedding.weight = token_embedding_;
+      return absl::OkStatus();
+    }
+    return reader.Read(spec_.unembedding, output.unembedding.weight);
+  }));
+  return output;
+}
+
 int64_t WeightStore::resident_bytes() const {
-  auto bytes = static_cast<int64_t>(token_embedding_.nbytes());
+  int64_t bytes = Bytes(token_embedding_);
   for (const LayerWeights& layer : layers_) bytes += Bytes(layer);
-  return bytes;
+  const absl::MutexLock lock(&output_mutex_);
+  if (!output_) return bytes;
+  const bool is_tied = output_->unembedding.weight.is_same(token_embedding_);
+  return bytes + Bytes(output_->final_norm) + (is_tied ? 0 : Bytes(output_->unembedding));
+}
+
+int64_t WeightStore::BytesPerToken() const {
+  return static_cast<int64_t>(token_embedding_.element_size()) * spec_.d_model;
 }
 
 }  // namespace induct::engine

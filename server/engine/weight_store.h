@@ -5,38 +5,46 @@
 #include <ATen/core/Tensor.h>
 
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
 #include "server/engine/engine.h"
 #include "server/engine/linear.h"
+#include "server/engine/norm.h"
 
 namespace induct::engine {
-
-struct Norm {
-  at::Tensor weight, bias;  // [D]
-};
 
 // Handles: copying one copies no weights.
 struct LayerWeights {
   Norm attention_norm;
   Linear qkv;  // [3 * D, D], rows ordered [3, H, K]: all queries, all keys, all values
-  // Undefined where only LayerPart::kQueriesAndKeys was asked for and layers are streamed.
+  // These and all that follow are undefined where only LayerPart::kAttentionInput was asked for and layers
+  // are streamed.
   Linear attention_output;  // [D, D]
   Norm mlp_norm;
   Linear mlp_input;   // [F, D]
   Linear mlp_output;  // [D, F]
 };
 
-enum class LayerPart { kAll, kQueriesAndKeys };
+// What turns the last layer's output into logits.
+struct OutputWeights {
+  Norm final_norm;
+  Linear unembedding;  // [V, D], without a bias
+};
 
-// Constant after Load, so safe from every thread. Holds the embedding and, unless layers are streamed, every
-// layer.
+// kAttentionInput: the norm and projection that queries, keys and values come from.
+enum class LayerPart { kAll, kAttentionInput };
+
+// Holds the embedding and, unless layers are streamed, every layer and, once they were asked for, the output
+// weights. Safe from every thread.
 class WeightStore {
  public:
-  // Checks every tensor that `spec` names, then loads. Neither the final norm nor the unembedding is loaded:
-  // no pass reads logits.
+  // Checks every tensor that `spec` names, then loads. Final norm and unembedding wait until Output asks for
+  // them: a profile reads no logits.
   static absl::StatusOr<std::unique_ptr<WeightStore>> Load(const DecoderSpec& spec,
                                                            std::shared_ptr<const TensorSource> source,
                                                            const LoadOptions& options, std::stop_token stop);
@@ -48,19 +56,31 @@ class WeightStore {
   // long as the caller holds them.
   absl::StatusOr<LayerWeights> Layer(int64_t layer, LayerPart part, std::stop_token stop) const;
 
+  // The output weights; read at the first call and kept, or at each call where layers are streamed. An
+  // unembedding that is tied to the embedding is the same tensor.
+  absl::StatusOr<OutputWeights> Output(std::stop_token stop) const;
+
   int64_t resident_bytes() const;
+
+  // Of a token's residual stream.
+  int64_t BytesPerToken() const;
 
  private:
   WeightStore(const DecoderSpec& spec, std::shared_ptr<const TensorSource> source)
       : spec_(spec), source_(std::move(source)) {}
 
+  bool streams_layers() const { return layers_.empty(); }
   absl::StatusOr<LayerWeights> ReadLayer(int64_t layer, LayerPart part, std::stop_token stop) const;
+  absl::StatusOr<OutputWeights> ReadOutput(std::stop_token stop) const;
 
   const DecoderSpec spec_;
   const std::shared_ptr<const TensorSource> source_;
   at::TensorOptions target_;  // device and dtype of every weight
   at::Tensor token_embedding_;
   std::vector<LayerWeights> layers_;  // [L], or empty where layers are streamed
+
+  mutable absl::Mutex output_mutex_;
+  mutable std::optional<OutputWeights> output_ ABSL_GUARDED_BY(output_mutex_);
 };
 
 }  // namespace induct::engine

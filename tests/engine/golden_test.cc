@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "tests/engine/pass_results.h"
@@ -103,6 +104,34 @@ TEST_P(GoldenTest, EmbeddingAndEveryLayersOutputMatch) {
     for (size_t i = 0; i < values.size(); ++i) {
       ASSERT_NEAR(values[i], recorded[static_cast<size_t>(layer) * values.size() + i], 1e-4)
           << "layer " << layer << ", prompt " << prompt << ", value " << i;
+    }
+  }
+}
+
+TEST_P(GoldenTest, PredictionsMatchTheLogitsAlsoWithAHeadAblated) {
+  std::vector<std::vector<int32_t>> tokens;
+  AblationPass pass;
+  pass.variants = {{}, {{.layer = 1, .head = 1}}};  // as make_golden.py ablates
+  for (int prompt = 0; prompt < kPrompts; ++prompt) tokens.push_back(Tokens(prompt));
+  for (const std::vector<int32_t>& row : tokens) pass.prompts.emplace_back(row);
+
+  const absl::StatusOr<Predictions> predictions = CollectPredictions(*model_.Load(), pass);
+  ASSERT_TRUE(predictions.ok()) << predictions.status();
+  for (const auto& [key, values] : *predictions) {
+    const auto [variant, prompt] = key;
+    const std::vector<float> logits =
+        golden_.at(absl::StrCat(variant == 0 ? "logits." : "ablated_logits.", prompt)).As<float>();
+    const std::vector<int32_t>& row = tokens[prompt];
+    ASSERT_EQ(values.size(), row.size() - 1);
+    for (size_t t = 0; t < values.size(); ++t) {
+      const auto first = logits.begin() + static_cast<std::ptrdiff_t>(t) * model_.spec.vocab_size;
+      const std::span<const float> of_position(first, static_cast<size_t>(model_.spec.vocab_size));
+      double total = 0;
+      for (const float logit : of_position) total += std::exp(static_cast<double>(logit));
+      const float of_next = of_position[row[t + 1]];
+      ASSERT_NEAR(values[t].nll, std::log(total) - of_next, 1e-4)
+          << "variant " << variant << ", prompt " << prompt << ", position " << t;
+      EXPECT_EQ(values[t].correct, of_next == *std::max_element(of_position.begin(), of_position.end()));
     }
   }
 }

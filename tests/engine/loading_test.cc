@@ -84,6 +84,28 @@ TEST_F(LoadingTest, ResidentBytesCountWhatStaysOnTheDevice) {
   EXPECT_EQ(test_model_.Load({.stream_layers = true})->resident_bytes(), 4 * embedding);
 }
 
+TEST_F(LoadingTest, OutputWeightsAreLoadedByTheFirstPassThatReadsLogitsAndThenCounted) {
+  const std::vector<int32_t> tokens = {1, 2, 3};
+  const AblationPass pass = {.prompts = {tokens}, .variants = {{}}};
+  const int64_t norm = 4 * 2 * 16, unembedding = 4 * 50 * 16;
+  TestModel tied = RandomModel(SmallSizes(), 3);
+  tied.spec.unembedding = tied.spec.token_embedding;
+  for (const TestModel* const test_model : {&test_model_, &tied}) {
+    const std::unique_ptr<Model> model = test_model->Load();
+    const int64_t before = model->resident_bytes();
+    ASSERT_TRUE(CollectPredictions(*model, pass).ok());
+    EXPECT_EQ(model->resident_bytes() - before, norm + (test_model == &tied ? 0 : unembedding));
+
+    test_model->source->reads().clear();
+    ASSERT_TRUE(CollectPredictions(*model, pass).ok());
+    EXPECT_TRUE(test_model->source->reads().empty());
+  }
+  const std::unique_ptr<Model> streamed = test_model_.Load({.stream_layers = true});
+  const int64_t before = streamed->resident_bytes();
+  ASSERT_TRUE(CollectPredictions(*streamed, pass).ok());
+  EXPECT_EQ(streamed->resident_bytes(), before);
+}
+
 std::vector<float> FloatValues(const StoredTensor& tensor) { return tensor.As<float>(); }
 
 // Rounds every tensor to T and stores it as T, and once more as float32.

@@ -69,6 +69,45 @@ TEST_F(OutOfMemoryTest, MicroBatchesAreHalvedUntilTheyFit) {
   for (size_t i = 0; i < sums->size(); ++i) EXPECT_NEAR((*sums)[i], (*expected)[i], 1e-5);
 }
 
+TEST_F(OutOfMemoryTest, HeadOutputsOfARepeatedMicroBatchCountOnce) {
+  const Pass pass = {.prompts = prompts_.View(), .n_groups = 2, .batch_size = kPrompts};
+  const absl::StatusOr<HeadOutputTotals> expected = CollectHeadOutputs(*model_, pass);
+  ASSERT_TRUE(expected.ok());
+  const LimitedMemory limited(256 * (kProjectionBytes + kMlpBytes) / 2);
+  const absl::StatusOr<HeadOutputTotals> totals = CollectHeadOutputs(*model_, pass);
+  ASSERT_TRUE(totals.ok()) << totals.status();
+  EXPECT_EQ(totals->n_positions, expected->n_positions);
+  for (size_t i = 0; i < totals->sums.size(); ++i) {
+    EXPECT_NEAR(totals->sums[i], expected->sums[i], 1e-2);  // of 32768 positions
+  }
+}
+
+TEST_F(OutOfMemoryTest, MicroBatchesOfVariantsAreHalvedUntilTheyFit) {
+  for (const bool parallel_residual : {true, false}) {
+    DecoderSpec sizes = Sizes();
+    sizes.parallel_residual = parallel_residual;
+    const std::unique_ptr<Model> model = RandomModel(sizes, 5).Load();
+    AblationPass pass = {.prompts = {},
+                         .variants = {{}, {{.layer = 0, .head = 1}}, {{.layer = 1, .head = 0}}},
+                         .batch_size = kPrompts};
+    for (const std::vector<int32_t>& tokens : prompts_.tokens) pass.prompts.emplace_back(tokens);
+    const absl::StatusOr<Predictions> expected = CollectPredictions(*model, pass);
+    ASSERT_TRUE(expected.ok());
+
+    int micro_batches = 0;
+    pass.on_progress = [&](double) { ++micro_batches; };
+    const LimitedMemory limited(256 * (kProjectionBytes + kMlpBytes) / 2);
+    const absl::StatusOr<Predictions> predictions = CollectPredictions(*model, pass);
+    ASSERT_TRUE(predictions.ok()) << predictions.status();
+    EXPECT_EQ(micro_batches, (3 + 2 + 1 + 3) * 4);  // layers of each stream and their logits, in four
+    for (const auto& [key, values] : *predictions) {
+      for (size_t i = 0; i < values.size(); ++i) {
+        ASSERT_NEAR(values[i].nll, expected->at(key)[i].nll, 1e-5) << "variant " << key.first;
+      }
+    }
+  }
+}
+
 TEST_F(OutOfMemoryTest, APromptThatDoesNotFitAloneIsResourceExhausted) {
   const std::vector<PassPrompt> prompts = prompts_.View();
   absl::Status status;

@@ -36,4 +36,33 @@ absl::StatusOr<ResidualStreams> CollectResiduals(Model& model, Pass pass) {
   return streams;
 }
 
+absl::StatusOr<HeadOutputTotals> CollectHeadOutputs(Model& model, Pass pass) {
+  const auto n_layers = static_cast<size_t>(pass.n_layers > 0 ? pass.n_layers : model.spec().n_layers);
+  const auto per_layer = static_cast<size_t>(model.spec().d_model);
+  HeadOutputTotals totals = {.sums = std::vector<double>(n_layers * per_layer, 0.0),
+                             .n_positions = std::vector<int64_t>(n_layers, 0)};
+  pass.on_head_outputs = [&](const HeadOutputs& outputs) {
+    EXPECT_EQ(outputs.sums.size(), per_layer);
+    for (size_t i = 0; i < per_layer; ++i) totals.sums[outputs.layer * per_layer + i] += outputs.sums[i];
+    totals.n_positions[outputs.layer] += outputs.n_positions;
+    return absl::OkStatus();
+  };
+  if (absl::Status status = model.Run(pass, {}); !status.ok()) return status;
+  return totals;
+}
+
+absl::StatusOr<Predictions> CollectPredictions(Model& model, AblationPass pass, std::stop_token stop) {
+  Predictions predictions;
+  pass.on_predictions = [&](const PromptPredictions& given) {
+    const bool is_new =
+        predictions.try_emplace({given.variant, given.prompt}, given.values.begin(), given.values.end())
+            .second;
+    EXPECT_TRUE(is_new) << "variant " << given.variant << ", prompt " << given.prompt;
+    return absl::OkStatus();
+  };
+  if (absl::Status status = model.RunVariants(pass, std::move(stop)); !status.ok()) return status;
+  EXPECT_EQ(predictions.size(), pass.variants.size() * pass.prompts.size());
+  return predictions;
+}
+
 }  // namespace induct::engine

@@ -11,7 +11,8 @@ using Rows = std::vector<Row>;  // one a token
 
 class Reference {
  public:
-  Reference(const DecoderSpec& spec, const StoredTensors& weights) : spec_(spec), weights_(weights) {}
+  Reference(const DecoderSpec& spec, const StoredTensors& weights, const ReferenceAblation& ablation)
+      : spec_(spec), weights_(weights), ablation_(ablation) {}
 
   Rows Embed(std::span<const int32_t> tokens) const {
     const Row table = Weight(spec_.token_embedding);
@@ -22,10 +23,12 @@ class Reference {
     return rows;
   }
 
-  // Returns the layer's output; sets `pattern` to [H * T * T].
-  Rows RunLayer(const LayerTensors& layer, const Rows& input, Row& pattern) const {
+  // Returns the layer's output; sets `pattern` to [H * T * T] and `mixed` to the heads' outputs.
+  Rows RunLayer(size_t number, const Rows& input, Row& pattern, Rows& mixed) const {
+    const LayerTensors& layer = spec_.layers[number];
     const Rows normed = Norm(input, layer.attention_norm_weight, layer.attention_norm_bias);
-    const Rows mixed = Attend(Linear(normed, layer.qkv_weight, layer.qkv_bias), pattern);
+    mixed = Attend(Linear(normed, layer.qkv_weight, layer.qkv_bias), pattern);
+    Ablate(number, mixed);
     const Rows attended = Linear(mixed, layer.attention_output_weight, layer.attention_output_bias);
     const Rows after_attention = Sum(input, attended);
     const Rows mlp_normed =
@@ -37,7 +40,25 @@ class Reference {
     return Sum(after_attention, Linear(hidden, layer.mlp_output_weight, layer.mlp_output_bias));
   }
 
+  Rows Logits(const Rows& output) const {
+    const Rows normed = Norm(output, spec_.final_norm_weight, spec_.final_norm_bias);
+    return Product(normed, Weight(spec_.unembedding), Row(static_cast<size_t>(spec_.vocab_size), 0.0));
+  }
+
  private:
+  void Ablate(size_t layer, Rows& mixed) const {
+    for (const Head& head : ablation_.heads) {
+      if (head.layer != layer) continue;
+      const bool zero = ablation_.vectors.empty();
+      for (size_t t = zero ? 0 : ablation_.first_position; t < mixed.size(); ++t) {
+        for (int64_t k = 0; k < spec_.d_head; ++k) {
+          const size_t vector = layer * static_cast<size_t>(spec_.n_heads) + head.head;
+          mixed[t][head.head * spec_.d_head + k] = zero ? 0 : ablation_.vectors[vector * spec_.d_head + k];
+        }
+      }
+    }
+  }
+
   Row Weight(const TensorSpec& tensor) const {
     const std::vector<float> values = weights_.at(tensor.name).As<float>();
     return Row(values.begin(), values.end());
@@ -59,7 +80,10 @@ class Reference {
   }
 
   Rows Linear(const Rows& input, const TensorSpec& weight, const TensorSpec& bias) const {
-    const Row w = Weight(weight), b = Weight(bias);
+    return Product(input, Weight(weight), Weight(bias));
+  }
+
+  static Rows Product(const Rows& input, const Row& w, const Row& b) {
     Rows output;
     for (const Row& row : input) {
       Row& out = output.emplace_back(b);
@@ -132,6 +156,7 @@ class Reference {
 
   const DecoderSpec& spec_;
   const StoredTensors& weights_;
+  const ReferenceAblation& ablation_;
 };
 
 Row Flatten(const Rows& rows) {
@@ -143,15 +168,18 @@ Row Flatten(const Rows& rows) {
 }  // namespace
 
 ReferenceRun RunReference(const DecoderSpec& spec, const StoredTensors& weights,
-                          std::span<const int32_t> tokens) {
-  const Reference reference(spec, weights);
+                          std::span<const int32_t> tokens, const ReferenceAblation& ablation) {
+  const Reference reference(spec, weights, ablation);
   ReferenceRun run;
   Rows rows = reference.Embed(tokens);
   run.residual.push_back(Flatten(rows));
-  for (const LayerTensors& layer : spec.layers) {
-    rows = reference.RunLayer(layer, rows, run.attention.emplace_back());
+  for (size_t layer = 0; layer < spec.layers.size(); ++layer) {
+    Rows mixed;
+    rows = reference.RunLayer(layer, rows, run.attention.emplace_back(), mixed);
+    run.head_outputs.push_back(Flatten(mixed));
     run.residual.push_back(Flatten(rows));
   }
+  run.logits = reference.Logits(rows);
   return run;
 }
 

@@ -59,9 +59,62 @@ TEST_F(PassValidationTest, TargetsOutOfRangeAreRefused) {
 TEST_F(PassValidationTest, SizesOutOfRangeAreRefused) {
   for (const Pass& pass : {Pass{.prompts = {{.tokens = good_}}, .n_groups = 0},
                            Pass{.prompts = {{.tokens = good_}}, .batch_size = -1},
-                           Pass{.prompts = {{.tokens = good_}}, .activation_budget = 0}}) {
+                           Pass{.prompts = {{.tokens = good_}}, .activation_budget = 0},
+                           Pass{.prompts = {{.tokens = good_}}, .n_layers = -1},
+                           Pass{.prompts = {{.tokens = good_}}, .n_layers = 4},
+                           Pass{.prompts = {{.tokens = good_}}, .first_output_position = -1}}) {
     EXPECT_EQ(model_->Run(pass, {}).code(), absl::StatusCode::kInvalidArgument);
   }
+}
+
+class AblationPassValidationTest : public PassValidationTest {
+ protected:
+  const std::vector<float> vectors_ = std::vector<float>(3 * 16, 0.0f);
+  const AblationPass good_pass_ = {
+      .prompts = {good_},
+      .variants = {{}, {{.layer = 2, .head = 1}, {.layer = 0, .head = 1}}},
+      .replacement = vectors_,
+      .on_predictions = [](const PromptPredictions&) { return absl::OkStatus(); }};
+
+  // The error of the good pass with a fault.
+  absl::Status ErrorOf(const std::function<void(AblationPass&)>& fault) {
+    AblationPass pass = good_pass_;
+    fault(pass);
+    const absl::Status status = model_->RunVariants(pass, {});
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    return status;
+  }
+};
+
+TEST_F(AblationPassValidationTest, AGoodPassRuns) { EXPECT_TRUE(model_->RunVariants(good_pass_, {}).ok()); }
+
+TEST_F(AblationPassValidationTest, HeadsOutsideTheModelOrTwiceInAVariantAreNamed) {
+  const auto with_head = [&](Head head) {
+    return std::string(ErrorOf([&](AblationPass& pass) { pass.variants.back().push_back(head); }).message());
+  };
+  EXPECT_THAT(with_head({.layer = 3, .head = 0}), HasSubstr("variant 1: head 0 of layer 3 is not one"));
+  EXPECT_THAT(with_head({.layer = 0, .head = 2}), HasSubstr("variant 1: head 2 of layer 0 is not one"));
+  EXPECT_THAT(with_head({.layer = 0, .head = 1}), HasSubstr("variant 1: head 1 of layer 0 comes twice"));
+}
+
+TEST_F(AblationPassValidationTest, AReplacementOfAnotherSizeIsNamedWithBothSizes) {
+  const absl::Status status =
+      ErrorOf([&](AblationPass& pass) { pass.replacement = std::span(vectors_).first(16); });
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("16"), HasSubstr("48")));
+}
+
+TEST_F(AblationPassValidationTest, WhatIsMissingOrOutOfRangeIsRefused) {
+  const std::vector<int32_t> outside = {1, 50};
+  const std::vector<std::function<void(AblationPass&)>> faults = {
+      [](AblationPass& pass) { pass.prompts.clear(); },
+      [](AblationPass& pass) { pass.variants.clear(); },
+      [](AblationPass& pass) { pass.on_predictions = nullptr; },
+      [](AblationPass& pass) { pass.first_position = -1; },
+      [](AblationPass& pass) { pass.batch_size = -1; },
+      [](AblationPass& pass) { pass.activation_budget = 0; },
+      [&](AblationPass& pass) { pass.prompts.emplace_back(outside); },
+      [](AblationPass& pass) { pass.prompts.emplace_back(); }};
+  for (const auto& fault : faults) EXPECT_FALSE(ErrorOf(fault).ok());
 }
 
 }  // namespace

@@ -10,6 +10,8 @@ this file:
     tokens.<p>        [T] int64
     residual.<p>      [L + 1, T, D] after the embedding and after each layer, before the final norm
     attention.<p>     [L, H, T, T] attention probabilities (eager attention)
+    logits.<p>        [T, V]
+    ablated_logits.<p>  [T, V] with the output of head ABLATED_HEAD of layer ABLATED_LAYER set to 0 before the output projection
 
 Weights are random but large enough, and norms and biases too, that every one of them changes the outputs.
 """
@@ -22,6 +24,7 @@ from safetensors.torch import save_file
 from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
 PROMPT_LENGTHS = [1, 7, 20, 31]
+ABLATED_LAYER, ABLATED_HEAD = 1, 1
 FOLDER = pathlib.Path(__file__).parent / "models"
 
 # Each model is another branch of the decoder: residual form, rotary fraction and base, head size, activation.
@@ -67,7 +70,20 @@ def run(model, tokens):
         out = model(tokens[None], output_attentions=True, use_cache=False)
     for hook in hooks:
         hook.remove()
-    return torch.stack(residual), torch.stack([pattern[0] for pattern in out.attentions])
+    return torch.stack(residual), torch.stack([pattern[0] for pattern in out.attentions]), out.logits[0]
+
+
+def run_ablated(model, tokens):
+    def ablate(module, args):
+        heads = args[0].unflatten(-1, (model.config.num_attention_heads, -1)).clone()
+        heads[..., ABLATED_HEAD, :] = 0
+        return (heads.flatten(-2),)
+
+    hook = model.gpt_neox.layers[ABLATED_LAYER].attention.dense.register_forward_pre_hook(ablate)
+    with torch.no_grad():
+        logits = model(tokens[None], use_cache=False).logits[0]
+    hook.remove()
+    return logits
 
 
 def write_config(folder, model, sizes):
@@ -94,9 +110,10 @@ def main():
         generator = torch.Generator().manual_seed(100 + seed)
         for number, length in enumerate(PROMPT_LENGTHS):
             tokens = torch.randint(0, 64, (length,), generator=generator)
-            residual, attention = run(model, tokens)
+            residual, attention, logits = run(model, tokens)
             golden |= {f"tokens.{number}": tokens, f"residual.{number}": residual.contiguous(),
-                       f"attention.{number}": attention.contiguous()}
+                       f"attention.{number}": attention.contiguous(), f"logits.{number}": logits.contiguous(),
+                       f"ablated_logits.{number}": run_ablated(model, tokens).contiguous()}
         save_file(golden, folder / "golden.safetensors")
 
 

@@ -1,0 +1,66 @@
+#include "server/engine/wave.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace induct::engine {
+namespace {
+
+at::Tensor Positions(const Wave& wave, c10::Device device) {
+  const at::Tensor positions = at::empty({wave.n_tokens()}, at::kLong);
+  for (const PackedPrompt& prompt : wave.prompts) {
+    int64_t* const of_prompt = positions.mutable_data_ptr<int64_t>() + prompt.first_row;
+    std::iota(of_prompt, of_prompt + prompt.length, int64_t{0});
+  }
+  return positions.to(device);
+}
+
+}  // namespace
+
+Wave PackWave(std::span<const PassPrompt> prompts, int64_t first_prompt, int64_t max_tokens,
+              c10::Device device) {
+  Wave wave{.first_prompt = first_prompt};
+  int64_t tokens = 0;
+  for (const PassPrompt& prompt : prompts.subspan(first_prompt)) {
+    const auto length = static_cast<int64_t>(prompt.tokens.size());
+    tokens += length;
+    if (tokens > max_tokens && !wave.prompts.empty()) break;
+    const auto number = static_cast<int64_t>(wave.prompts.size());
+    wave.prompts.push_back({.prompt = &prompt, .number = number, .length = length});
+  }
+  std::stable_sort(wave.prompts.begin(), wave.prompts.end(),
+                   [](const PackedPrompt& a, const PackedPrompt& b) { return a.length < b.length; });
+  int64_t row = 0;
+  for (PackedPrompt& prompt : wave.prompts) {
+    prompt.first_row = row;
+    row += prompt.length;
+  }
+  wave.positions = Positions(wave, device);
+  return wave;
+}
+
+at::Tensor Embed(const Wave& wave, const at::Tensor& embedding) {
+  const at::Tensor ids = at::empty({wave.n_tokens()}, at::kLong);
+  for (const PackedPrompt& prompt : wave.prompts) {
+    std::copy(prompt.prompt->tokens.begin(), prompt.prompt->tokens.end(),
+              ids.mutable_data_ptr<int64_t>() + prompt.first_row);
+  }
+  return at::index_select(embedding, 0, ids.to(embedding.device()));
+}
+
+int64_t LongestPrompt(std::span<const PassPrompt> prompts) {
+  size_t longest = 0;
+  for (const PassPrompt& prompt : prompts) longest = std::max(longest, prompt.tokens.size());
+  return static_cast<int64_t>(longest);
+}
+
+int64_t TokenCount(std::span<const PassPrompt> prompts) {
+  int64_t count = 0;
+  for (const PassPrompt& prompt : prompts) count += static_cast<int64_t>(prompt.tokens.size());
+  return count;
+}
+
+}  // namespace induct::engine
