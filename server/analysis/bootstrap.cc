@@ -143,10 +143,7 @@ void SummarizeCurves(const BootstrapInput& input, std::span<const double> curves
   result.peak_depth = EstimateOf(std::move(peak_depths));
   result.centroid_rel = EstimateOf(std::move(centroids));
   result.bandwidth_interpolated = EstimateOf(std::move(widths));
-  for (uint32_t layer = 0; layer < n_layers; ++layer) {
-    std::vector<double> values = Column(curves, n_layers, layer);
-    result.per_layer.push_back(IntervalOf(values));
-  }
+  result.per_layer = CurveIntervals(curves, n_layers);
 }
 
 }  // namespace
@@ -179,6 +176,15 @@ absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, st
   BootstrapResult result{.resamples = input.resamples, .heads = std::move(resampled.heads)};
   SummarizeCurves(input, resampled.curves, result);
   return result;
+}
+
+std::vector<Interval> CurveIntervals(std::span<const double> curves, uint32_t n_layers) {
+  std::vector<Interval> intervals;
+  for (uint32_t layer = 0; layer < n_layers; ++layer) {
+    std::vector<double> values = Column(curves, n_layers, layer);
+    intervals.push_back(IntervalOf(values));
+  }
+  return intervals;
 }
 
 double SortedQuantile(std::span<const double> sorted, double q) {

@@ -40,8 +40,8 @@ struct ResampledScores {
   std::vector<double> curves;   // [resamples, L]: mean of the kept heads
 };
 
-// The statistics of one resample's curve: one that is 0 everywhere counts as a peak in the first layer, and as 0
-// for the centroid and the width.
+// The statistics of one resample's curve: one that is 0 everywhere counts as a peak in the first layer, and
+// as 0 for the centroid and the width.
 LayerStatistics SummarizeResample(std::span<const double> curve);
 
 struct BootstrapResult {
@@ -53,7 +53,8 @@ struct BootstrapResult {
 };
 
 // Resamples prompts with replacement within strata, sums and counts together; a resample without operations
-// (on either side, where paired) is drawn again. Prompts without operations take part, with a sum and a count of 0.
+// (on either side, where paired) is drawn again. Prompts without operations take part, with a sum and a count
+// of 0.
 //
 // REQUIRES: at least 2 prompts, some count > 0, resamples > 0. Time is resamples * N * L * H. Memory beyond
 // the input and the result is bounded: layers are worked on in blocks whose resampled scores take some 16
@@ -64,6 +65,9 @@ absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std:
 
 // The same, and what follows from it for a profile. Errors as above.
 absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop);
+
+// [L]: of each layer of curves [resamples, L].
+std::vector<Interval> CurveIntervals(std::span<const double> curves, uint32_t n_layers);
 
 // Linear-interpolation quantile of sorted values (NumPy's default). REQUIRES: not empty.
 double SortedQuantile(std::span<const double> sorted, double q);

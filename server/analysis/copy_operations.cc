@@ -32,11 +32,11 @@ std::vector<CopyOperation> FirstOccurrences(std::span<const uint32_t> latest, ui
   return operations;
 }
 
-// Every token that comes back reads the position `step` after its antecedent (all of them with kAll). At lag
-// `step` that would be the query itself, so such operations never count.
-std::vector<CopyOperation> Repeats(std::span<const uint32_t> latest, uint32_t n_bos, uint32_t step,
+// Every token that comes back reads the position beside its antecedent that the kind says (all of them with
+// kAll).
+std::vector<CopyOperation> Repeats(std::span<const uint32_t> latest, uint32_t n_bos, ScoreKind kind,
                                    Antecedents antecedents, uint32_t min_lag) {
-  const uint32_t smallest_lag = std::max(min_lag, step + 1);
+  const uint32_t step = ReadOffset(kind), smallest_lag = SmallestLag(kind, min_lag);
   std::vector<CopyOperation> operations;
   for (uint32_t t = n_bos; t < latest.size(); ++t) {
     const uint32_t s = latest[t];
@@ -60,9 +60,8 @@ std::vector<CopyOperation> FindCopyOperations(std::span<const int32_t> tokens, u
   const std::vector<uint32_t> latest = LatestAntecedents(tokens, n_bos);
   switch (kind) {
     case ScoreKind::kInduction:
-      return Repeats(latest, n_bos, /*step=*/1, antecedents, min_lag);
     case ScoreKind::kDuplicate:
-      return Repeats(latest, n_bos, /*step=*/0, antecedents, min_lag);
+      return Repeats(latest, n_bos, kind, antecedents, min_lag);
     case ScoreKind::kPrevious:
       return FirstOccurrences(latest, n_bos);
   }

@@ -17,6 +17,13 @@ inline constexpr std::array<ScoreKind, 3> kScoreKinds = {ScoreKind::kInduction, 
 std::string_view ScoreKindName(ScoreKind kind);  // "induction", ...
 std::optional<ScoreKind> ParseScoreKind(std::string_view name);
 
+// From an antecedent to the position that the kind reads. REQUIRES: not kPrevious.
+constexpr uint32_t ReadOffset(ScoreKind kind) { return kind == ScoreKind::kInduction ? 1 : 0; }
+// The smallest lag that counts: at lag ReadOffset the position read would be the query itself.
+constexpr uint32_t SmallestLag(ScoreKind kind, uint32_t min_lag) {
+  return min_lag > ReadOffset(kind) ? min_lag : ReadOffset(kind) + 1;
+}
+
 enum class Antecedents { kFirst, kNearest, kAll };
 std::string_view AntecedentsName(Antecedents antecedents);
 std::optional<Antecedents> ParseAntecedents(std::string_view name);

@@ -29,6 +29,19 @@ double MeanOfKept(std::span<const Score> scores, std::span<const uint32_t> kept)
   return sum / static_cast<double>(kept.size());
 }
 
+// [L]: that of every layer of scores [L, H], with kept [L, n_kept].
+template <typename Score>
+std::vector<double> MeansOfKept(std::span<const Score> scores, std::span<const uint32_t> kept,
+                                uint32_t n_layers) {
+  const size_t n_heads = scores.size() / n_layers, n_kept = kept.size() / n_layers;
+  std::vector<double> means;
+  for (size_t layer = 0; layer < n_layers; ++layer) {
+    means.push_back(
+        MeanOfKept(scores.subspan(layer * n_heads, n_heads), kept.subspan(layer * n_kept, n_kept)));
+  }
+  return means;
+}
+
 // All in relative depth 0 .. 1 but peak_layer. What is absent is undefined for this curve: a flat curve has
 // no background to stand above.
 struct LayerStatistics {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "server/analysis/score_pass.h"
 #include "server/analysis/score_sums.h"
 #include "server/analysis/score_targets.h"
 
@@ -14,79 +15,13 @@ namespace {
 
 constexpr size_t kTopHeads = 10;
 
-absl::Status CheckArguments(std::span<const Prompt> prompts, const ProfileOptions& options) {
-  if (prompts.empty()) return InvalidField("prompts", "there are no prompts; give at least one");
-  if (!(options.high_score_quantile >= 0 && options.high_score_quantile < 1)) {
-    return InvalidField("evaluation.high_score_quantile",
-                        absl::StrCat(options.high_score_quantile, " is outside [0, 1)"));
-  }
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    if (prompts[i].n_bos == prompts[0].n_bos) continue;
-    return InvalidField("prompts",
-                        absl::StrCat("prompt ", i, " has n_bos ", prompts[i].n_bos, ", prompt 0 has ",
-                                     prompts[0].n_bos, "; it must be the same for all prompts of a job"));
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckHasOperations(const ScoreTargets& targets, const ProfileOptions& options) {
-  if (targets.n_copy_ops[GroupOf(options.score)] > 0) return absl::OkStatus();
-  const std::string where =
-      options.score == ScoreKind::kPrevious
-          ? "no token comes for the first time after another one"
-          : absl::StrCat("no token comes back at a distance that counts (antecedents ",
-                         std::string(AntecedentsName(options.antecedents)), ", min_lag ", options.min_lag,
-                         "); give prompts that repeat themselves, or a smaller min_lag");
-  return WithReason(absl::InvalidArgumentError(absl::StrCat(
-                        "the ", targets.of_prompt.size(), " prompts hold no copy operation of score ",
-                        std::string(ScoreKindName(options.score)), ": ", where)),
-                    reason::kNoCopyOperations);
-}
-
-LayerScores ScoresOfLayer(const ScoreTargets& targets, const ScoreSums& sums, uint32_t layer,
-                          uint32_t n_heads) {
-  LayerScores scores{.layer = layer};
-  for (const ScoreKind kind : kScoreKinds) {
-    const uint64_t n_copy_ops = targets.n_copy_ops[GroupOf(kind)];
-    if (n_copy_ops == 0) continue;
-    const auto of_layer = sums.of_kind(kind).subspan(size_t{layer} * n_heads, n_heads);
-    std::vector<double> values(of_layer.begin(), of_layer.end());
-    for (double& value : values) value /= static_cast<double>(n_copy_ops);
-    scores.kinds.push_back({.kind = kind, .n_copy_ops = n_copy_ops, .values = std::move(values)});
-  }
-  return scores;
-}
-
-// One pass over the prompts into `sums`; `on_layer` sees each layer when its last wave is in.
-absl::Status RunPass(engine::Model& model, std::span<const Prompt> prompts, const ScoreTargets& targets,
-                     const ProfileOptions& options, const std::stop_token& stop,
-                     const LayerScoresSink& on_layer, const engine::ProgressSink& on_progress,
-                     ScoreSums& sums) {
-  engine::Pass pass{.n_groups = static_cast<int64_t>(kScoreKinds.size()),
-                    .batch_size = options.batch_size,
-                    .activation_budget = options.activation_budget,
-                    .on_progress = on_progress};
-  pass.prompts.reserve(prompts.size());
-  for (size_t i = 0; i < prompts.size(); ++i) {
-    pass.prompts.push_back({.tokens = prompts[i].tokens, .targets = targets.of_prompt[i]});
-  }
-  const auto n_heads = static_cast<uint32_t>(model.spec().n_heads);
-  pass.on_layer = [&](const engine::LayerReadout& readout) -> absl::Status {
-    INDUCT_RETURN_IF_ERROR(sums.Add(readout));
-    if (!readout.last_wave || !on_layer) return absl::OkStatus();
-    return on_layer(ScoresOfLayer(targets, sums, static_cast<uint32_t>(readout.layer), n_heads));
-  };
-  INDUCT_RETURN_IF_ERROR(model.Run(pass, stop));
-  return sums.CheckComplete();
-}
-
 std::vector<HeadScores> MeanScores(const ScoreTargets& targets, const ScoreSums& sums) {
   std::vector<HeadScores> scores;
   for (const ScoreKind kind : kScoreKinds) {
     const uint64_t n_copy_ops = targets.n_copy_ops[GroupOf(kind)];
     if (n_copy_ops == 0) continue;
     HeadScores& of_kind = scores.emplace_back(HeadScores{.kind = kind, .n_copy_ops = n_copy_ops});
-    for (const double sum : sums.of_kind(kind)) {
+    for (const double sum : sums.of_group(GroupOf(kind))) {
       of_kind.values.push_back(static_cast<float>(sum / static_cast<double>(n_copy_ops)));
     }
   }
@@ -145,36 +80,40 @@ absl::Status AddBootstrap(std::span<const Prompt> prompts, std::span<const doubl
   return absl::OkStatus();
 }
 
-// Fills everything that follows from the sums.
-absl::Status Summarize(std::span<const Prompt> prompts, const ScoreTargets& targets, const ScoreSums& sums,
-                       const std::stop_token& stop, ProfileResult& result) {
-  const ProfileOptions& options = result.options;
-  result.n_copy_ops = targets.n_copy_ops[GroupOf(options.score)];
-  result.prompt_counts = targets.counts[GroupOf(options.score)];
-  result.prompt_scores = PromptScores(sums.of_prompts(), result.prompt_counts);
-  result.scores = MeanScores(targets, sums);
-  const auto chosen = std::find_if(result.scores.begin(), result.scores.end(),
-                                   [&](const HeadScores& scores) { return scores.kind == options.score; });
-  const std::span<const float> scores = chosen->values;
+}  // namespace
+
+std::span<const float> ProfileResult::chosen_scores() const {
+  return std::find_if(scores.begin(), scores.end(),
+                      [&](const HeadScores& of_kind) { return of_kind.kind == options.score; })
+      ->values;
+}
+
+absl::StatusOr<ProfileResult> ProfileOfSums(std::span<const Prompt> prompts, const ScoreTargets& targets,
+                                            const ScoreSums& sums, const ProfileOptions& options,
+                                            const std::stop_token& stop) {
+  const uint32_t chosen_group = GroupOf(options.score);
+  ProfileResult result{.options = options,
+                       .n_layers = sums.shape().n_layers,
+                       .n_heads = sums.shape().n_heads,
+                       .n_prompts = sums.shape().n_prompts,
+                       .n_copy_ops = targets.n_copy_ops[chosen_group],
+                       .scores = MeanScores(targets, sums)};
+  result.prompt_counts = targets.counts[chosen_group];
+  result.prompt_scores = PromptScores(sums.of_prompts(chosen_group), result.prompt_counts);
+  const std::span<const float> scores = result.chosen_scores();
 
   // Ranked on the scores as they are published, so that a reader of the files finds the same heads.
   result.n_heads_kept = HeadsKept(options.aggregation, options.high_score_quantile, result.n_heads);
   const std::vector<uint32_t> kept = RankHeads(scores, result.n_layers, result.n_heads, result.n_heads_kept);
-  for (uint32_t layer = 0; layer < result.n_layers; ++layer) {
-    result.per_layer.push_back(
-        MeanOfKept(scores.subspan(size_t{layer} * result.n_heads, result.n_heads),
-                   std::span(kept).subspan(size_t{layer} * result.n_heads_kept, result.n_heads_kept)));
-  }
+  result.per_layer = MeansOfKept(scores, kept, result.n_layers);
   result.statistics = SummarizeProfile(result.per_layer);
   if (!result.statistics) {
     result.warnings.push_back("the profile is 0 in every layer, so it has no peak, centroid or width");
   }
-  INDUCT_RETURN_IF_ERROR(AddBootstrap(prompts, sums.of_prompts(), kept, stop, result));
+  INDUCT_RETURN_IF_ERROR(AddBootstrap(prompts, sums.of_prompts(chosen_group), kept, stop, result));
   result.top_heads = TopHeads(scores, result.n_heads, result.bootstrap);
-  return absl::OkStatus();
+  return result;
 }
-
-}  // namespace
 
 absl::StatusOr<ProfileResult> MeasureProfile(engine::Model& model, std::span<const Prompt> prompts,
                                              const ProfileOptions& options, std::stop_token stop,
@@ -183,17 +122,19 @@ absl::StatusOr<ProfileResult> MeasureProfile(engine::Model& model, std::span<con
   INDUCT_RETURN_IF_ERROR(CheckArguments(prompts, options));
   INDUCT_ASSIGN_OR_RETURN(const ScoreTargets targets,
                           FindScoreTargets(prompts, options.antecedents, options.min_lag, stop));
-  INDUCT_RETURN_IF_ERROR(CheckHasOperations(targets, options));
-
-  ProfileResult result{.options = options,
-                       .n_layers = static_cast<uint32_t>(model.spec().n_layers),
-                       .n_heads = static_cast<uint32_t>(model.spec().n_heads),
-                       .n_prompts = static_cast<uint32_t>(prompts.size())};
-  ScoreSums sums({.n_prompts = result.n_prompts, .n_layers = result.n_layers, .n_heads = result.n_heads},
-                 options.score, model.options().dtype);
-  INDUCT_RETURN_IF_ERROR(RunPass(model, prompts, targets, options, stop, on_layer, on_progress, sums));
-  INDUCT_RETURN_IF_ERROR(Summarize(prompts, targets, sums, stop, result));
-  return result;
+  INDUCT_RETURN_IF_ERROR(
+      CheckHasOperations(targets.n_copy_ops[GroupOf(options.score)], prompts.size(), options));
+  ScoreSums sums({.n_prompts = static_cast<uint32_t>(prompts.size()),
+                  .n_layers = static_cast<uint32_t>(model.spec().n_layers),
+                  .n_heads = static_cast<uint32_t>(model.spec().n_heads),
+                  .n_groups = kScoreKinds.size()},
+                 {GroupOf(options.score)}, model.options().dtype);
+  const auto layer_done = [&](uint32_t layer) {
+    return on_layer ? on_layer(ScoresOfLayer(targets, sums, layer)) : absl::OkStatus();
+  };
+  INDUCT_RETURN_IF_ERROR(
+      RunScorePass(model, prompts, targets.of_prompt, options, stop, layer_done, on_progress, sums));
+  return ProfileOfSums(prompts, targets, sums, options, stop);
 }
 
 }  // namespace induct::analysis

@@ -70,6 +70,9 @@ struct ProfileResult {
   std::vector<TopHead> top_heads;            // best first, min(10, L * H) of them
   std::optional<BootstrapResult> bootstrap;  // absent with one prompt or bootstrap_resamples 0
   std::vector<std::string> warnings;
+
+  // [L, H] of the chosen kind. REQUIRES: the result is a measurement's.
+  std::span<const float> chosen_scores() const;
 };
 
 // Measures `prompts` (all with the same n_bos) with `model`. `on_layer` sees each layer as it becomes final,

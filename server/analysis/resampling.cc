@@ -23,26 +23,27 @@ std::string Describe(const StratumKey& key) {
 
 }  // namespace
 
-Strata StratifyPrompts(std::span<const Prompt> prompts) {
+Strata GroupByTaskAndLag(std::span<const Prompt> prompts) {
   Strata strata;
   std::map<StratumKey, uint32_t> number_of;
-  std::vector<StratumKey> keys;
-  std::vector<uint32_t> sizes;
   for (const Prompt& prompt : prompts) {
-    const auto [it, is_new] = number_of.try_emplace(KeyOf(prompt), static_cast<uint32_t>(keys.size()));
-    if (is_new) {
-      keys.push_back(it->first);
-      sizes.push_back(0);
-    }
-    ++sizes[it->second];
+    const auto [it, is_new] = number_of.try_emplace(KeyOf(prompt), strata.count);
+    if (is_new) ++strata.count;
     strata.of_prompt.push_back(it->second);
   }
-  strata.count = static_cast<uint32_t>(keys.size());
+  return strata;
+}
 
-  const auto single = std::find(sizes.begin(), sizes.end(), 1u);
-  if (strata.count > 1 && single != sizes.end()) {
+Strata StratifyPrompts(std::span<const Prompt> prompts) {
+  Strata strata = GroupByTaskAndLag(prompts);
+  std::vector<uint32_t> sizes(strata.count);
+  for (const uint32_t stratum : strata.of_prompt) ++sizes[stratum];
+  const auto single = std::find_if(prompts.begin(), prompts.end(), [&](const Prompt& prompt) {
+    return sizes[strata.of_prompt[&prompt - prompts.data()]] == 1;
+  });
+  if (strata.count > 1 && single != prompts.end()) {
     strata.warning = absl::StrCat(
-        "there is only one prompt of ", Describe(keys[single - sizes.begin()]),
+        "there is only one prompt of ", Describe(KeyOf(*single)),
         ", so the bootstrap resamples all prompts as one stratum instead of within each task and lag; "
         "at least two prompts of each keep them apart");
     std::fill(strata.of_prompt.begin(), strata.of_prompt.end(), 0u);

@@ -10,13 +10,16 @@
 
 namespace induct::analysis {
 
-// The stratum of each prompt: (task, lag), TEXT and TOKENS together; all prompts are one stratum where any
-// has fewer than two (then `warning` says so). Numbered 0, 1, ... in order of first appearance.
+// The stratum of each prompt: (task, lag), TEXT and TOKENS together. Numbered 0, 1, ... in order of first
+// appearance.
 struct Strata {
   std::vector<uint32_t> of_prompt;
   uint32_t count = 0;
   std::string warning;
 };
+Strata GroupByTaskAndLag(std::span<const Prompt> prompts);
+
+// The strata to resample within: all prompts are one where any has fewer than two (then `warning` says so).
 Strata StratifyPrompts(std::span<const Prompt> prompts);
 
 // Draws prompts with replacement within each stratum. Resample r is drawn from Random(seed, "bootstrap", r),
@@ -25,8 +28,9 @@ Strata StratifyPrompts(std::span<const Prompt> prompts);
 // must outlive it.
 class Resampler {
  public:
-  // REQUIRES: counts [N] are those of the prompts in `strata`, and one at least is above 0. `paired_counts` are
-  // those of the other side of a paired comparison, likewise; empty: there is none. Both sides draw the same.
+  // REQUIRES: counts [N] are those of the prompts in `strata`, and one at least is above 0. `paired_counts`
+  // are those of the other side of a paired comparison, likewise; empty: there is none. Both sides draw the
+  // same.
   Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed,
             std::span<const uint32_t> paired_counts = {});
 

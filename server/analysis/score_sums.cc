@@ -3,40 +3,39 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
-#include "server/analysis/score_targets.h"
 
 namespace induct::analysis {
-namespace {
 
-constexpr size_t kGroups = kScoreKinds.size();
-
-}  // namespace
-
-ScoreSums::ScoreSums(const Shape& shape, ScoreKind chosen, DType dtype)
+ScoreSums::ScoreSums(const Shape& shape, std::vector<uint32_t> kept, DType dtype)
     : shape_(shape),
-      chosen_(chosen),
+      kept_(std::move(kept)),
       dtype_(dtype),
-      of_prompts_(size_t{shape.n_prompts} * shape.n_layers * shape.n_heads),
-      n_prompts_seen_(shape.n_layers) {
-  for (std::vector<double>& sums : of_kind_) sums.resize(size_t{shape.n_layers} * shape.n_heads);
-}
+      of_group_(size_t{shape.n_groups} * shape.n_layers * shape.n_heads),
+      of_prompts_(kept_.size(),
+                  std::vector<double>(size_t{shape.n_prompts} * shape.n_layers * shape.n_heads)),
+      n_prompts_seen_(shape.n_layers) {}
 
 absl::Status ScoreSums::Add(const engine::LayerReadout& readout) {
   INDUCT_RETURN_IF_ERROR(CheckShape(readout));
   INDUCT_RETURN_IF_ERROR(CheckFinite(readout));
   const size_t n_heads = shape_.n_heads, layer = readout.layer;
+  const auto sums_of = [&](size_t i, size_t group) {
+    return readout.sums.subspan((i * shape_.n_groups + group) * n_heads, n_heads);
+  };
   for (size_t i = 0; i < static_cast<size_t>(readout.n_prompts); ++i) {
-    for (const ScoreKind kind : kScoreKinds) {
-      const std::span<const double> sums =
-          readout.sums.subspan((i * kGroups + GroupOf(kind)) * n_heads, n_heads);
-      double* of_kind = &of_kind_[GroupOf(kind)][layer * n_heads];
-      for (size_t head = 0; head < n_heads; ++head) of_kind[head] += sums[head];
-      if (kind != chosen_) continue;
-      const size_t prompt = readout.first_prompt + i;
-      std::copy(sums.begin(), sums.end(), of_prompts_.begin() + (prompt * shape_.n_layers + layer) * n_heads);
+    for (size_t group = 0; group < shape_.n_groups; ++group) {
+      const std::span<const double> sums = sums_of(i, group);
+      double* of_group = &of_group_[(group * shape_.n_layers + layer) * n_heads];
+      for (size_t head = 0; head < n_heads; ++head) of_group[head] += sums[head];
+    }
+    const size_t at = ((readout.first_prompt + i) * shape_.n_layers + layer) * n_heads;
+    for (size_t k = 0; k < kept_.size(); ++k) {
+      const std::span<const double> sums = sums_of(i, kept_[k]);
+      std::copy(sums.begin(), sums.end(), of_prompts_[k].begin() + static_cast<std::ptrdiff_t>(at));
     }
   }
   n_prompts_seen_[layer] += readout.n_prompts;
@@ -56,13 +55,34 @@ absl::Status ScoreSums::CheckComplete() const {
   return absl::OkStatus();
 }
 
-std::span<const double> ScoreSums::of_kind(ScoreKind kind) const { return of_kind_[GroupOf(kind)]; }
+std::span<const double> ScoreSums::of_group(uint32_t group) const {
+  const size_t width = size_t{shape_.n_layers} * shape_.n_heads;
+  return std::span(of_group_).subspan(group * width, width);
+}
+
+std::span<const double> ScoreSums::of_prompts(uint32_t group) const { return of_prompts_[PlaceOf(group)]; }
+
+void ScoreSums::AddConstants(uint32_t group, std::span<const double> constants) {
+  const size_t width = size_t{shape_.n_layers} * shape_.n_heads;
+  std::vector<double>& of_prompts = of_prompts_[PlaceOf(group)];
+  double total = 0;
+  for (size_t prompt = 0; prompt < constants.size(); ++prompt) {
+    total += constants[prompt];
+    for (size_t i = 0; i < width; ++i) of_prompts[prompt * width + i] += constants[prompt];
+  }
+  for (size_t i = 0; i < width; ++i) of_group_[group * width + i] += total;
+}
+
+size_t ScoreSums::PlaceOf(uint32_t group) const {
+  return static_cast<size_t>(std::find(kept_.begin(), kept_.end(), group) - kept_.begin());
+}
 
 absl::Status ScoreSums::CheckShape(const engine::LayerReadout& readout) const {
   const int64_t end = readout.first_prompt + readout.n_prompts;
-  const bool fits = readout.layer >= 0 && readout.layer < shape_.n_layers && readout.first_prompt >= 0 &&
-                    readout.n_prompts >= 0 && end <= shape_.n_prompts &&
-                    readout.sums.size() == static_cast<size_t>(readout.n_prompts) * kGroups * shape_.n_heads;
+  const bool fits =
+      readout.layer >= 0 && readout.layer < shape_.n_layers && readout.first_prompt >= 0 &&
+      readout.n_prompts >= 0 && end <= shape_.n_prompts &&
+      readout.sums.size() == static_cast<size_t>(readout.n_prompts) * shape_.n_groups * shape_.n_heads;
   if (fits) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("a readout of layer ", readout.layer, ", prompts ",
                                           readout.first_prompt, " to ", end, ", ", readout.sums.size(),
@@ -79,12 +99,12 @@ absl::Status ScoreSums::CheckFinite(const engine::LayerReadout& readout) const {
       dtype_ == DType::kFloat32
           ? "the checkpoint's weights may hold NaN or infinity, or values too large to compute with"
           : "try dtype float32, whose range is wider; if that fails too, the weights are at fault";
-  return WithReason(
-      absl::FailedPreconditionError(absl::StrCat("layer ", readout.layer, ", head ", at % shape_.n_heads,
-                                                 " gives scores that are not finite on prompt ",
-                                                 readout.first_prompt + at / (kGroups * shape_.n_heads),
-                                                 " in ", std::string(DTypeName(dtype_)), ": ", advice)),
-      reason::kNonFiniteScores);
+  return WithReason(absl::FailedPreconditionError(
+                        absl::StrCat("layer ", readout.layer, ", head ", at % shape_.n_heads,
+                                     " gives scores that are not finite on prompt ",
+                                     readout.first_prompt + at / (shape_.n_groups * shape_.n_heads), " in ",
+                                     std::string(DTypeName(dtype_)), ": ", advice)),
+                    reason::kNonFiniteScores);
 }
 
 }  // namespace induct::analysis

@@ -116,12 +116,12 @@ size_t PromptsAtOnce(std::span<const PackedPrompt> prompts, AttentionPath path, 
 
 AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, c10::Device device) {
   if (!device.is_cpu()) return AttentionPath::kPattern;
-  int64_t n_targets = 0, n_entries = 0;
+  int64_t n_reads = 0, n_entries = 0;
   for (const PackedPrompt& prompt : prompts) {
-    n_targets += static_cast<int64_t>(prompt.prompt->targets.size());
+    n_reads += CountPairs(prompt.prompt->targets);
     n_entries += prompt.length * prompt.length;
   }
-  return n_targets * kPatternEntriesPerRead > n_entries ? AttentionPath::kPattern : AttentionPath::kLogSumExp;
+  return n_reads * kPatternEntriesPerRead > n_entries ? AttentionPath::kPattern : AttentionPath::kLogSumExp;
 }
 
 at::Tensor AttendEqualLengths(const AttentionInput& input, std::span<const PackedPrompt> prompts,

@@ -35,8 +35,9 @@ struct ReadoutTarget {
 
 // One prompt of a pass. Both spans must stay alive while the pass runs.
 struct PassPrompt {
-  std::span<const int32_t> tokens;         // [T], 1 <= T <= max_positions, each 0 <= id < vocab_size
-  std::span<const ReadoutTarget> targets;  // in any order
+  std::span<const int32_t> tokens;  // [T], 1 <= T <= max_positions, each 0 <= id < vocab_size
+  // In any order; targets of one query and key that follow one another are read once.
+  std::span<const ReadoutTarget> targets;
 };
 
 // What one layer gave for the prompts [first_prompt, first_prompt + n_prompts), numbered as in the pass.

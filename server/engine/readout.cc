@@ -7,14 +7,17 @@
 namespace induct::engine {
 namespace {
 
+bool SamePair(const ReadoutTarget& a, const ReadoutTarget& b) { return a.query == b.query && a.key == b.key; }
+
 // Targets gathered for one read, over the end of prompts.
 class TargetChunk {
  public:
   void Append(const PackedPrompt& prompt, int64_t row, std::span<const ReadoutTarget> targets) {
     pieces_.push_back({prompt.number, targets});
-    for (const ReadoutTarget& target : targets) {
-      query_rows_.push_back(row + target.query);
-      key_rows_.push_back(row + target.key);
+    for (size_t i = 0; i < targets.size(); ++i) {
+      if (i > 0 && SamePair(targets[i - 1], targets[i])) continue;
+      query_rows_.push_back(row + targets[i].query);
+      key_rows_.push_back(row + targets[i].key);
     }
   }
 
@@ -28,7 +31,7 @@ class TargetChunk {
     const float* next = probabilities.const_data_ptr<float>();
     for (const Piece& piece : pieces_) {
       sums.Add(piece.prompt, piece.targets, next);
-      next += piece.targets.size() * n_heads;
+      next += CountPairs(piece.targets) * n_heads;
     }
     pieces_.clear();
     query_rows_.clear();
@@ -60,26 +63,32 @@ void ReadoutSums::Clear(int64_t prompt) {
 
 void ReadoutSums::Add(int64_t prompt, std::span<const ReadoutTarget> targets, const float* probabilities) {
   double* const of_prompt = values_.data() + prompt * per_prompt_;
-  for (const ReadoutTarget& target : targets) {
-    double* const of_group = of_prompt + target.group * n_heads_;
-    const double weight = target.weight;
+  for (size_t i = 0; i < targets.size(); ++i) {
+    if (i > 0 && !SamePair(targets[i - 1], targets[i])) probabilities += n_heads_;
+    double* const of_group = of_prompt + targets[i].group * n_heads_;
+    const double weight = targets[i].weight;
     for (int64_t head = 0; head < n_heads_; ++head) of_group[head] += weight * probabilities[head];
-    probabilities += n_heads_;
   }
 }
 
-void ReadTargets(std::span<const PackedPrompt> prompts, int64_t max_targets, c10::Device device,
+int64_t CountPairs(std::span<const ReadoutTarget> targets) {
+  int64_t n_pairs = 0;
+  for (size_t i = 0; i < targets.size(); ++i) n_pairs += i == 0 || !SamePair(targets[i - 1], targets[i]);
+  return n_pairs;
+}
+
+void ReadTargets(std::span<const PackedPrompt> prompts, int64_t max_pairs, c10::Device device,
                  ProbabilityReader read, ReadoutSums& sums) {
   TargetChunk chunk;
   for (const PackedPrompt& prompt : prompts) {
     const int64_t row = prompt.first_row - prompts.front().first_row;
     std::span<const ReadoutTarget> rest = prompt.prompt->targets;
     while (!rest.empty()) {
-      const size_t room = static_cast<size_t>(max_targets - chunk.size());
+      const size_t room = static_cast<size_t>(max_pairs - chunk.size());
       const size_t taken = std::min(rest.size(), room);
       chunk.Append(prompt, row, rest.first(taken));
       rest = rest.subspan(taken);
-      if (chunk.size() == max_targets) chunk.ReadInto(sums, read, device);
+      if (chunk.size() == max_pairs) chunk.ReadInto(sums, read, device);
     }
   }
   chunk.ReadInto(sums, read, device);

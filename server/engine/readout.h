@@ -20,7 +20,8 @@ class ReadoutSums {
   // Forgets a prompt's sums, before it is read, also for a second time after a failed attempt.
   void Clear(int64_t prompt);
 
-  // Adds target.weight * probabilities[i, h] to every target's group. probabilities: [targets.size(), H].
+  // Adds target.weight * P[h] to every target's group. probabilities: [CountPairs(targets), H], one row for
+  // the targets that follow one another on the same query and key.
   void Add(int64_t prompt, std::span<const ReadoutTarget> targets, const float* probabilities);
 
   std::span<const double> values() const { return values_; }
@@ -31,14 +32,17 @@ class ReadoutSums {
   std::vector<double> values_;
 };
 
-// Gives the probabilities [M, H] float32 of M targets, each a row of queries and a row of keys, [M] int64 on
+// Runs of targets with one query and key: what is read once.
+int64_t CountPairs(std::span<const ReadoutTarget> targets);
+
+// Gives the probabilities [M, H] float32 of M pairs, each a row of queries and a row of keys, [M] int64 on
 // the device.
 using ProbabilityReader =
     absl::FunctionRef<at::Tensor(const at::Tensor& query_rows, const at::Tensor& key_rows)>;
 
-// Reads all targets of `prompts`, at most `max_targets` at a time, and adds them to `sums`. Rows count from
+// Reads all targets of `prompts`, at most `max_pairs` at a time, and adds them to `sums`. Rows count from
 // the first row of the first prompt.
-void ReadTargets(std::span<const PackedPrompt> prompts, int64_t max_targets, c10::Device device,
+void ReadTargets(std::span<const PackedPrompt> prompts, int64_t max_pairs, c10::Device device,
                  ProbabilityReader read, ReadoutSums& sums);
 
 }  // namespace induct::engine

@@ -6,6 +6,10 @@
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "tests/engine/test_models.h"
 
 namespace induct::engine {
@@ -45,6 +49,32 @@ AttentionInput RandomInput(int64_t n_tokens, c10::ScalarType dtype) {
 void ExpectNear(const ReadoutSums& a, const ReadoutSums& b, double tolerance) {
   ASSERT_EQ(a.values().size(), b.values().size());
   for (size_t i = 0; i < a.values().size(); ++i) EXPECT_NEAR(a.values()[i], b.values()[i], tolerance) << i;
+}
+
+TEST(AttentionTest, TargetsOfOnePairThatFollowOneAnotherGiveWhatTheyGiveApart) {
+  Batch batch;
+  Pack({33, 33, 33}, 500, batch);  // more than one chunk of targets, of which many are random repeats
+  std::vector<std::vector<ReadoutTarget>> sorted;
+  for (const PassPrompt& prompt : batch.prompts) {
+    auto& targets = sorted.emplace_back(prompt.targets.begin(), prompt.targets.end());
+    std::stable_sort(targets.begin(), targets.end(), [](const ReadoutTarget& a, const ReadoutTarget& b) {
+      return std::pair(a.query, a.key) < std::pair(b.query, b.key);
+    });
+  }
+  EXPECT_LT(CountPairs(sorted[0]), CountPairs(batch.prompts[0].targets)) << "nothing to share";
+  const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
+  for (const AttentionPath path : {AttentionPath::kLogSumExp, AttentionPath::kPattern}) {
+    ReadoutSums apart(3, kGroups, kHeads), together(3, kGroups, kHeads);
+    AttendEqualLengths(input, batch.packed, path, apart);
+    std::vector<PassPrompt> prompts = batch.prompts;
+    std::vector<PackedPrompt> packed = batch.packed;
+    for (size_t i = 0; i < prompts.size(); ++i) {
+      prompts[i].targets = sorted[i];
+      packed[i].prompt = &prompts[i];
+    }
+    AttendEqualLengths(input, packed, path, together);
+    ExpectNear(apart, together, 1e-12);  // the order of a sum in double
+  }
 }
 
 TEST(AttentionTest, LogSumExpAndPatternGiveTheSameProbabilitiesAndOutputs) {

@@ -1,0 +1,133 @@
+#include "server/analysis/head_selection.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+
+namespace induct::analysis {
+namespace {
+
+// Mean output of every head over the positions of a pass.
+class MeanOutputs {
+ public:
+  explicit MeanOutputs(const DecoderSpec& spec)
+      : width_(static_cast<size_t>(spec.n_heads * spec.d_head)),
+        sums_(static_cast<size_t>(spec.n_layers) * width_),
+        n_positions_(static_cast<size_t>(spec.n_layers)) {}
+
+  absl::Status Add(const engine::HeadOutputs& outputs) {
+    const auto layer = static_cast<size_t>(outputs.layer);
+    if (layer >= n_positions_.size() || outputs.sums.size() != width_) {
+      return absl::InternalError(absl::StrCat(outputs.sums.size(), " head outputs of layer ", outputs.layer,
+                                              " do not fit ", n_positions_.size(), " layers of ", width_));
+    }
+    for (size_t i = 0; i < width_; ++i) sums_[layer * width_ + i] += outputs.sums[i];
+    n_positions_[layer] += outputs.n_positions;
+    return absl::OkStatus();
+  }
+
+  // [L, H, K]. `n_positions` are those that each layer must have had.
+  absl::StatusOr<std::vector<float>> Finish(int64_t n_positions) const {
+    std::vector<float> means;
+    for (size_t i = 0; i < sums_.size(); ++i) {
+      const size_t layer = i / width_;
+      if (n_positions_[layer] != n_positions) {
+        return absl::InternalError(absl::StrCat("the pass gave head outputs of ", n_positions_[layer], " of ",
+                                                n_positions, " positions in layer ", layer));
+      }
+      means.push_back(static_cast<float>(sums_[i] / static_cast<double>(n_positions)));
+    }
+    return means;
+  }
+
+ private:
+  const size_t width_;                // H * K
+  std::vector<double> sums_;          // [L, H, K]
+  std::vector<int64_t> n_positions_;  // [L]
+};
+
+// A model whose passes hand out head outputs as well, so that one pass gives a profile and them.
+class WithHeadOutputs : public engine::Model {
+ public:
+  WithHeadOutputs(engine::Model& model, int64_t first_position, engine::HeadOutputSink sink)
+      : model_(model), first_position_(first_position), sink_(std::move(sink)) {}
+
+  const DecoderSpec& spec() const override { return model_.spec(); }
+  const engine::LoadOptions& options() const override { return model_.options(); }
+  int64_t resident_bytes() const override { return model_.resident_bytes(); }
+  absl::Status Run(const engine::Pass& pass, std::stop_token stop) override {
+    engine::Pass extended = pass;
+    extended.on_head_outputs = sink_;
+    extended.first_output_position = first_position_;
+    return model_.Run(extended, stop);
+  }
+  absl::Status RunVariants(const engine::AblationPass& pass, std::stop_token stop) override {
+    return model_.RunVariants(pass, stop);
+  }
+
+ private:
+  engine::Model& model_;
+  const int64_t first_position_;
+  const engine::HeadOutputSink sink_;
+};
+
+// The best `k` of the scores [L, H]: all of them ranked as if they were one layer's.
+std::vector<engine::Head> BestHeads(std::span<const float> scores, uint32_t n_heads, uint32_t k) {
+  std::vector<engine::Head> best;
+  for (const uint32_t at : RankHeads(scores, 1, static_cast<uint32_t>(scores.size()), k)) {
+    best.push_back({.layer = at / n_heads, .head = at % n_heads});
+  }
+  return best;
+}
+
+}  // namespace
+
+absl::Status CheckHeads(const DecoderSpec& spec, const CausalOptions& causal) {
+  std::set<engine::Head> seen;
+  for (const engine::Head& head : causal.heads) {
+    const std::string name = absl::StrCat("head ", head.layer, ".", head.head);
+    if (head.layer >= spec.n_layers || head.head >= spec.n_heads) {
+      return InvalidField("heads", absl::StrCat("the model has no ", name, "; layers are 0 to ",
+                                                spec.n_layers - 1, ", heads 0 to ", spec.n_heads - 1));
+    }
+    if (!seen.insert(head).second) return InvalidField("heads", absl::StrCat(name, " is given twice"));
+  }
+  const int64_t n_heads = spec.n_layers * spec.n_heads;
+  if (!causal.heads.empty() || causal.top_k <= n_heads) return absl::OkStatus();
+  return InvalidField("evaluation.causal_top_k",
+                      absl::StrCat(causal.top_k, " heads are to be ablated, the model has ", n_heads));
+}
+
+absl::StatusOr<HeadSelection> SelectHeads(engine::Model& model, std::span<const Prompt> prompts,
+                                          const ProfileOptions& options, const CausalOptions& causal,
+                                          std::stop_token stop, const LayerScoresSink& on_layer,
+                                          const engine::ProgressSink& on_progress) {
+  ProfileOptions scores_only = options;
+  scores_only.bootstrap_resamples = 0;
+  MeanOutputs means(model.spec());
+  WithHeadOutputs with_outputs(model, prompts.empty() ? 0 : prompts[0].n_bos,
+                               [&](const engine::HeadOutputs& outputs) { return means.Add(outputs); });
+  engine::Model& measured = causal.ablation == Ablation::kMean ? with_outputs : model;
+  INDUCT_ASSIGN_OR_RETURN(ProfileResult profile,
+                          MeasureProfile(measured, prompts, scores_only, stop, on_layer, on_progress));
+
+  HeadSelection selection{.top_heads = causal.heads};
+  const std::span<const float> scores = profile.chosen_scores();
+  selection.scores.assign(scores.begin(), scores.end());
+  if (causal.heads.empty()) {
+    selection.top_heads = BestHeads(selection.scores, profile.n_heads, causal.top_k);
+  }
+  if (causal.ablation == Ablation::kMean) {
+    int64_t n_positions = 0;
+    for (const Prompt& prompt : prompts)
+      n_positions += static_cast<int64_t>(prompt.tokens.size() - prompt.n_bos);
+    INDUCT_ASSIGN_OR_RETURN(selection.replacement, means.Finish(n_positions));
+  }
+  return selection;
+}
+
+}  // namespace induct::analysis

@@ -1,0 +1,227 @@
+#include "server/analysis/nulls.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/status.h"
+#include "server/analysis/null_targets.h"
+#include "server/analysis/resampling.h"
+#include "server/analysis/score_pass.h"
+#include "server/analysis/sign_flip.h"
+
+namespace induct::analysis {
+namespace {
+
+// What the pass of one job read, and how it is summarised.
+struct Measured {
+  std::span<const Prompt> prompts;
+  const ScoreSums& sums;
+  const ProfileResult& profile;
+  const std::vector<uint32_t> kept;  // [L, n_heads_kept]
+  const NullOptions& nulls;
+  const std::stop_token& stop;
+
+  std::vector<double> CurveOf(std::span<const double> heads) const {
+    return MeansOfKept(heads, kept, profile.n_layers);
+  }
+};
+
+// The targets of a profile and of its nulls, each prompt's by query and key: what several groups read of one
+// pair is then read once.
+std::vector<std::vector<engine::ReadoutTarget>> Merge(std::vector<std::vector<engine::ReadoutTarget>> targets,
+                                                      const AntecedentNullTargets& nulls) {
+  for (size_t i = 0; i < targets.size(); ++i) {
+    targets[i].insert(targets[i].end(), nulls.of_prompt[i].begin(), nulls.of_prompt[i].end());
+    std::stable_sort(targets[i].begin(), targets[i].end(), [](const auto& a, const auto& b) {
+      return std::pair(a.query, a.key) < std::pair(b.query, b.key);
+    });
+  }
+  return targets;
+}
+
+std::string WhyEmpty(AntecedentNullKind kind, std::span<const uint32_t> lags) {
+  if (kind == AntecedentNullKind::kUniform) {
+    return "no operation has a candidate: every earlier position holds the same token or lies nearer than "
+           "the "
+           "smallest lag that counts";
+  }
+  if (lags.size() == 1) {
+    return absl::StrCat("all operations have lag ", lags[0],
+                        ", so no other position has a lag that occurs; give prompts of several lags");
+  }
+  return "no operation has a candidate: no earlier position with another token has a lag that occurs";
+}
+
+// [L, H] means over operations, and the layers' of the kept heads.
+void FillMeans(const Measured& measured, const NullTargets& targets, AntecedentNull& null) {
+  const auto n_copy_ops = static_cast<double>(targets.n_copy_ops);
+  const std::span<const double> observed = measured.sums.of_group(targets.observed_group);
+  const std::span<const double> effect = measured.sums.of_group(targets.effect_group);
+  for (size_t i = 0; i < observed.size(); ++i) {
+    null.heads.observed.push_back(observed[i] / n_copy_ops);
+    // 1 minus what was read may fall short of 0 by rounding.
+    null.heads.null_mean.push_back(std::max(0.0, (observed[i] - effect[i]) / n_copy_ops));
+    null.heads.effect.push_back(null.heads.observed[i] - null.heads.null_mean[i]);
+  }
+  null.layers.observed = measured.CurveOf(null.heads.observed);
+  null.layers.null_mean = measured.CurveOf(null.heads.null_mean);
+  null.layers.effect = measured.CurveOf(null.heads.effect);
+}
+
+absl::Status FillIntervals(const Measured& measured, const NullTargets& targets, AntecedentNull& null) {
+  const ProfileResult& profile = measured.profile;
+  if (profile.options.bootstrap_resamples == 0 || profile.n_prompts < 2) return absl::OkStatus();
+  const Strata strata = StratifyPrompts(measured.prompts);
+  INDUCT_ASSIGN_OR_RETURN(ResampledScores resampled,
+                          ResampleScores({.sums = measured.sums.of_prompts(targets.effect_group),
+                                          .counts = targets.counts,
+                                          .n_layers = profile.n_layers,
+                                          .n_heads = profile.n_heads,
+                                          .kept = measured.kept,
+                                          .n_kept = profile.n_heads_kept,
+                                          .strata = &strata,
+                                          .resamples = profile.options.bootstrap_resamples,
+                                          .seed = profile.options.seed},
+                                         measured.stop));
+  null.heads.intervals = std::move(resampled.heads);
+  null.layers.intervals = CurveIntervals(resampled.curves, profile.n_layers);
+  return absl::OkStatus();
+}
+
+// Mean effects of the prompts that have operations: by head, and by layer.
+struct PromptEffects {
+  uint32_t n_prompts = 0;
+  std::vector<double> heads;   // [n_prompts, L, H]
+  std::vector<double> layers;  // [n_prompts, L]
+};
+
+PromptEffects EffectsOfPrompts(const Measured& measured, const NullTargets& targets) {
+  const std::span<const double> sums = measured.sums.of_prompts(targets.effect_group);
+  const size_t width = sums.size() / targets.counts.size();
+  PromptEffects effects;
+  for (size_t i = 0; i < targets.counts.size(); ++i) {
+    if (targets.counts[i] == 0) continue;
+    ++effects.n_prompts;
+    std::vector<double> of_prompt(sums.begin() + static_cast<std::ptrdiff_t>(i * width),
+                                  sums.begin() + static_cast<std::ptrdiff_t>((i + 1) * width));
+    for (double& effect : of_prompt) effect /= targets.counts[i];
+    effects.heads.insert(effects.heads.end(), of_prompt.begin(), of_prompt.end());
+    const std::vector<double> curve = measured.CurveOf(of_prompt);
+    effects.layers.insert(effects.layers.end(), curve.begin(), curve.end());
+  }
+  return effects;
+}
+
+absl::Status FillPValues(const Measured& measured, const NullTargets& targets, AntecedentNull& null) {
+  const PromptEffects effects = EffectsOfPrompts(measured, targets);
+  null.n_prompts = effects.n_prompts;
+  if (effects.n_prompts < 2) return absl::OkStatus();
+  const auto test = [&](std::span<const double> values) {
+    return SignFlipTest(values, effects.n_prompts, measured.nulls.null_resamples,
+                        measured.profile.options.seed, measured.stop);
+  };
+  INDUCT_ASSIGN_OR_RETURN(null.heads.p_adjusted, test(effects.heads));
+  INDUCT_ASSIGN_OR_RETURN(null.layers.p_adjusted, test(effects.layers));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AntecedentNull> Summarize(const Measured& measured, AntecedentNullKind kind,
+                                         const AntecedentNullTargets& all) {
+  const NullTargets& targets = all.nulls[static_cast<size_t>(kind)];
+  AntecedentNull null{.n_copy_ops = targets.n_copy_ops, .n_dropped = targets.n_dropped};
+  if (targets.n_copy_ops == 0) {
+    null.reason = WhyEmpty(kind, all.lags);
+    return null;
+  }
+  FillMeans(measured, targets, null);
+  INDUCT_RETURN_IF_ERROR(FillIntervals(measured, targets, null));
+  INDUCT_RETURN_IF_ERROR(FillPValues(measured, targets, null));
+  return null;
+}
+
+// The pass of a profile and, where asked for, of its shuffled antecedents.
+struct NullsPass {
+  ScoreTargets targets;
+  std::optional<AntecedentNullTargets> nulls;
+  std::optional<ScoreSums> sums;
+};
+
+absl::StatusOr<NullsPass> FindTargets(std::span<const Prompt> prompts, const ProfileOptions& options,
+                                      bool shuffle, const std::stop_token& stop) {
+  NullsPass pass;
+  INDUCT_ASSIGN_OR_RETURN(pass.targets,
+                          FindScoreTargets(prompts, options.antecedents, options.min_lag, stop));
+  INDUCT_RETURN_IF_ERROR(
+      CheckHasOperations(pass.targets.n_copy_ops[GroupOf(options.score)], prompts.size(), options));
+  if (!shuffle || options.score == ScoreKind::kPrevious) return pass;
+  INDUCT_ASSIGN_OR_RETURN(pass.nulls, FindNullTargets(prompts, options.score, options.antecedents,
+                                                      options.min_lag, kScoreKinds.size(), stop));
+  pass.targets.of_prompt = Merge(std::move(pass.targets.of_prompt), *pass.nulls);
+  pass.nulls->of_prompt = {};
+  return pass;
+}
+
+absl::Status RunPass(engine::Model& model, std::span<const Prompt> prompts, const ProfileOptions& options,
+                     const std::stop_token& stop, const LayerScoresSink& on_layer,
+                     const engine::ProgressSink& on_progress, NullsPass& pass) {
+  std::vector<uint32_t> kept = {GroupOf(options.score)};
+  if (pass.nulls) {
+    for (const NullTargets& null : pass.nulls->nulls) kept.push_back(null.effect_group);
+  }
+  ScoreSums& sums = pass.sums.emplace(
+      ScoreSums::Shape{.n_prompts = static_cast<uint32_t>(prompts.size()),
+                       .n_layers = static_cast<uint32_t>(model.spec().n_layers),
+                       .n_heads = static_cast<uint32_t>(model.spec().n_heads),
+                       .n_groups = pass.nulls ? pass.nulls->end_group : uint32_t{kScoreKinds.size()}},
+      std::move(kept), model.options().dtype);
+  const auto layer_done = [&](uint32_t layer) {
+    return on_layer ? on_layer(ScoresOfLayer(pass.targets, sums, layer)) : absl::OkStatus();
+  };
+  INDUCT_RETURN_IF_ERROR(
+      RunScorePass(model, prompts, pass.targets.of_prompt, options, stop, layer_done, on_progress, sums));
+  if (!pass.nulls) return absl::OkStatus();
+  for (const NullTargets& null : pass.nulls->nulls) sums.AddConstants(null.effect_group, null.constants);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ShuffledAntecedent> SummarizeShuffled(const Measured& measured,
+                                                     const AntecedentNullTargets& targets) {
+  ShuffledAntecedent shuffled{.resamples = measured.nulls.null_resamples};
+  INDUCT_ASSIGN_OR_RETURN(shuffled.uniform, Summarize(measured, AntecedentNullKind::kUniform, targets));
+  INDUCT_ASSIGN_OR_RETURN(shuffled.lag_matched,
+                          Summarize(measured, AntecedentNullKind::kLagMatched, targets));
+  return shuffled;
+}
+
+}  // namespace
+
+absl::StatusOr<NullsResult> MeasureNulls(engine::Model& model, std::span<const Prompt> prompts,
+                                         const ProfileOptions& options, const NullOptions& nulls,
+                                         std::stop_token stop, const LayerScoresSink& on_layer,
+                                         const engine::ProgressSink& on_progress) {
+  INDUCT_RETURN_IF_ERROR(CheckArguments(prompts, options));
+  INDUCT_ASSIGN_OR_RETURN(NullsPass pass, FindTargets(prompts, options, nulls.shuffle, stop));
+  INDUCT_RETURN_IF_ERROR(RunPass(model, prompts, options, stop, on_layer, on_progress, pass));
+
+  NullsResult result;
+  INDUCT_ASSIGN_OR_RETURN(result.profile, ProfileOfSums(prompts, pass.targets, *pass.sums, options, stop));
+  const ProfileResult& profile = result.profile;
+  if (pass.nulls) {
+    const Measured measured{
+        prompts, *pass.sums,
+        profile, RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept),
+        nulls,   stop};
+    INDUCT_ASSIGN_OR_RETURN(result.shuffled, SummarizeShuffled(measured, *pass.nulls));
+  }
+  if (nulls.head_permutation) {
+    INDUCT_ASSIGN_OR_RETURN(
+        result.permutation,
+        PermuteHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, options.high_score_quantile,
+                     nulls.permutation_resamples, options.seed, stop));
+  }
+  return result;
+}
+
+}  // namespace induct::analysis
