@@ -5,7 +5,6 @@
 #include <cstdlib>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "client/exit_code.h"
 #include "common/status.h"
 
@@ -28,15 +27,6 @@ std::string UserSettingsFile() {
   return access(file.c_str(), F_OK) == 0 ? file : "";
 }
 
-std::vector<std::string> WarnOfIgnored(const Settings& settings, const std::string& file) {
-  std::vector<std::string> ignored;
-  for (const SettingKey& key : SettingKeys()) {
-    if (key.owner == SettingOwner::kIgnored && settings.IsSet(key.path)) ignored.emplace_back(key.path);
-  }
-  if (ignored.empty()) return {};
-  return {absl::StrCat(file, ": without effect on a profile: ", absl::StrJoin(ignored, ", "))};
-}
-
 }  // namespace
 
 absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::string& settings_file) {
@@ -46,7 +36,6 @@ absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::
     auto values = LoadSettings(result.file);
     if (!values.ok()) return WithExitCode(values.status(), ExitCode::kUsage);
     result.values = *std::move(values);
-    result.warnings = WarnOfIgnored(result.values, result.file);
   }
   INDUCT_ASSIGN_OR_RETURN(const Settings environment, SettingsFromEnvironment());
   result.values.Override(environment);

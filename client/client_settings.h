@@ -11,8 +11,7 @@ namespace induct::client {
 
 struct ClientSettings {
   Settings values;
-  std::string file;                   // that was read; empty: none. A private server gets it, too
-  std::vector<std::string> warnings;  // sentences
+  std::string file;  // that was read; empty: none. A private server gets it, too
 };
 
 // A flag beats the environment, which beats the file: `settings_file`, else

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "client/rpc_error.h"
 #include "common/status.h"
 
@@ -61,12 +62,18 @@ std::string HelpText(const SettingKey& key) {
   return absl::StrCat(std::string(key.help), both.empty() ? "" : absl::StrCat(" [", both, "]"));
 }
 
+bool HasEffectOn(const SettingKey& key, const std::string& command) {
+  const std::vector<std::string> commands = absl::StrSplit(std::string(key.commands), '|', absl::SkipEmpty());
+  return commands.empty() || std::find(commands.begin(), commands.end(), command) != commands.end();
+}
+
 }  // namespace
 
 void AddSettingFlags(CLI::App* command, SettingOwner owner, FlagTexts* texts) {
   for (const SettingKey& key : SettingKeys()) {
-    if (key.owner != owner) continue;
-    command->add_option(absl::StrCat("--", SettingFlag(key)), (*texts)[&key], HelpText(key))
+    if (key.owner != owner || !HasEffectOn(key, command->get_name())) continue;
+    const std::string alias = key.alias.empty() ? "" : absl::StrCat(",--", std::string(key.alias));
+    command->add_option(absl::StrCat("--", SettingFlag(key), alias), (*texts)[&key], HelpText(key))
         ->type_name(ValueName(key))
         ->group(GroupTitle(key))
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);

@@ -14,8 +14,8 @@ namespace induct::client {
 // The texts that setting flags were given, by setting.
 using FlagTexts = std::map<const SettingKey*, std::string>;
 
-// Adds a flag for each setting of `owner`, in groups as settings.yaml has them; `texts` must outlive the
-// parse.
+// Adds a flag for each setting of `owner` that has an effect on the command, in groups as settings.yaml has
+// them; `texts` must outlive the parse.
 void AddSettingFlags(CLI::App* command, SettingOwner owner, FlagTexts* texts);
 
 // The flags that were given, checked. INVALID_ARGUMENT names the flag.

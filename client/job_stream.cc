@@ -18,7 +18,7 @@ bool IsTerminal(const v1::JobEvent& event) {
   return event.has_finished() || event.has_failed() || event.has_cancelled();
 }
 
-JobStream::JobStream(Connection* connection, v1::RunProfileRequest request,
+JobStream::JobStream(Connection* connection, AnalysisRequest request,
                      std::function<void(const std::string&)> notice)
     : connection_(connection),
       request_(std::move(request)),
@@ -56,7 +56,7 @@ void JobStream::Open() {
   call_.emplace(connection_, absl::InfiniteDuration());
   const std::string name = job();
   if (name.empty()) {
-    reader_ = connection_->analysis().RunProfile(call_->context(), request_);
+    reader_ = Submit(connection_->analysis(), call_->context(), request_);
     return;
   }
   v1::WatchJobRequest watch;

@@ -10,10 +10,10 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "client/analysis_request.h"
 #include "client/backoff.h"
 #include "client/connection.h"
 #include "grpcpp/support/sync_stream.h"
-#include "induct/v1/analysis_service.pb.h"
 #include "induct/v1/job.pb.h"
 
 namespace induct::client {
@@ -25,8 +25,7 @@ class JobStream {
  public:
   // `request` must hold a request id. `notice` gets a sentence when the stream breaks and when it is back.
   // `connection` must outlive the stream.
-  JobStream(Connection* connection, v1::RunProfileRequest request,
-            std::function<void(const std::string&)> notice);
+  JobStream(Connection* connection, AnalysisRequest request, std::function<void(const std::string&)> notice);
   ~JobStream();
 
   // The next event; blocks until there is one. Not to be called after a terminal event. Errors carry their
@@ -38,7 +37,7 @@ class JobStream {
   // job ends is seen by Next.
   void Cancel();
 
-  const v1::RunProfileRequest& request() const { return request_; }
+  const AnalysisRequest& request() const { return request_; }
   // Empty before the accepted event.
   std::string job() const;
 
@@ -51,7 +50,7 @@ class JobStream {
   void SendCancel(const std::string& job);
 
   Connection* const connection_;
-  const v1::RunProfileRequest request_;
+  const AnalysisRequest request_;
   const std::function<void(const std::string&)> notice_;
   Backoff backoff_;
   uint64_t last_sequence_ = 0;

@@ -7,6 +7,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/command_line.h"
 #include "client/commands/command.h"
@@ -19,10 +20,11 @@ namespace induct::client {
 namespace {
 
 constexpr char kFooter[] =
-    "induct-client COMMAND --help tells a command's flags. Settings come from flags, then INDUCT_... "
-    "environment variables, then the\n"
-    "settings file, then the server's defaults. Without a server's address one is started for the run "
-    "alone.\n\n"
+    "profiles, figures and report read saved runs and need no server. induct-client COMMAND --help tells a "
+    "command's\n"
+    "flags. Settings come from flags, then INDUCT_... environment variables, then the settings file, then "
+    "the server's\n"
+    "defaults. Without a server's address one is started for the run alone.\n\n"
     "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 server unreachable, 4 output could not be "
     "written,\n"
     "5 busy (retry later), 130 interrupted.";
@@ -53,6 +55,13 @@ void PrintError(const absl::Status& status) {
   }
 }
 
+absl::Status NoCommand(const CLI::App& app) {
+  const std::vector<const CLI::App*> commands = app.get_subcommands({});
+  const std::string names = absl::StrJoin(
+      commands, ", ", [](std::string* out, const CLI::App* command) { out->append(command->get_name()); });
+  return absl::InvalidArgumentError(absl::StrCat("no command: one of ", names, "; see induct-client --help"));
+}
+
 absl::Status RunCommand(int argc, char** argv) {
   CLI::App app("Finds the induction heads of language models on an induct-server.", "induct-client");
   app.require_subcommand(0, 1);
@@ -60,12 +69,19 @@ absl::Status RunCommand(int argc, char** argv) {
   app.footer(kFooter);
   Action action;
   AddProfileCommand(&app, &action);
+  AddCrossSizeCommands(&app, &action);
+  AddNullsCommand(&app, &action);
+  AddCausalCommand(&app, &action);
+  AddLagBucketsCommand(&app, &action);
+  AddPatternCommand(&app, &action);
+  AddRunCommand(&app, &action);
+  AddProfilesCommand(&app, &action);
+  AddReportCommand(&app, &action);
+  AddFiguresCommand(&app, &action);
   AddModelsCommand(&app, &action);
   AddJobsCommand(&app, &action);
   AddCancelCommand(&app, &action);
-  if (argc < 2)
-    return absl::InvalidArgumentError(
-        "no command: profile, models, jobs or cancel; see induct-client --help");
+  if (argc < 2) return NoCommand(app);
   const absl::Status parsed = Parse(&app, argc, argv);
   if (!parsed.ok() || !action) return parsed;
   Interrupt interrupt;

@@ -21,6 +21,7 @@ namespace {
 constexpr absl::Duration kRedrawInterval = absl::Milliseconds(100);
 constexpr size_t kFewLayers = 12;  // up to here plain lines tell of each layer, beyond of each tenth
 constexpr size_t kPlainBarWidth = 20;
+constexpr size_t kMostLayers = 100'000;  // of all models together: beyond, a server sends nonsense
 
 // The first of the locale's variables that is set decides, as for setlocale.
 bool LocaleIsUtf8() {
@@ -99,12 +100,15 @@ void Progress::Show(const v1::JobEvent& event) {
     case v1::JobEvent::kPreparing:
       return ShowPhase(event.preparing().step());
     case v1::JobEvent::kStarted:
-      started_ = absl::Now();
-      return PrintLine(StartedText(event.started()));
+      return ShowStart(event.started());
     case v1::JobEvent::kLayerScores:
       return ShowScores(event.layer_scores());
     case v1::JobEvent::kProgress:
       return ShowProgress(event.progress());
+    case v1::JobEvent::kFinished:
+      view_.fraction = 1;
+      if (style_ == ProgressStyle::kTerminal && !view_.layers.empty()) Redraw(/*at_once=*/true);
+      return;
     default:
       if (style_ == ProgressStyle::kTerminal && !view_.layers.empty()) Redraw(/*at_once=*/false);
   }
@@ -114,30 +118,44 @@ void Progress::Begin(uint32_t attempt) {
   if (attempt_ > 0) PrintLine(absl::StrCat("the server started the job anew (attempt ", attempt, ")"));
   attempt_ = attempt;
   view_ = {};
+  first_layers_.clear();
   tenths_printed_ = 0;
   phase_.clear();
 }
 
-void Progress::ShowScores(const v1::LayerScores& scores) {
-  const size_t n_layers = std::max<size_t>(scores.n_layers(), size_t{scores.layer()} + 1);
-  if (n_layers > 100000) return;  // no model: a server that sends nonsense
-  view_.layers.resize(std::max(view_.layers.size(), n_layers));
-  const std::optional<BestHead> best = FindBestHead(scores, kind_);
-  view_.layers[scores.layer()] = best.value_or(BestHead{.layer = scores.layer()});
-  view_.fraction =
-      std::max(view_.fraction, static_cast<double>(view_.LayersDone()) / static_cast<double>(n_layers));
-  if (style_ == ProgressStyle::kTerminal) return Redraw(/*at_once=*/view_.LayersDone() == n_layers);
+void Progress::ShowStart(const v1::JobStarted& started) {
+  started_ = absl::Now();
+  size_t n_layers = 0;
+  for (const v1::ModelUse& model : started.models()) {
+    first_layers_[model.name()] = n_layers;
+    n_layers += model.n_layers();
+  }
+  if (n_layers <= kMostLayers) view_.layers.resize(n_layers);
+  PrintLine(StartedText(started));
+}
 
-  const int tenths = static_cast<int>(10 * view_.LayersDone() / n_layers);
+void Progress::ShowScores(const v1::LayerScores& scores) {
+  const size_t at = first_layers_[scores.model()] + scores.layer();
+  if (at >= kMostLayers) return;
+  view_.layers.resize(std::max(view_.layers.size(), at + 1));
+  const bool several = first_layers_.size() > 1;
+  const std::optional<BestHead> best = FindBestHead(scores, kind_);
+  view_.layers[at] = best.value_or(BestHead{.layer = scores.layer()});
+  if (several) view_.layers[at]->model = scores.model();
+  const size_t done = view_.LayersDone(), n_layers = view_.layers.size();
+  if (style_ == ProgressStyle::kTerminal) return Redraw(/*at_once=*/done == n_layers);
+
+  const int tenths = static_cast<int>(10 * done / n_layers);
   if (n_layers > kFewLayers && std::exchange(tenths_printed_, tenths) == tenths) return;
   const std::string bar = best ? absl::StrFormat("  [%s] best head L%dH%d %.3f", PlainBar(best->score),
                                                  best->layer, best->head, best->score)
                                : "";
-  PrintLine(absl::StrFormat("layer %d done (%d of %d)%s", scores.layer(), view_.LayersDone(), n_layers, bar));
+  PrintLine(absl::StrFormat("%slayer %d done (%d of %d)%s", several ? scores.model() + " " : "",
+                            scores.layer(), done, n_layers, bar));
 }
 
 void Progress::ShowProgress(const v1::JobProgress& progress) {
-  if (progress.n_layers() <= 100000)
+  if (progress.n_layers() <= kMostLayers)
     view_.layers.resize(std::max<size_t>(view_.layers.size(), progress.n_layers()));
   view_.fraction = std::max(view_.fraction, progress.fraction());
   if (style_ == ProgressStyle::kTerminal) Redraw(/*at_once=*/false);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdio>
+#include <map>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -34,6 +35,7 @@ class Progress {
   void EndLine();
 
  private:
+  void ShowStart(const v1::JobStarted& started) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowScores(const v1::LayerScores& scores) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowProgress(const v1::JobProgress& progress) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // What the job waits for or does before it runs.
@@ -41,7 +43,7 @@ class Progress {
   void Redraw(bool at_once) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Overwrite(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PrintLine(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Makes room for n_layers; scores of an attempt that is over are forgotten.
+  // Scores of an attempt that is over are forgotten.
   void Begin(uint32_t attempt) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const ProgressStyle style_;
@@ -52,6 +54,8 @@ class Progress {
   std::string kind_ ABSL_GUARDED_BY(mutex_) = "induction";  // the score kind that the curve is made of
   uint32_t attempt_ ABSL_GUARDED_BY(mutex_) = 0;
   JobView view_ ABSL_GUARDED_BY(mutex_);
+  // By the model's name in file names: where its layers begin among all of the job's.
+  std::map<std::string, size_t> first_layers_ ABSL_GUARDED_BY(mutex_);
   absl::Time started_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time drawn_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   std::string phase_ ABSL_GUARDED_BY(mutex_);  // shown last

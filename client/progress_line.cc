@@ -63,8 +63,10 @@ std::string ProgressLine(const JobView& view, size_t columns, bool unicode) {
   std::vector<std::string> parts = {percent,
                                     absl::StrFormat("layer %d/%d", view.LayersDone(), view.layers.size())};
   if (view.time_left) parts.push_back(absl::StrCat(ClockText(*view.time_left), " left"));
-  if (const auto best = view.Best())
-    parts.push_back(absl::StrFormat("best L%dH%d %.2f", best->layer, best->head, best->score));
+  if (const auto best = view.Best()) {
+    parts.push_back(absl::StrFormat("best %s%sL%dH%d %.2f", Printable(best->model),
+                                    best->model.empty() ? "" : " ", best->layer, best->head, best->score));
+  }
   while (true) {
     std::string texts;
     for (const std::string& part : parts) absl::StrAppend(&texts, texts.empty() ? "" : "  ", part);

@@ -11,6 +11,7 @@
 namespace induct::client {
 
 struct BestHead {
+  std::string model;  // empty where the job has one alone
   uint32_t layer = 0;
   uint32_t head = 0;
   double score = 0;
@@ -18,7 +19,7 @@ struct BestHead {
 
 struct JobView {
   double fraction = 0;                          // 0 .. 1 of the forward pass
-  std::vector<std::optional<BestHead>> layers;  // the best head of each layer that is done
+  std::vector<std::optional<BestHead>> layers;  // the best head of each layer that is done, model after model
   std::optional<absl::Duration> time_left;
 
   size_t LayersDone() const;

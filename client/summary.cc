@@ -1,11 +1,15 @@
 #include "client/summary.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "client/figures/captions.h"
+#include "client/table.h"
 #include "client/text.h"
+#include "proto/message_json.h"
 
 namespace induct::client {
 namespace {
@@ -17,11 +21,18 @@ std::string Row(const std::string& label, const std::string& value) {
   return absl::StrFormat("%-26s%s\n", label, value);
 }
 
-std::string Interval(const v1::BootstrapEstimate& estimate) {
-  return absl::StrFormat(" (95 %% interval %.3f to %.3f)", estimate.ci_low(), estimate.ci_high());
+std::string IntervalText(double low, double high) {
+  return absl::StrFormat(" (95 %% interval %.3f to %.3f)", low, high);
 }
 
-std::string HeadText(const v1::TopHead& head) {
+// Of a message with optional ci_low and ci_high.
+template <typename Message>
+std::string OptionalInterval(const Message& message) {
+  return message.has_ci_low() && message.has_ci_high() ? IntervalText(message.ci_low(), message.ci_high())
+                                                       : "";
+}
+
+std::string TopHeadText(const v1::TopHead& head) {
   std::string text = absl::StrFormat("layer %d head %d: %.3f", head.layer(), head.head(), head.score());
   if (head.has_ci_low() && head.has_ci_high())
     absl::StrAppendFormat(&text, " [%.3f, %.3f]", head.ci_low(), head.ci_high());
@@ -34,7 +45,9 @@ std::string CurveRows(const v1::Profile& profile) {
   const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
   const auto row = [](const char* label, double value, const char* unit, bool has_interval,
                       const v1::BootstrapEstimate& interval) {
-    return Row(label, absl::StrFormat("%.3f%s%s", value, unit, has_interval ? Interval(interval) : ""));
+    return Row(label,
+               absl::StrFormat("%.3f%s%s", value, unit,
+                               has_interval ? IntervalText(interval.ci_low(), interval.ci_high()) : ""));
   };
   return absl::StrCat(
       Row("peak layer", absl::StrCat(profile.peak_layer(), " of 0 to ", profile.n_layers() - 1)),
@@ -45,18 +58,197 @@ std::string CurveRows(const v1::Profile& profile) {
           bootstrap.has_bandwidth_interpolated(), bootstrap.bandwidth_interpolated()));
 }
 
+std::string Text(const std::string& label, const v1::Profile& profile) {
+  std::string text =
+      absl::StrCat(label, ": ", profile.score(), " profile of ", Counted(profile.n_layers(), "layer"), " x ",
+                   Counted(profile.n_heads(), "head"), "; ", MeasuredOn(profile), "\n");
+  for (int i = 0; i < std::min(profile.top_heads_size(), kHeadsShown); ++i)
+    text += Row(i == 0 ? "best heads" : "", TopHeadText(profile.top_heads(i)));
+  return text + CurveRows(profile);
+}
+
+int CountSignificant(const google::protobuf::RepeatedField<double>& p) {
+  return static_cast<int>(
+      std::count_if(p.begin(), p.end(), [](double value) { return value <= kSignificant; }));
+}
+
+std::string NullRow(const char* label, const v1::AntecedentNull& null) {
+  if (null.n_copy_ops() == 0) return Row(label, absl::StrCat("not computed: ", Printable(null.reason())));
+  if (!null.has_p_adjusted()) return Row(label, "no p-values: that takes two prompts with operations");
+  const auto& effects = null.effect().values();
+  const auto best = std::max_element(effects.begin(), effects.end());
+  const auto index = static_cast<int>(best - effects.begin());
+  const int n_heads = static_cast<int>(null.effect().n_heads());
+  return Row(label,
+             absl::StrFormat(
+                 "%d of %d heads above it (p <= 0.05, adjusted); most: layer %d head %d by %.3f, p = %.3g",
+                 CountSignificant(null.p_adjusted().values()), effects.size(), index / n_heads,
+                 index % n_heads, *best, null.p_adjusted().values(index)));
+}
+
+std::string Text(const std::string& label, const v1::Nulls& nulls) {
+  std::string text = absl::StrCat(label, ": ", nulls.score(), " scores against their nulls\n");
+  if (nulls.has_shuffled_antecedent()) {
+    text += NullRow("shuffled: uniform", nulls.shuffled_antecedent().uniform());
+    text += NullRow("shuffled: lag_matched", nulls.shuffled_antecedent().lag_matched());
+  }
+  if (!nulls.has_head_permutation()) return text;
+  const v1::HeadPermutation& heads = nulls.head_permutation();
+  text += Row("head permutation", absl::StrFormat("%s above chance (p <= 0.05, adjusted)",
+                                                  Counted(CountSignificant(heads.p_adjusted()), "layer")));
+  if (heads.has_depth_spread()) {
+    text +=
+        Row("depth spread", absl::StrFormat("%.3f, %.3f by chance, p = %.3g", heads.depth_spread().observed(),
+                                            heads.depth_spread().null_mean(), heads.depth_spread().p()));
+  }
+  return text;
+}
+
+std::string DeltaRow(const char* label, bool has, const v1::IntervalEstimate& delta) {
+  return has ? Row(label, absl::StrFormat("%+.4f%s", delta.value(), OptionalInterval(delta))) : "";
+}
+
+std::string ControlRow(const char* label, const v1::ControlArm& arm) {
+  if (arm.draws().empty()) return Row(label, absl::StrCat("no draws: ", Printable(arm.reason())));
+  std::string text = Counted(arm.draws_size(), "draw");
+  if (arm.delta_mean().has_copy_nll())
+    absl::StrAppendFormat(&text, ", mean delta %+.4f nats", arm.delta_mean().copy_nll());
+  if (arm.has_p_copy_nll())
+    absl::StrAppendFormat(&text, ", p = %.3g (smallest possible %.3g)", arm.p_copy_nll(), arm.smallest_p());
+  return Row(label, text);
+}
+
+// The plan's question: do the top heads matter more than random ones?
+std::string CheckRow(const v1::AblationCheck& check) {
+  return Row("delta_top < delta_rand", absl::StrFormat("%s: %+.4f against %+.4f in copy_accuracy",
+                                                       check.delta_top_below_delta_rand() ? "yes" : "no",
+                                                       check.delta_top(), check.delta_rand()));
+}
+
+std::string Text(const std::string& label, const v1::Causal& causal) {
+  const std::string heads =
+      absl::StrJoin(causal.top_heads(), ", ", [](std::string* out, const v1::HeadRef& head) {
+        absl::StrAppend(out, head.layer(), ".", head.head());
+      });
+  const v1::AblationDelta& delta = causal.top_k().delta();
+  return absl::StrCat(label, ": heads ", heads, " ablated (", causal.ablation(), "), chosen by ",
+                      causal.chosen_by(), " on ", Counted(causal.selection_prompts_size(), "prompt"),
+                      ", measured on ", causal.evaluation_prompts_size(), "\n",
+                      DeltaRow("delta of copy_accuracy", delta.has_copy_accuracy(), delta.copy_accuracy()),
+                      DeltaRow("delta of copy_nll", delta.has_copy_nll(), delta.copy_nll()),
+                      DeltaRow("delta of other_nll", delta.has_other_nll(), delta.other_nll()),
+                      DeltaRow("delta of control_nll", delta.has_control_nll(), delta.control_nll()),
+                      ControlRow("random_k, copy_nll", causal.random_k()),
+                      ControlRow("matched_k, copy_nll", causal.matched_k()),
+                      causal.has_check() ? CheckRow(causal.check()) : "");
+}
+
+std::string Text(const std::string& label, const v1::LagBuckets& lags) {
+  std::string text = absl::StrCat(label, ": ", lags.score(), " profile by lag\n");
+  for (const v1::LagBucket& bucket : lags.buckets()) {
+    const std::string range = bucket.max_lag() == 0
+                                  ? absl::StrCat("lag >= ", bucket.min_lag())
+                                  : absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
+    std::string value =
+        bucket.n_copy_ops() == 0 ? "no operations" : Counted(bucket.n_copy_ops(), "copy operation");
+    if (bucket.has_centroid_rel()) absl::StrAppendFormat(&value, ", centroid %.3f", bucket.centroid_rel());
+    if (bucket.bootstrap().has_centroid_rel()) {
+      value += IntervalText(bucket.bootstrap().centroid_rel().ci_low(),
+                            bucket.bootstrap().centroid_rel().ci_high());
+    }
+    text += Row(range, value);
+  }
+  if (!lags.has_centroid_difference()) return text;
+  return text +
+         Row("last minus first", absl::StrFormat("%+.3f of the depth%s", lags.centroid_difference().value(),
+                                                 OptionalInterval(lags.centroid_difference())));
+}
+
+std::string Text(const std::string& label, const v1::AttentionPattern& pattern) {
+  return absl::StrCat(label, ": attention pattern of layer ", pattern.head().layer(), " head ",
+                      pattern.head().head(), " on prompt ", pattern.prompt(), ", ",
+                      Counted(pattern.token_ids_size(), "token"), "\n");
+}
+
+// A row a model: what a comparison of many sizes is read from.
+std::string PeakTable(const SavedRun& run) {
+  std::vector<std::vector<std::string>> rows;
+  for (const SavedModel& model : run.models) {
+    if (!model.profile.has_value()) continue;
+    const v1::Profile& profile = *model.profile;
+    const auto number = [](bool has, double value) { return has ? absl::StrFormat("%.3f", value) : "-"; };
+    const bool interval = profile.bootstrap().has_centroid_rel();
+    rows.push_back({Printable(model.label), absl::StrFormat("%.0f", model.use.n_parameters()),
+                    absl::StrCat(profile.n_layers(), " x ", profile.n_heads()),
+                    profile.has_peak_layer() ? absl::StrCat(profile.peak_layer()) : "-",
+                    number(profile.has_peak_depth(), profile.peak_depth()),
+                    number(profile.has_centroid_rel(), profile.centroid_rel()),
+                    interval ? absl::StrFormat("%.3f to %.3f", profile.bootstrap().centroid_rel().ci_low(),
+                                               profile.bootstrap().centroid_rel().ci_high())
+                             : "-",
+                    number(profile.has_bandwidth_interpolated(), profile.bandwidth_interpolated())});
+  }
+  return FormatTable({"MODEL", "PARAMETERS", "LAYERS X HEADS", "PEAK LAYER", "PEAK DEPTH", "CENTROID",
+                      "95 % INTERVAL", "BANDWIDTH"},
+                     rows);
+}
+
+// What the table above calls the model.
+std::string LabelOf(const SavedRun& run, const std::string& name) {
+  for (const SavedModel& model : run.models) {
+    if (model.use.name() == name) return Printable(model.label);
+  }
+  return name;
+}
+
+std::string PairText(const SavedRun& run, const v1::ModelPair& pair) {
+  const std::string models =
+      absl::StrCat(LabelOf(run, pair.model_b()), " - ", LabelOf(run, pair.model_a()), ": ");
+  if (!pair.has_centroid_rel()) return absl::StrCat(models, "a profile is 0 everywhere\n");
+  const v1::PairedDifference& centroid = pair.centroid_rel();
+  std::string value = absl::StrFormat("centroid %+.3f%s", centroid.difference(), OptionalInterval(centroid));
+  if (centroid.has_equivalent())
+    value += centroid.equivalent() ? ", equivalent within a layer" : ", not shown to be equivalent";
+  if (pair.has_overlap()) absl::StrAppendFormat(&value, "; overlap of curves %.3f", pair.overlap());
+  return absl::StrCat(models, value, "\n");
+}
+
+std::string ModelText(const SavedModel& model) {
+  const std::string label = Printable(model.label);
+  if (model.causal.has_value()) return Text(label, *model.causal);
+  if (model.lag_buckets.has_value()) return Text(label, *model.lag_buckets);
+  if (model.pattern.has_value()) return Text(label, *model.pattern);
+  std::string text;
+  if (model.profile.has_value()) text += Text(label, *model.profile);
+  if (model.nulls.has_value()) text += Text(label, *model.nulls);
+  return text;
+}
+
 }  // namespace
 
-std::string SummaryText(const std::string& model, const v1::JobFinished& finished, const std::string& saved) {
-  const v1::Profile& profile = finished.profile();
-  std::string text = absl::StrCat(Printable(model), ": ", profile.score(), " profile of ",
-                                  Counted(profile.n_layers(), "layer"), " x ",
-                                  Counted(profile.n_heads(), "head"), "; ", MeasuredOn(profile), "\n");
-  for (int i = 0; i < std::min(profile.top_heads_size(), kHeadsShown); ++i)
-    text += Row(i == 0 ? "best heads" : "", HeadText(profile.top_heads(i)));
-  text += CurveRows(profile);
-  for (const std::string& warning : finished.warnings()) text += Row("warning", Printable(warning));
+std::string SummaryText(const SavedRun& run, const std::string& saved) {
+  std::string text;
+  if (run.cross_size.has_value()) {
+    text = PeakTable(run);
+    for (const v1::ModelPair& pair : run.cross_size->pairs()) text += PairText(run, pair);
+  } else {
+    for (const SavedModel& model : run.models) text += ModelText(model);
+  }
+  for (const std::string& warning : run.metadata.warnings()) text += Row("warning", Printable(warning));
   return text + Row("saved in", saved);
+}
+
+absl::StatusOr<std::string> ResultJson(const SavedRun& run) {
+  if (run.cross_size.has_value()) return ToJson(*run.cross_size);
+  for (const SavedModel& model : run.models) {
+    if (model.nulls.has_value()) return ToJson(*model.nulls);
+    if (model.causal.has_value()) return ToJson(*model.causal);
+    if (model.lag_buckets.has_value()) return ToJson(*model.lag_buckets);
+    if (model.pattern.has_value()) return ToJson(*model.pattern);
+    if (model.profile.has_value()) return ToJson(*model.profile);
+  }
+  return absl::DataLossError(absl::StrCat(run.path, " holds no result", run.problems.empty() ? "" : ": ",
+                                          absl::StrJoin(run.problems, "; ")));
 }
 
 }  // namespace induct::client

@@ -36,6 +36,17 @@ std::string PromptCountsFile(std::string_view model) {
   return absl::StrCat("prompt_counts_", View(model), ".npy");
 }
 
+std::string NullsFile(std::string_view model) { return absl::StrCat("nulls_", View(model), ".json"); }
+std::string CausalFile(std::string_view model) { return absl::StrCat("causal_", View(model), ".json"); }
+std::string ControlPromptsFile(std::string_view model) {
+  return absl::StrCat("control_prompts_", View(model), ".jsonl");
+}
+std::string LagBucketsFile(std::string_view model) {
+  return absl::StrCat("lag_buckets_", View(model), ".json");
+}
+std::string PatternFile(std::string_view model) { return absl::StrCat("pattern_", View(model), ".json"); }
+std::string PatternArrayFile(std::string_view model) { return absl::StrCat("pattern_", View(model), ".npy"); }
+
 bool IsSafeFileName(std::string_view name) {
   return !name.empty() && name.size() <= 200 && name.front() != '.' &&
          std::all_of(name.begin(), name.end(), IsPlain);

@@ -20,6 +20,19 @@ std::string PromptScoresFile(std::string_view model);                       // p
 std::string PromptCountsFile(std::string_view model);                       // prompt_counts_<model>.npy
 inline constexpr char kPromptTextsFile[] = "prompts.txt";
 
+// Artifacts of the other analyses, beside those of their profile.
+std::string NullsFile(std::string_view model);           // nulls_<model>.json
+std::string CausalFile(std::string_view model);          // causal_<model>.json
+std::string ControlPromptsFile(std::string_view model);  // control_prompts_<model>.jsonl
+std::string LagBucketsFile(std::string_view model);      // lag_buckets_<model>.json
+std::string PatternFile(std::string_view model);         // pattern_<model>.json
+std::string PatternArrayFile(std::string_view model);    // pattern_<model>.npy
+inline constexpr char kCrossSizeFile[] = "cross_size.json";
+
+// What the client adds to a run directory.
+inline constexpr char kMetadataFile[] = "metadata.json";
+inline constexpr char kConfigFile[] = "config.yaml";
+
 // Whether an artifact's name may become a file in a run directory: [A-Za-z0-9._-]+, not starting with a dot,
 // at most 200 characters. The client refuses every other name a server sends.
 bool IsSafeFileName(std::string_view name);

@@ -206,7 +206,8 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .owner = kRequest,
      .default_value = "topq",
      .choices = "topq|mean",
-     .help = "A layer's value: mean of its highest heads, or of all"},
+     .help = "A layer's value: mean of its highest heads, or of all",
+     .commands = "profile|crosssize|multisize|nulls|lagbuckets|run"},
 
     {.path = "prompts.n_sequences",
      .type = kInteger,
@@ -255,7 +256,8 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .min = 0,
      .max = 1,
      .help = "q of the aggregation topq, in [0, 1)",
-     .max_excluded = true},
+     .max_excluded = true,
+     .commands = "profile|crosssize|multisize|nulls|lagbuckets|run"},
     {.path = "evaluation.bootstrap_resamples",
      .type = kInteger,
      .owner = kRequest,
@@ -263,18 +265,80 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .min = 20,
      .max = 100000,
      .zero_word = "none",
-     .help = "Bootstrap resamples; 0 or none: no intervals"},
+     .help = "Bootstrap resamples; 0 or none: no intervals",
+     .commands = "profile|crosssize|multisize|nulls|causal|lagbuckets|run"},
 
     {.path = "evaluation.shuffle_null",
      .type = kFlag,
-     .owner = kIgnored,
+     .owner = kRequest,
      .default_value = "true",
-     .help = "Known from the original experiment's file; a profile has no nulls"},
+     .help = "Compute the shuffled-antecedent nulls",
+     .commands = "nulls|run"},
     {.path = "evaluation.head_permutation_null",
      .type = kFlag,
-     .owner = kIgnored,
+     .owner = kRequest,
      .default_value = "true",
-     .help = "Known from the original experiment's file; a profile has no nulls"},
+     .help = "Compute the head permutation",
+     .commands = "nulls|run"},
+    {.path = "evaluation.null_resamples",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "999",
+     .min = 19,
+     .max = 1000000,
+     .help = "Sign flips over prompts of the shuffled-antecedent nulls",
+     .commands = "nulls|run"},
+    {.path = "evaluation.permutation_resamples",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "10000",
+     .min = 19,
+     .max = 1000000,
+     .help = "Permutations of the heads",
+     .commands = "nulls|run"},
+    {.path = "evaluation.causal_top_k",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "3",
+     .min = 1,
+     .max = 4096,
+     .help = "Heads to ablate",
+     .commands = "causal|run",
+     .alias = "topk"},
+    {.path = "evaluation.causal_random_k",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "3",
+     .min = 1,
+     .max = 4096,
+     .help = "Heads of each random draw",
+     .commands = "causal|run",
+     .alias = "randomk"},
+    {.path = "evaluation.random_draws",
+     .type = kInteger,
+     .owner = kRequest,
+     .default_value = "20",
+     .min = 1,
+     .max = 10000,
+     .help = "Draws of each control",
+     .commands = "causal|run",
+     .alias = "draws"},
+    {.path = "evaluation.ablation",
+     .type = kWord,
+     .owner = kRequest,
+     .default_value = "zero",
+     .choices = "zero|mean",
+     .help = "What takes the place of an ablated head's output",
+     .commands = "causal|run"},
+    {.path = "evaluation.lag_edges",
+     .type = kIntegers,
+     .owner = kRequest,
+     .default_value = "8",
+     .min = 1,
+     .max = 65536,
+     .help = "Largest lag of each bucket but the last, rising",
+     .commands = "lagbuckets|run",
+     .alias = "edges"},
 
     {.path = "job.priority",
      .type = kInteger,
@@ -430,8 +494,9 @@ const SettingKey* FindSettingKey(std::string_view path) {
 }
 
 const SettingKey* FindSettingFlag(std::string_view flag) {
-  const auto it = std::find_if(kKeys.begin(), kKeys.end(),
-                               [&](const SettingKey& key) { return SettingFlag(key) == flag; });
+  const auto it = std::find_if(kKeys.begin(), kKeys.end(), [&](const SettingKey& key) {
+    return SettingFlag(key) == flag || (!flag.empty() && key.alias == flag);
+  });
   return it == kKeys.end() ? nullptr : &*it;
 }
 
@@ -494,16 +559,6 @@ std::vector<uint64_t> Settings::Integers(std::string_view path) const {
 
 std::vector<std::string> Settings::Texts(std::string_view path) const {
   return Values(*FindSettingKey(path));
-}
-
-std::vector<std::string> Settings::Warnings() const {
-  std::vector<std::string> warnings;
-  for (const auto& [path, values] : values_) {
-    const SettingKey& key = *FindSettingKey(path);
-    if (key.owner == kIgnored)
-      warnings.push_back(absl::StrCat(path, " has no effect: ", std::string(key.help)));
-  }
-  return warnings;
 }
 
 absl::StatusOr<Settings> SettingsFromEnvironment() {

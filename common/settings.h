@@ -31,7 +31,6 @@ enum class SettingOwner {
   kRequest,  // carried by requests: the server's file gives the default, a client's file, environment or flag
              // overrides it
   kClient,   // read by induct-client
-  kIgnored,  // accepted so that the original experiment's file loads unchanged; see Warnings()
 };
 
 struct SettingKey {
@@ -44,6 +43,9 @@ struct SettingKey {
   std::string_view zero_word;      // a word that stands for 0, for example "auto"
   std::string_view help;           // one sentence
   bool max_excluded = false;
+  std::string_view commands =
+      {};                       // the client's commands that it has an effect on, "nulls|causal"; empty: all
+  std::string_view alias = {};  // a second, shorter flag; unique over the table, too
 };
 
 // In the order of settings.yaml.
@@ -51,7 +53,7 @@ std::span<const SettingKey> SettingKeys();
 
 // By path; nullptr where there is none.
 const SettingKey* FindSettingKey(std::string_view path);
-// By a flag's name, the path's last word ("lag_values"); unique over the table.
+// By a flag's name, the path's last word ("lag_values") or the alias; unique over the table.
 const SettingKey* FindSettingFlag(std::string_view flag);
 
 // The flag of a key: "lag_values". The environment variable: "INDUCT_PROMPTS_LAG_VALUES".
@@ -86,9 +88,6 @@ class Settings {
   std::vector<std::string> Texts(std::string_view path) const;  // also kWords
   // As text, one entry a value, whatever the type.
   std::vector<std::string> Values(const SettingKey& key) const;
-
-  // One sentence for every value set that has no effect (SettingOwner::kIgnored).
-  std::vector<std::string> Warnings() const;
 
   // A YAML document with every value, defaults included, of the keys whose owner is in `owners`; readable by
   // LoadSettings.

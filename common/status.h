@@ -18,6 +18,7 @@ inline constexpr char kTokenOutsideVocabulary[] = "TOKEN_OUTSIDE_VOCABULARY";
 inline constexpr char kNoCopyOperations[] = "NO_COPY_OPERATIONS";
 inline constexpr char kNotEnoughWords[] = "NOT_ENOUGH_WORDS";
 inline constexpr char kNoTokenizer[] = "NO_TOKENIZER";
+inline constexpr char kDifferentTokenizers[] = "DIFFERENT_TOKENIZERS";
 inline constexpr char kModelNotFound[] = "MODEL_NOT_FOUND";
 inline constexpr char kBadCheckpoint[] = "BAD_CHECKPOINT";
 inline constexpr char kUnsupportedModel[] = "UNSUPPORTED_MODEL";

@@ -22,8 +22,9 @@
 #include "server/engine/engine.h"
 #include "server/jobs/scheduler.h"
 #include "server/models/model_registry.h"
-#include "server/runs/profile_run.h"
+#include "server/runs/run.h"
 #include "server/service/grpc_server.h"
+#include "server/service/messages.h"
 #include "server/service/request_settings.h"
 
 namespace induct {
@@ -155,7 +156,7 @@ class Server {
   }
 
  private:
-  service::ProfileEvents events_;
+  service::RunEvents events_;
   models::ModelRegistry registry_;
   runs::RunEnvironment environment_;
   std::unique_ptr<jobs::JobStore> store_;
@@ -201,7 +202,7 @@ absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings,
                                                      const std::vector<std::string>& devices) {
   v1::RunProfileRequest request;
   request.set_model("any");
-  const absl::Status status = service::ResolveProfileRequest(settings, LimitsOf(settings, devices), &request);
+  const absl::Status status = service::Resolve(settings, LimitsOf(settings, devices), &request);
   if (!status.ok()) return Annotate(status, "the settings' defaults are outside the settings' limits");
   return request;
 }
@@ -244,7 +245,6 @@ absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaul
 absl::Status Run(const Arguments& arguments, int signals) {
   INDUCT_ASSIGN_OR_RETURN(const Settings settings, ReadSettings(arguments));
   InitLogging(LogLevelOf(settings));
-  for (const std::string& warning : settings.Warnings()) Log(LogLevel::kWarning, "settings", warning);
   engine::SetThreads(ThreadsOf(settings));
   INDUCT_ASSIGN_OR_RETURN(std::vector<std::string> devices, ResolveDevices(settings));
   INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest defaults, DefaultRequest(settings, devices));

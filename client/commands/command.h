@@ -18,6 +18,15 @@ using Action = std::function<absl::Status(Interrupt* interrupt)>;
 // Each adds one command to `app`; choosing it on the command line sets `action`, which must outlive the
 // parse.
 void AddProfileCommand(CLI::App* app, Action* action);
+void AddCrossSizeCommands(CLI::App* app, Action* action);
+void AddNullsCommand(CLI::App* app, Action* action);
+void AddCausalCommand(CLI::App* app, Action* action);
+void AddLagBucketsCommand(CLI::App* app, Action* action);
+void AddPatternCommand(CLI::App* app, Action* action);
+void AddRunCommand(CLI::App* app, Action* action);
+void AddProfilesCommand(CLI::App* app, Action* action);
+void AddReportCommand(CLI::App* app, Action* action);
+void AddFiguresCommand(CLI::App* app, Action* action);
 void AddModelsCommand(CLI::App* app, Action* action);
 void AddJobsCommand(CLI::App* app, Action* action);
 void AddCancelCommand(CLI::App* app, Action* action);

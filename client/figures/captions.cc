@@ -1,17 +1,27 @@
 #include "client/figures/captions.h"
 
-#include <array>
+#include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_split.h"
 #include "client/text.h"
 
 namespace induct::client {
 
 std::string MeasuredOn(const v1::Profile& profile) {
   return absl::StrCat(Counted(profile.n_prompts(), "prompt"), ", ",
-                      Counted(profile.n_copy_ops(), "copy operation"), ", antecedents ",
-                      profile.antecedents(), ", lag >= ", profile.min_lag());
+                      Counted(profile.n_copy_ops(), "copy operation"), ", ", Operations(profile));
 }
+
+std::string Operations(const std::string& antecedents, uint32_t min_lag) {
+  return absl::StrCat("antecedents ", antecedents, ", lag >= ", min_lag);
+}
+
+std::string IntervalText(double low, double high) { return absl::StrFormat(" [%.3f, %.3f]", low, high); }
+
+std::string PText(double p) { return absl::StrFormat("p = %.2g", p); }
 
 int TickStep(int n, int most) {
   for (int scale = 1;; scale *= 10) {
@@ -19,6 +29,15 @@ int TickStep(int n, int most) {
       if (n <= step * scale * most) return step * scale;
     }
   }
+}
+
+double TickDistance(double range, int most) {
+  const double least = range / std::max(most, 2);
+  const double power = std::pow(10, std::floor(std::log10(least)));
+  for (const double digit : {1.0, 2.0, 5.0}) {
+    if (digit * power >= least) return digit * power;
+  }
+  return 10 * power;
 }
 
 std::string Shortened(const std::string& text, size_t width) {
@@ -29,6 +48,18 @@ std::string Shortened(const std::string& text, size_t width) {
   size_t tail = text.size() - std::min(text.size(), width - width / 2 - 1);
   while (tail < text.size() && !is_start(tail)) ++tail;
   return absl::StrCat(text.substr(0, head), "…", text.substr(tail));
+}
+
+std::vector<std::string> Wrapped(const std::string& text, size_t width) {
+  std::vector<std::string> lines(1);
+  const std::vector<std::string> words = absl::StrSplit(text, ' ', absl::SkipEmpty());
+  for (const std::string& long_word : words) {
+    const std::string word = Shortened(long_word, width);
+    const bool fits = DisplayWidth(lines.back()) + 1 + DisplayWidth(word) <= width;
+    if (!lines.back().empty() && !fits) lines.emplace_back();
+    absl::StrAppend(&lines.back(), lines.back().empty() ? "" : " ", word);
+  }
+  return lines;
 }
 
 }  // namespace induct::client

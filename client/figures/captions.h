@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "induct/v1/profile.pb.h"
 
@@ -10,10 +11,37 @@ namespace induct::client {
 // "400 prompts, 12,345 copy operations, antecedents first, lag >= 3".
 std::string MeasuredOn(const v1::Profile& profile);
 
+// "antecedents first, lag >= 3", of any result that says so.
+template <typename Result>
+std::string Operations(const Result& result);
+std::string Operations(const std::string& antecedents, uint32_t min_lag);
+
+// " [0.480, 0.560]".
+std::string IntervalText(double low, double high);
+
+// The p below which figures mark what they show.
+inline constexpr double kSignificant = 0.05;
+
+// "p = 0.0012".
+std::string PText(double p);
+
 // Step between ticks so that `n` positions get at most `most` labels: 1, 2, 4, 5, 8, 10, ...
 int TickStep(int n, int most);
 
+// Distance between ticks on a range so that about `most` of them stand on it, two at least: 1, 2 or 5 times a
+// power of ten. REQUIRES: range > 0.
+double TickDistance(double range, int most);
+
 // At most `width` characters of UTF-8 text, the middle left out where it is longer.
 std::string Shortened(const std::string& text, size_t width);
+
+// The text in lines of at most `width` characters, broken at spaces; longer words are shortened. At least one
+// line.
+std::vector<std::string> Wrapped(const std::string& text, size_t width);
+
+template <typename Result>
+std::string Operations(const Result& result) {
+  return Operations(result.antecedents(), result.min_lag());
+}
 
 }  // namespace induct::client

@@ -1,19 +1,19 @@
 #include "client/figures/figure.h"
 
-#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
 #include "absl/time/time.h"
 #include "client/child_process.h"
 #include "client/exit_code.h"
+#include "client/figures/font.h"
+#include "client/figures/script.h"
 #include "client/text.h"
 #include "common/atomic_file.h"
 #include "common/status.h"
@@ -24,21 +24,6 @@ namespace {
 constexpr absl::Duration kPatience = absl::Seconds(60);
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 constexpr std::string_view kPngEnd("IEND\xae\x42\x60\x82", 8);
-
-// The whole script: both pictures of one description. Pictures get the ending `made`, which is empty when a
-// user runs the script.
-std::string WholeScript(const Figure& figure) {
-  const auto output = [&](const char* ending) {
-    return absl::StrCat("set output '", figure.name, ending, "'.made\n");
-  };
-  return absl::StrCat(
-      "# Run in this folder: gnuplot ", figure.name, ".gp\n", "# It reads ", figure.name, ".csv and writes ",
-      figure.name, ".png and ", figure.name, ".svg\n", "if (!exists('made')) made = ''\n",
-      "set datafile separator ','\n", figure.settings, "set terminal pngcairo noenhanced size ", figure.width,
-      ",", figure.height, " font 'DejaVu Sans,22' linewidth 2\n", output(".png"), figure.plot,
-      "unset output\n", "set terminal svg noenhanced size ", figure.width / 2, ",", figure.height / 2,
-      " font 'DejaVu Sans,11' background '#ffffff'\n", output(".svg"), figure.plot, "unset output\n");
-}
 
 std::string ReadAll(int fd) {
   std::string text(2000, '\0');
@@ -64,44 +49,74 @@ absl::Status RunGnuplot(const std::string& folder, const Figure& figure, const s
   return absl::InternalError(absl::StrCat("gnuplot failed (", (*gnuplot)->Outcome(), "): ", text));
 }
 
+bool IsWhole(const std::string& bytes, PictureFormat format) {
+  switch (format) {
+    case PictureFormat::kPng:
+      return bytes.starts_with(kPngSignature) && bytes.ends_with(kPngEnd);
+    case PictureFormat::kSvg:
+      return absl::StrContains(bytes, "<svg") && absl::StrContains(bytes, "</svg>");
+    case PictureFormat::kPdf:
+      return bytes.starts_with("%PDF-") && absl::StrContains(bytes, "%%EOF");
+  }
+  return false;
+}
+
 // gnuplot may exit with 0 and leave an empty picture.
-absl::Status CheckPicture(const std::string& path, bool is_png) {
+absl::Status CheckPicture(const std::string& path, PictureFormat format) {
   const auto bytes = ReadFile(path);
   if (!bytes.ok())
     return absl::InternalError(absl::StrCat("gnuplot made no picture: ", bytes.status().message()));
-  const bool whole = is_png ? bytes->starts_with(kPngSignature) && bytes->ends_with(kPngEnd)
-                            : absl::StrContains(*bytes, "<svg") && absl::StrContains(*bytes, "</svg>");
-  return whole ? absl::OkStatus() : absl::InternalError("gnuplot made a picture that is not whole");
+  return IsWhole(*bytes, format) ? absl::OkStatus()
+                                 : absl::InternalError("gnuplot made a picture that is not whole");
 }
+
+// What gnuplot's terminals take as a font's name without reading more out of it.
+bool IsFontName(const std::string& font) {
+  return IsUtf8(font) && font.size() <= 100 && std::all_of(font.begin(), font.end(), [](char c) {
+           const auto byte = static_cast<unsigned char>(c);
+           return byte >= 0x80 || absl::ascii_isalnum(byte) || c == ' ' || c == '-' || c == '.';
+         });
+}
+
+bool IsSide(int pixels) { return pixels == 0 || (pixels >= kSmallestFigure && pixels <= kLargestFigure); }
 
 }  // namespace
 
-std::string GnuplotString(const std::string& text) {
-  std::string plain = text;
-  for (char& c : plain) {
-    if (absl::ascii_iscntrl(static_cast<unsigned char>(c))) c = ' ';
+absl::Status CheckFigureOptions(const FigureOptions& options) {
+  INDUCT_RETURN_IF_ERROR(ParseFormats(options.format).status());
+  if (!IsSide(options.width) || !IsSide(options.height)) {
+    return absl::InvalidArgumentError(absl::StrCat(options.width, "x", options.height,
+                                                   " is no size of figures: each side may have ",
+                                                   kSmallestFigure, " to ", kLargestFigure, " pixels"));
   }
-  // gnuplot 5.4 misreads a doubled quote at a string's beginning, so a quote becomes its typographic sister.
-  return absl::StrCat("'", absl::StrReplaceAll(plain, {{"'", "\xe2\x80\x99"}}), "'");
+  if (!IsUtf8(options.title)) return absl::InvalidArgumentError("the figures' title is no valid UTF-8");
+  if (!IsFontName(options.font)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("\"", Printable(options.font), "\" is no font's name: letters, ",
+                     "digits, spaces, '-' and '.', for example \"Liberation Serif\""));
+  }
+  return absl::OkStatus();
 }
 
-absl::Status DrawFigure(const std::string& folder, const Figure& figure) {
+absl::Status DrawFigure(const std::string& folder, const Figure& figure, const FigureOptions& options) {
+  INDUCT_ASSIGN_OR_RETURN(const std::vector<PictureFormat> formats, ParseFormats(options.format));
   const std::string stem = absl::StrCat(folder, "/", figure.name);
   INDUCT_RETURN_IF_ERROR(WithExitCode(WriteFileAtomically(stem + ".csv", figure.csv), ExitCode::kOutput));
   INDUCT_RETURN_IF_ERROR(
-      WithExitCode(WriteFileAtomically(stem + ".gp", WholeScript(figure)), ExitCode::kOutput));
-  constexpr std::array kEndings = {".png", ".svg"};
+      WithExitCode(WriteFileAtomically(stem + ".gp", WithDrawableCharacters(FigureScript(figure, options))),
+                   ExitCode::kOutput));
   const std::string made = absl::StrCat(".made-", getpid());
   const absl::Cleanup remove_made = [&] {
-    for (const char* ending : kEndings) unlink(absl::StrCat(stem, ending, made).c_str());
+    for (const PictureFormat format : formats) unlink(absl::StrCat(stem, Ending(format), made).c_str());
   };
   INDUCT_RETURN_IF_ERROR(RunGnuplot(folder, figure, made));
-  for (const char* ending : kEndings) {
-    INDUCT_RETURN_IF_ERROR(CheckPicture(absl::StrCat(stem, ending, made), ending == kEndings[0]));
+  for (const PictureFormat format : formats) {
+    INDUCT_RETURN_IF_ERROR(CheckPicture(absl::StrCat(stem, Ending(format), made), format));
   }
-  for (const char* ending : kEndings) {
-    if (rename(absl::StrCat(stem, ending, made).c_str(), absl::StrCat(stem, ending).c_str()) == 0) continue;
-    return WithExitCode(absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", stem, ending)),
+  for (const PictureFormat format : formats) {
+    const std::string picture = absl::StrCat(stem, Ending(format));
+    if (rename(absl::StrCat(picture, made).c_str(), picture.c_str()) == 0) continue;
+    return WithExitCode(absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", picture)),
                         ExitCode::kOutput);
   }
   return absl::OkStatus();

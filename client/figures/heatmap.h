@@ -1,15 +1,12 @@
 // The heatmap: every head's score, layers upwards.
 #pragma once
 
-#include "absl/status/statusor.h"
 #include "client/figures/figure.h"
-#include "common/npy.h"
-#include "induct/v1/profile.pb.h"
+#include "client/saved_run.h"
 
 namespace induct::client {
 
-// `scores` is the run's scores_<model>.npy. DATA_LOSS where its shape is not the profile's.
-absl::StatusOr<Figure> HeatmapFigure(const v1::Profile& profile, const std::string& title_model,
-                                     const FloatArray& scores);
+// REQUIRES: the model has a profile and scores.
+Figure HeatmapFigure(const SavedModel& model);
 
 }  // namespace induct::client

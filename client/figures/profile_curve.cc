@@ -5,14 +5,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/figures/captions.h"
+#include "client/figures/colours.h"
+#include "client/figures/script.h"
 
 namespace induct::client {
 namespace {
 
-constexpr int kWidth = 1800;
+constexpr int kWidth = 1400;
 constexpr int kHeight = 1200;
-constexpr size_t kTitleCharacters = 70;
-constexpr int kMostLabels = 24;
+constexpr int kMostLabels = 16;
 
 bool HasBand(const v1::Profile& profile) {
   const auto& band = profile.bootstrap().per_layer();
@@ -40,7 +41,7 @@ double HighestPoint(const v1::Profile& profile) {
     const auto& high = profile.bootstrap().per_layer().ci_high();
     highest = std::max(highest, *std::max_element(high.begin(), high.end()));
   }
-  return std::max(highest, 1e-6);
+  return highest > 0 ? highest : 1;
 }
 
 std::string ValueLabel(const v1::Profile& profile) {
@@ -59,14 +60,14 @@ std::string PeakLabel(const v1::Profile& profile) {
   if (!profile.has_bootstrap() || !profile.bootstrap().has_peak_depth()) return label;
   const v1::BootstrapEstimate& depth = profile.bootstrap().peak_depth();
   if (depth.ci_low() == depth.ci_high()) return label;
-  return absl::StrCat(label, absl::StrFormat(" [%.3f, %.3f]", depth.ci_low(), depth.ci_high()));
+  return absl::StrCat(label, IntervalText(depth.ci_low(), depth.ci_high()));
 }
 
 std::string CentroidLabel(const v1::Profile& profile) {
   std::string label = absl::StrFormat("centroid: depth %.3f", profile.centroid_rel());
   if (!profile.has_bootstrap() || !profile.bootstrap().has_centroid_rel()) return label;
   const v1::BootstrapEstimate& centroid = profile.bootstrap().centroid_rel();
-  return absl::StrCat(label, absl::StrFormat(" [%.3f, %.3f]", centroid.ci_low(), centroid.ci_high()));
+  return absl::StrCat(label, IntervalText(centroid.ci_low(), centroid.ci_high()));
 }
 
 // A vertical line at a layer's position, as a plot element so that the key explains it.
@@ -78,7 +79,7 @@ std::string VerticalLine(double layer, double top, const std::string& style, con
 
 // The band lies below the lines, the curve above them: on one layer it is a single point on the peak's line.
 std::string PlotCommand(const v1::Profile& profile, const std::string& name, double top) {
-  std::string plot = "plot ";
+  std::string plot = absl::StrCat(kKeyBelow, "set ylabel font small\nplot ");
   const std::string data = absl::StrCat("'", name, ".csv' skip 1 using ");
   if (HasBand(profile)) {
     absl::StrAppend(
@@ -86,41 +87,40 @@ std::string PlotCommand(const v1::Profile& profile, const std::string& name, dou
         "' fs transparent solid 0.25 noborder title '95 % interval (bootstrap over prompts)', \\\n  ");
   }
   if (profile.has_peak_layer()) {
-    plot += VerticalLine(profile.peak_layer(), top, absl::StrCat("lw 1.5 lc rgb '", kVermillion, "'"),
+    plot += VerticalLine(profile.peak_layer(), top, absl::StrCat("lw 1.2 lc rgb '", kVermillion, "'"),
                          PeakLabel(profile));
   }
   if (profile.has_centroid_rel()) {
     plot += VerticalLine(profile.centroid_rel() * profile.n_layers() - 0.5, top,
-                         absl::StrCat("lw 1.5 dt 2 lc rgb '", kGreen, "'"), CentroidLabel(profile));
+                         absl::StrCat("lw 1.2 dt 2 lc rgb '", kGreen, "'"), CentroidLabel(profile));
   }
   if (HasBand(profile) && profile.per_layer_size() == 1) {  // a band of one point has no width
     absl::StrAppend(&plot, data, "1:3:4:5 with yerrorbars lw 2 lc rgb '", kBlue, "' notitle, \\\n  ");
   }
-  return absl::StrCat(plot, data, "1:3 with linespoints lw 2 pt 7 ps 0.7 lc rgb '", kBlue,
+  return absl::StrCat(plot, data, "1:3 with linespoints lw 1.5 pt 7 ps 0.7*unit lc rgb '", kBlue,
                       "' title 'score'\n");
 }
 
 }  // namespace
 
-Figure ProfileCurveFigure(const v1::Profile& profile, const std::string& title_model) {
+Figure ProfileCurveFigure(const SavedModel& model) {
+  const v1::Profile& profile = *model.profile;
   const int n_layers = profile.per_layer_size();
-  Figure figure{.name = absl::StrCat("profile_", profile.model()),
-                .csv = Csv(profile),
-                .width = kWidth,
-                .height = kHeight};
+  Figure figure{
+      .name = absl::StrCat("profile_", model.use.name()),
+      .csv = Csv(profile),
+      .title = {model.label, absl::StrCat(profile.score(), " profile over layers"), MeasuredOn(profile)},
+      .width = kWidth,
+      .height = kHeight};
   const double top = HighestPoint(profile) * 1.08;
   // Both axes show the same positions: layer l stands at relative depth (l + 0.5) / n_layers.
   figure.settings = absl::StrCat(
-      "set title ", GnuplotString(Shortened(title_model, kTitleCharacters)), ".\"\\n\".",
-      GnuplotString(absl::StrCat(profile.score(), " profile over layers")), ".\"\\n\".",
-      GnuplotString(MeasuredOn(profile)), " offset 0,1\n",
-      "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ", GnuplotString(ValueLabel(profile)),
-      "\n", "set xrange [-0.5:", n_layers, "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,",
-      TickStep(n_layers, kMostLabels), "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
+      "set title offset 0,0.4\n", "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ",
+      GnuplotString(ValueLabel(profile)), "\n", "set xrange [-0.5:", n_layers, "-0.5]\nset x2range [0:1]\n",
+      "set xtics out nomirror 0,", TickStep(n_layers, kMostLabels),
+      "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
       "set yrange [0:", absl::StrFormat("%.6g", top), "]\nset border 7\n",
-      "set key at screen 0.5,0.015 center bottom vertical Left reverse samplen 2\n",
-      "set format '%g'\nset tmargin 8\nset bmargin 9\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples "
-      "2\n");
+      "set format '%g'\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples 2\n");
   figure.plot = PlotCommand(profile, figure.name, top);
   return figure;
 }

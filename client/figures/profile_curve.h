@@ -2,10 +2,11 @@
 #pragma once
 
 #include "client/figures/figure.h"
-#include "induct/v1/profile.pb.h"
+#include "client/saved_run.h"
 
 namespace induct::client {
 
-Figure ProfileCurveFigure(const v1::Profile& profile, const std::string& title_model);
+// REQUIRES: the model has a profile.
+Figure ProfileCurveFigure(const SavedModel& model);
 
 }  // namespace induct::client

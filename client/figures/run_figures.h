@@ -2,17 +2,22 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
-#include "client/run_directory.h"
-#include "induct/v1/profile.pb.h"
+#include "client/figures/figure.h"
+#include "client/saved_run.h"
 
 namespace induct::client {
 
-// Draws a profile's figures from the run directory's files into its figs/ and copies them into `figs_dir`
-// under the names of the newest run. `title_model` is the model as the user named it. Errors with exit code
-// kOutput where files can't be written; all others mean that pictures are missing, and nothing else.
-absl::Status DrawProfileFigures(const v1::Profile& profile, const std::string& title_model,
-                                const std::string& figs_dir, RunDirectory* directory);
+// Every figure that the run has data for.
+std::vector<Figure> RunFigures(const SavedRun& run);
+
+// Draws them into the options' folder and copies the PNGs into `figs_dir` under the names of the newest run,
+// unless it is empty. One figure that fails does not keep the others from being drawn. INVALID_ARGUMENT where
+// an option can't be; errors with the exit code kOutput where files can't be written; NOT_FOUND where gnuplot
+// is missing; all others mean that pictures are missing, and nothing else. Scripts and data are written also
+// where gnuplot fails.
+absl::Status DrawRunFigures(const SavedRun& run, const FigureOptions& options, const std::string& figs_dir);
 
 }  // namespace induct::client

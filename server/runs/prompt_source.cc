@@ -28,27 +28,76 @@ absl::Status CheckSeqLen(const PromptRequest& request, const DecoderSpec& spec) 
       reason::kPromptTooLong, "seq_len");
 }
 
-// The task's words that are one token, with their leading space.
-absl::StatusOr<std::vector<std::string>> SingleTokenWords(const checkpoint::Tokenizer& tokenizer,
-                                                          const std::string& task) {
-  std::vector<std::string> words;
-  for (const std::string& word : analysis::TaskWords(task)) {
-    INDUCT_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer.Encode(absl::StrCat(" ", word)));
-    if (ids.size() == 1) words.push_back(word);
+// Whether an id stands for the same token in both.
+bool SameTokenizer(const models::ModelFiles& a, const models::ModelFiles& b) {
+  const checkpoint::Tokenizer *one = a.tokenizer(), *other = b.tokenizer();
+  if (one == other) return true;
+  if (one == nullptr || other == nullptr) return false;
+  if (one->size() != other->size() || one->ordinary_ids() != other->ordinary_ids()) return false;
+  for (int32_t id = 0; id < one->size(); ++id) {
+    if (one->Decode(std::span(&id, 1)) != other->Decode(std::span(&id, 1))) return false;
   }
-  return words;
+  return true;
 }
 
-// Ids for RANDOM: ordinary ones that the model's embedding has a row for (vocabularies and embeddings may
+// The first model whose tokenizer is another than the first's; nullptr where they share one.
+const models::ModelFiles* OddTokenizer(const ModelFilesList& models) {
+  const auto odd = std::find_if(models.begin(), models.end(),
+                                [&](const auto& files) { return !SameTokenizer(*models.front(), *files); });
+  return odd == models.end() ? nullptr : odd->get();
+}
+
+absl::Status DifferentTokenizers(const char* field, const std::string& what, const ModelFilesList& models,
+                                 const models::ModelFiles& odd) {
+  return WithReason(
+      InvalidField(field,
+                   absl::StrCat(what, " made of token ids, and ", models.front()->name(), " and ", odd.name(),
+                                " have different tokenizers: compare them on ABAB, NAMES or TEXT")),
+      reason::kDifferentTokenizers, field);
+}
+
+// Whether a word is one token with its leading space.
+absl::StatusOr<bool> IsOneToken(const checkpoint::Tokenizer& tokenizer, const std::string& word) {
+  INDUCT_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer.Encode(absl::StrCat(" ", word)));
+  return ids.size() == 1;
+}
+
+// A task's words that are one token in every tokenizer, and what each tokenizer lacks.
+struct SharedWords {
+  std::vector<std::string> words;
+  std::vector<std::string> lacks;  // a sentence for each tokenizer that lacks some
+};
+
+absl::StatusOr<SharedWords> SingleTokenWords(const ModelFilesList& models, const std::string& task) {
+  SharedWords shared{.words = analysis::TaskWords(task)};
+  const size_t n_candidates = shared.words.size();
+  for (const auto& files : models) {
+    std::set<std::string> lacking;
+    for (const std::string& word : analysis::TaskWords(task)) {
+      INDUCT_ASSIGN_OR_RETURN(const bool is_one, IsOneToken(*files->tokenizer(), word));
+      if (!is_one) lacking.insert(word);
+    }
+    std::erase_if(shared.words, [&](const std::string& word) { return lacking.contains(word); });
+    if (lacking.empty()) continue;
+    shared.lacks.push_back(absl::StrCat("the tokenizer of ", files->name(), " lacks ", lacking.size(),
+                                        " of the ", n_candidates, " words of ", task));
+  }
+  return shared;
+}
+
+// Ids for RANDOM: ordinary ones that every model's embedding has a row for (vocabularies and embeddings may
 // differ in size). Those of the words that the job's other tasks use are left out, so that a RANDOM row is
-// never a letter or name row again.
-absl::StatusOr<std::vector<int32_t>> RandomIds(const checkpoint::Tokenizer& tokenizer, int64_t vocab_size,
+// never a letter or name row again. REQUIRES: one tokenizer.
+absl::StatusOr<std::vector<int32_t>> RandomIds(const ModelFilesList& models,
                                                const std::vector<std::string>& words) {
+  const checkpoint::Tokenizer& tokenizer = *models.front()->tokenizer();
   std::set<int32_t> taken;
   for (const std::string& word : words) {
     INDUCT_ASSIGN_OR_RETURN(const std::vector<int32_t> ids, tokenizer.Encode(absl::StrCat(" ", word)));
     taken.insert(ids.begin(), ids.end());
   }
+  int64_t vocab_size = INT64_MAX;
+  for (const auto& files : models) vocab_size = std::min(vocab_size, files->spec().vocab_size);
   std::vector<int32_t> ids = tokenizer.ordinary_ids();
   std::erase_if(ids, [&](int32_t id) { return id >= vocab_size || taken.contains(id); });
   return ids;
@@ -58,24 +107,29 @@ bool Asks(const PromptRequest& request, const std::string& task) {
   return std::find(request.task_types.begin(), request.task_types.end(), task) != request.task_types.end();
 }
 
-// What the model's tokenizer offers the tasks that are asked for.
-absl::StatusOr<analysis::Vocabulary> VocabularyFor(const PromptRequest& request,
-                                                   const checkpoint::Tokenizer& tokenizer,
-                                                   int64_t vocab_size) {
+// What the tokenizers offer the tasks that are asked for.
+struct Offer {
   analysis::Vocabulary vocabulary;
+  std::vector<std::string> lacks;
+};
+
+absl::StatusOr<Offer> OfferFor(const PromptRequest& request, const ModelFilesList& models) {
+  Offer offer;
   std::vector<std::string> used;
-  if (Asks(request, "ABAB")) {
-    INDUCT_ASSIGN_OR_RETURN(vocabulary.letters, SingleTokenWords(tokenizer, "ABAB"));
-    used.insert(used.end(), vocabulary.letters.begin(), vocabulary.letters.end());
+  for (const auto& [task, words] :
+       {std::pair{"ABAB", &offer.vocabulary.letters}, std::pair{"NAMES", &offer.vocabulary.names}}) {
+    if (!Asks(request, task)) continue;
+    INDUCT_ASSIGN_OR_RETURN(SharedWords shared, SingleTokenWords(models, task));
+    *words = std::move(shared.words);
+    used.insert(used.end(), words->begin(), words->end());
+    offer.lacks.insert(offer.lacks.end(), shared.lacks.begin(), shared.lacks.end());
   }
-  if (Asks(request, "NAMES")) {
-    INDUCT_ASSIGN_OR_RETURN(vocabulary.names, SingleTokenWords(tokenizer, "NAMES"));
-    used.insert(used.end(), vocabulary.names.begin(), vocabulary.names.end());
+  if (!Asks(request, "RANDOM")) return offer;
+  if (const models::ModelFiles* odd = OddTokenizer(models)) {
+    return DifferentTokenizers("prompts.task_types", "RANDOM prompts are", models, *odd);
   }
-  if (Asks(request, "RANDOM")) {
-    INDUCT_ASSIGN_OR_RETURN(vocabulary.ordinary_ids, RandomIds(tokenizer, vocab_size, used));
-  }
-  return vocabulary;
+  INDUCT_ASSIGN_OR_RETURN(offer.vocabulary.ordinary_ids, RandomIds(models, used));
+  return offer;
 }
 
 void WarnAboutShortLags(const PromptRequest& request, std::vector<std::string>* warnings) {
@@ -99,46 +153,69 @@ uint32_t BosCount(const PromptRequest& request, const models::ModelFiles& files)
 
 absl::Status Stopped() { return absl::CancelledError("stopped while the prompts were made"); }
 
-absl::StatusOr<PromptSet> Generate(const PromptRequest& request, const models::ModelFiles& files,
-                                   const std::stop_token& stop) {
-  INDUCT_RETURN_IF_ERROR(CheckSeqLen(request, files.spec()));
-  INDUCT_ASSIGN_OR_RETURN(
-      const checkpoint::Tokenizer* tokenizer,
-      NeedTokenizer(files, absl::StrCat("the task ", absl::StrJoin(request.task_types, ", "))));
-  INDUCT_ASSIGN_OR_RETURN(const analysis::Vocabulary vocabulary,
-                          VocabularyFor(request, *tokenizer, files.spec().vocab_size));
-  const uint32_t n_bos = BosCount(request, files);
-  INDUCT_ASSIGN_OR_RETURN(auto generated, analysis::GeneratePrompts({.task_types = request.task_types,
-                                                                     .lag_values = request.lag_values,
-                                                                     .n_sequences = request.n_sequences,
-                                                                     .uniform_mix = request.uniform_mix,
-                                                                     .n_repeats = request.n_repeats,
-                                                                     .seq_len = request.seq_len,
-                                                                     .n_bos = n_bos,
-                                                                     .seed = request.seed},
-                                                                    vocabulary));
-  PromptSet set{.warnings = std::move(generated.warnings)};
-  WarnAboutShortLags(request, &set.warnings);
-  for (analysis::GeneratedPrompt& made : generated.prompts) {
-    if (stop.stop_requested()) return Stopped();
-    std::vector<int32_t> tokens = std::move(made.ids);
-    if (!made.text.empty()) {
-      INDUCT_ASSIGN_OR_RETURN(tokens, tokenizer->Encode(made.text));
-    }
-    set.prompts.push_back({.task = std::move(made.task),
-                           .lag = made.lag,
-                           .text = std::move(made.text),
-                           .tokens = WithBos(std::move(tokens), n_bos, files.bos_token_id()),
-                           .n_bos = n_bos});
+absl::StatusOr<analysis::GeneratedPrompts> Generate(const PromptRequest& request,
+                                                    const ModelFilesList& models) {
+  uint32_t n_bos = 0;  // of the model that has most: texts are the same for all
+  for (const auto& files : models) {
+    INDUCT_RETURN_IF_ERROR(CheckSeqLen(request, files->spec()));
+    INDUCT_RETURN_IF_ERROR(
+        NeedTokenizer(*files, absl::StrCat("the task ", absl::StrJoin(request.task_types, ", "))).status());
+    n_bos = std::max(n_bos, BosCount(request, *files));
   }
-  return set;
+  INDUCT_ASSIGN_OR_RETURN(const Offer offer, OfferFor(request, models));
+  auto generated = analysis::GeneratePrompts({.task_types = request.task_types,
+                                              .lag_values = request.lag_values,
+                                              .n_sequences = request.n_sequences,
+                                              .uniform_mix = request.uniform_mix,
+                                              .n_repeats = request.n_repeats,
+                                              .seq_len = request.seq_len,
+                                              .n_bos = n_bos,
+                                              .seed = request.seed},
+                                             offer.vocabulary);
+  if (ReasonOf(generated.status()) != reason::kNotEnoughWords || offer.lacks.empty()) return generated;
+  return Annotate(generated.status(), absl::StrJoin(offer.lacks, "; "));
+}
+
+absl::StatusOr<std::vector<analysis::Prompt>> Tokenise(const PromptRequest& request,
+                                                       const analysis::GeneratedPrompts& generated,
+                                                       const models::ModelFiles& files,
+                                                       const std::stop_token& stop) {
+  std::vector<analysis::Prompt> prompts;
+  const uint32_t n_bos = BosCount(request, files);
+  for (const analysis::GeneratedPrompt& made : generated.prompts) {
+    if (stop.stop_requested()) return Stopped();
+    std::vector<int32_t> tokens = made.ids;
+    if (!made.text.empty()) {
+      INDUCT_ASSIGN_OR_RETURN(tokens, files.tokenizer()->Encode(made.text));
+    }
+    prompts.push_back({.task = made.task,
+                       .lag = made.lag,
+                       .text = made.text,
+                       .tokens = WithBos(std::move(tokens), n_bos, files.bos_token_id()),
+                       .n_bos = n_bos});
+  }
+  return prompts;
+}
+
+absl::StatusOr<std::vector<PromptSet>> GeneratedSets(const PromptRequest& request,
+                                                     const ModelFilesList& models,
+                                                     const std::stop_token& stop) {
+  INDUCT_ASSIGN_OR_RETURN(analysis::GeneratedPrompts generated, Generate(request, models));
+  std::vector<PromptSet> sets(models.size());
+  sets.front().warnings = std::move(generated.warnings);
+  WarnAboutShortLags(request, &sets.front().warnings);
+  for (size_t i = 0; i < models.size(); ++i) {
+    INDUCT_ASSIGN_OR_RETURN(sets[i].prompts, Tokenise(request, generated, *models[i], stop));
+  }
+  return sets;
 }
 
 // Tokenises given prompts one by one and remembers what has to be said about all of them.
 class GivenPromptReader {
  public:
-  GivenPromptReader(const PromptRequest& request, const models::ModelFiles& files)
-      : request_(request), files_(files) {}
+  // `by_text`: a prompt's text counts, and not its ids.
+  GivenPromptReader(const PromptRequest& request, const models::ModelFiles& files, bool by_text)
+      : request_(request), files_(files), by_text_(by_text) {}
 
   absl::StatusOr<PromptSet> ReadAll(const std::stop_token& stop) {
     PromptSet set;
@@ -158,7 +235,7 @@ class GivenPromptReader {
 
  private:
   absl::StatusOr<analysis::Prompt> Read(const GivenPrompt& given) {
-    const bool by_ids = !given.token_ids.empty();
+    const bool by_ids = !given.token_ids.empty() && !(by_text_ && given.text);
     analysis::Prompt prompt{.task = !given.task.empty() ? given.task
                                     : by_ids            ? "TOKENS"
                                                         : "TEXT",
@@ -228,16 +305,42 @@ class GivenPromptReader {
 
   const PromptRequest& request_;
   const models::ModelFiles& files_;
+  const bool by_text_;
   size_t number_ = 0;
   size_t cut_ = 0;
 };
 
+absl::StatusOr<std::vector<PromptSet>> GivenSets(const PromptRequest& request, const ModelFilesList& models,
+                                                 const std::stop_token& stop) {
+  const models::ModelFiles* odd = OddTokenizer(models);
+  for (size_t i = 0; odd != nullptr && i < request.given.size(); ++i) {
+    if (request.given[i].text) continue;
+    return DifferentTokenizers("given_prompts", absl::StrCat("prompt ", i + 1, " is"), models, *odd);
+  }
+  std::vector<PromptSet> sets;
+  for (const auto& files : models) {
+    INDUCT_ASSIGN_OR_RETURN(PromptSet set,
+                            GivenPromptReader(request, *files, /*by_text=*/odd != nullptr).ReadAll(stop));
+    for (std::string& warning : set.warnings) {
+      if (models.size() > 1) warning = absl::StrCat(files->name(), ": ", warning);
+    }
+    sets.push_back(std::move(set));
+  }
+  return sets;
+}
+
 }  // namespace
 
-absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files,
+absl::StatusOr<std::vector<PromptSet>> MakeSharedPrompts(const PromptRequest& request,
+                                                         const ModelFilesList& models, std::stop_token stop) {
+  return request.given.empty() ? GeneratedSets(request, models, stop) : GivenSets(request, models, stop);
+}
+
+absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request,
+                                      const std::shared_ptr<const models::ModelFiles>& files,
                                       std::stop_token stop) {
-  return request.given.empty() ? Generate(request, files, stop)
-                               : GivenPromptReader(request, files).ReadAll(stop);
+  INDUCT_ASSIGN_OR_RETURN(std::vector<PromptSet> sets, MakeSharedPrompts(request, {files}, stop));
+  return std::move(sets.front());
 }
 
 }  // namespace induct::runs

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -40,12 +41,25 @@ struct PromptSet {
   std::vector<std::string> warnings;
 };
 
-// Makes the prompts for one model. The same request and tokenizer give the same prompts on every platform.
-// INVALID_ARGUMENT: nothing or only blanks given, ids outside the vocabulary, a prompt longer than the
-// model's context, seq_len beyond it, lags or words that do not fit, prompts with different numbers of BOS
-// tokens. FAILED_PRECONDITION (NO_TOKENIZER): text for a model without tokenizer. Each names the prompt,
-// counted from 1. CANCELLED soon after `stop` is requested.
-absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request, const models::ModelFiles& files,
+using ModelFilesList = std::vector<std::shared_ptr<const models::ModelFiles>>;
+
+// Makes the prompts of a job, one set for each of its models: the same texts (RANDOM and token rows: the same
+// ids) in all of them. The same request and tokenizers give the same prompts on every platform. Words are
+// those that are one token in every tokenizer; where tokenizers differ, a given prompt's text counts and not
+// its ids. What has to be said of all models is among the first set's warnings.
+//
+// INVALID_ARGUMENT: nothing or only blanks given, ids outside the vocabulary, a prompt longer than a model's
+// context, seq_len beyond it, lags or words that do not fit (saying which tokenizer lacks words), prompts
+// with different numbers of BOS tokens, RANDOM or prompts made of ids for models with different tokenizers
+// (DIFFERENT_TOKENIZERS). FAILED_PRECONDITION (NO_TOKENIZER): text for a model without tokenizer. Each names
+// the prompt, counted from 1. CANCELLED soon after `stop` is requested. REQUIRES: at least one model.
+absl::StatusOr<std::vector<PromptSet>> MakeSharedPrompts(const PromptRequest& request,
+                                                         const ModelFilesList& models,
+                                                         std::stop_token stop = {});
+
+// The same for one model.
+absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request,
+                                      const std::shared_ptr<const models::ModelFiles>& files,
                                       std::stop_token stop = {});
 
 }  // namespace induct::runs

@@ -6,12 +6,12 @@
 #include "server/runs/prompt_source.h"
 #include "server/service/calls.h"
 #include "server/service/event_stream.h"
+#include "server/service/messages.h"
 #include "server/service/services.h"
 
 namespace induct::service {
 namespace {
 
-constexpr char kProfileKind[] = "profile";
 constexpr size_t kPreviewBytes = size_t{256} << 10;  // of a message, which may be one prompt larger
 
 absl::Duration Deadline(double seconds) {
@@ -19,30 +19,55 @@ absl::Duration Deadline(double seconds) {
 }
 
 // REQUIRES: resolved.
-jobs::JobSpec JobSpecOf(v1::RunProfileRequest request, const std::string& owner,
-                        const std::string& server_id) {
+template <typename Request>
+jobs::JobSpec JobSpecOf(Request request, const std::string& owner, const std::string& server_id) {
+  v1::RunProfileRequest& profile = *MutableProfile(&request);
   v1::JobEvent accepted;
   accepted.mutable_accepted()->set_server_id(server_id);
+  for (const std::string& model : ModelsOf(request)) accepted.mutable_accepted()->add_models(model);
   v1::RunProfileRequest& shown = *accepted.mutable_accepted()->mutable_resolved_request();
-  shown.set_model(request.model());
-  *shown.mutable_job() = request.job();
-  *shown.mutable_run() = request.run();
-  *shown.mutable_prompts() = request.prompts();
-  *shown.mutable_evaluation() = request.evaluation();
+  shown.set_model(profile.model());
+  *shown.mutable_job() = profile.job();
+  *shown.mutable_run() = profile.run();
+  *shown.mutable_prompts() = profile.prompts();
+  *shown.mutable_evaluation() = profile.evaluation();
   shown.mutable_job()->clear_request_id();
 
-  const std::string request_id = request.job().request_id();
-  request.mutable_job()->clear_request_id();
-  return {.kind = kProfileKind,
+  const v1::JobOptions job = profile.job();
+  profile.mutable_job()->clear_request_id();
+  return {.kind = KindOf(&request),
           .owner = owner,
-          .request_id = request_id,
+          .request_id = job.request_id(),
           .request = request.SerializeAsString(),
           .accepted = accepted.SerializeAsString(),
-          .priority = request.job().priority(),
-          .queue_deadline = Deadline(request.job().queue_deadline()),
-          .run_deadline = Deadline(request.job().run_deadline()),
-          .on_disconnect = request.job().on_disconnect() == "continue" ? jobs::OnDisconnect::kContinue
-                                                                       : jobs::OnDisconnect::kCancel};
+          .priority = job.priority(),
+          .queue_deadline = Deadline(job.queue_deadline()),
+          .run_deadline = Deadline(job.run_deadline()),
+          .on_disconnect = job.on_disconnect() == "continue" ? jobs::OnDisconnect::kContinue
+                                                             : jobs::OnDisconnect::kCancel};
+}
+
+using EventReactor = grpc::ServerWriteReactor<v1::JobEvent>;
+
+// Resolves the request, submits it, and streams the job's events.
+template <typename Request>
+EventReactor* Submit(const ServiceContext& context, const grpc::CallbackServerContext& call,
+                     const Request* request) {
+  const std::string owner = OwnerOf(call);
+  return EventStream::Start(
+      *context.pool, absl::Seconds(context.settings.Real("heartbeat_seconds")),
+      [&context, owner, request](std::function<void()> wake) -> absl::StatusOr<EventStream::Opened> {
+        Request resolved = *request;  // gRPC keeps the original until the call is over
+        INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &resolved));
+        for (const std::string& model : ModelsOf(resolved))
+          INDUCT_RETURN_IF_ERROR(context.registry->CheckExists(model));
+        INDUCT_ASSIGN_OR_RETURN(
+            const jobs::JobRecord record,
+            context.scheduler->Submit(JobSpecOf(std::move(resolved), owner, context.info.id())));
+        INDUCT_ASSIGN_OR_RETURN(auto watch,
+                                context.scheduler->OpenWatch(record.name, owner, 0, std::move(wake)));
+        return EventStream::Opened{record.name, std::move(watch)};
+      });
 }
 
 // The prompts of a preview, and how many of them have been sent.
@@ -53,10 +78,10 @@ struct Preview {
 
 absl::StatusOr<Preview> MakePreview(const ServiceContext& context, v1::RunProfileRequest request,
                                     std::stop_token stop) {
-  INDUCT_RETURN_IF_ERROR(ResolveProfileRequest(context.settings, context.limits, &request));
+  INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &request));
   INDUCT_ASSIGN_OR_RETURN(const auto files, context.registry->Open(request.model()));
   INDUCT_ASSIGN_OR_RETURN(runs::PromptSet set,
-                          runs::MakePrompts(FromMessage(request, context.limits).prompts, *files, stop));
+                          runs::MakePrompts(FromMessage(request, context.limits).prompts, files, stop));
   return Preview{.set = std::move(set)};
 }
 
@@ -89,22 +114,31 @@ std::string OwnerOf(const grpc::CallbackServerContext& context) {
   return owner;
 }
 
-grpc::ServerWriteReactor<v1::JobEvent>* AnalysisService::RunProfile(grpc::CallbackServerContext* call,
-                                                                    const v1::RunProfileRequest* request) {
-  const std::string owner = OwnerOf(*call);
-  return EventStream::Start(
-      *context_.pool, absl::Seconds(context_.settings.Real("heartbeat_seconds")),
-      [this, owner, request](std::function<void()> wake) -> absl::StatusOr<EventStream::Opened> {
-        v1::RunProfileRequest resolved = *request;  // gRPC keeps the original until the call is over
-        INDUCT_RETURN_IF_ERROR(ResolveProfileRequest(context_.settings, context_.limits, &resolved));
-        INDUCT_RETURN_IF_ERROR(context_.registry->CheckExists(resolved.model()));
-        INDUCT_ASSIGN_OR_RETURN(
-            const jobs::JobRecord record,
-            context_.scheduler->Submit(JobSpecOf(std::move(resolved), owner, context_.info.id())));
-        INDUCT_ASSIGN_OR_RETURN(auto watch,
-                                context_.scheduler->OpenWatch(record.name, owner, 0, std::move(wake)));
-        return EventStream::Opened{record.name, std::move(watch)};
-      });
+EventReactor* AnalysisService::RunProfile(grpc::CallbackServerContext* call,
+                                          const v1::RunProfileRequest* request) {
+  return Submit(context_, *call, request);
+}
+
+EventReactor* AnalysisService::CrossSize(grpc::CallbackServerContext* call,
+                                         const v1::CrossSizeRequest* request) {
+  return Submit(context_, *call, request);
+}
+
+EventReactor* AnalysisService::Nulls(grpc::CallbackServerContext* call, const v1::NullsRequest* request) {
+  return Submit(context_, *call, request);
+}
+
+EventReactor* AnalysisService::Causal(grpc::CallbackServerContext* call, const v1::CausalRequest* request) {
+  return Submit(context_, *call, request);
+}
+
+EventReactor* AnalysisService::LagBuckets(grpc::CallbackServerContext* call,
+                                          const v1::LagBucketsRequest* request) {
+  return Submit(context_, *call, request);
+}
+
+EventReactor* AnalysisService::Pattern(grpc::CallbackServerContext* call, const v1::PatternRequest* request) {
+  return Submit(context_, *call, request);
 }
 
 grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* AnalysisService::PreviewPrompts(
@@ -121,15 +155,37 @@ grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* AnalysisService::PreviewPr
       });
 }
 
+namespace {
+
+// The work of a stored job, where it is of the request's kind.
+template <typename Request>
+bool ReadWork(const jobs::JobRecord& record, const RequestLimits& limits,
+              const runs::RunEnvironment& environment, std::unique_ptr<jobs::Work>* work) {
+  Request request;
+  if (record.spec.kind != KindOf(&request) || !request.ParseFromString(record.spec.request)) return false;
+  *work = MakeWork(request, limits, environment);
+  return true;
+}
+
+template <typename... Requests>
+std::unique_ptr<jobs::Work> ReadWorkOfAny(const jobs::JobRecord& record, const RequestLimits& limits,
+                                          const runs::RunEnvironment& environment) {
+  std::unique_ptr<jobs::Work> work;
+  (ReadWork<Requests>(record, limits, environment, &work) || ...);
+  return work;
+}
+
+}  // namespace
+
 jobs::WorkFactory MakeWorkFactory(const RequestLimits& limits, const runs::RunEnvironment& environment) {
   return
       [&limits, &environment](const jobs::JobRecord& record) -> absl::StatusOr<std::unique_ptr<jobs::Work>> {
-        v1::RunProfileRequest request;
-        if (record.spec.kind != kProfileKind || !request.ParseFromString(record.spec.request)) {
-          return absl::InternalError(
-              absl::StrCat("this server can't run a stored job of the kind \"", record.spec.kind, "\""));
-        }
-        return runs::NewProfileRun(FromMessage(request, limits), environment);
+        std::unique_ptr<jobs::Work> work =
+            ReadWorkOfAny<v1::RunProfileRequest, v1::CrossSizeRequest, v1::NullsRequest, v1::CausalRequest,
+                          v1::LagBucketsRequest, v1::PatternRequest>(record, limits, environment);
+        if (work != nullptr) return work;
+        return absl::InternalError(
+            absl::StrCat("this server can't run a stored job of the kind \"", record.spec.kind, "\""));
       };
 }
 

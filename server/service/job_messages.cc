@@ -77,8 +77,7 @@ v1::Job ToMessage(const jobs::JobRecord& record, const std::string& server_id,
   job.set_state(std::string(jobs::JobStateName(record.state)));
   job.set_attempt(record.attempt);
   v1::JobEvent accepted;
-  if (accepted.ParseFromString(record.spec.accepted))
-    job.add_models(accepted.accepted().resolved_request().model());
+  if (accepted.ParseFromString(record.spec.accepted)) *job.mutable_models() = accepted.accepted().models();
   SetTime(record.created, job.mutable_created());
   if (record.running_since != absl::InfinitePast()) SetTime(record.running_since, job.mutable_started());
   if (record.finished != absl::InfinitePast()) SetTime(record.finished, job.mutable_finished());

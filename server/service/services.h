@@ -18,7 +18,7 @@
 #include "server/jobs/scheduler.h"
 #include "server/models/model_registry.h"
 #include "server/service/blocking_pool.h"
-#include "server/service/profile_messages.h"
+#include "server/service/requests.h"
 
 namespace induct::service {
 
@@ -45,6 +45,16 @@ class AnalysisService : public v1::AnalysisService::CallbackService {
 
   grpc::ServerWriteReactor<v1::JobEvent>* RunProfile(grpc::CallbackServerContext* call,
                                                      const v1::RunProfileRequest* request) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* CrossSize(grpc::CallbackServerContext* call,
+                                                    const v1::CrossSizeRequest* request) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* Nulls(grpc::CallbackServerContext* call,
+                                                const v1::NullsRequest* request) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* Causal(grpc::CallbackServerContext* call,
+                                                 const v1::CausalRequest* request) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* LagBuckets(grpc::CallbackServerContext* call,
+                                                     const v1::LagBucketsRequest* request) override;
+  grpc::ServerWriteReactor<v1::JobEvent>* Pattern(grpc::CallbackServerContext* call,
+                                                  const v1::PatternRequest* request) override;
   grpc::ServerWriteReactor<v1::PreviewPromptsResponse>* PreviewPrompts(
       grpc::CallbackServerContext* call, const v1::PreviewPromptsRequest* request) override;
 
@@ -99,8 +109,8 @@ class ServerService : public v1::ServerService::CallbackService {
   const ServiceContext& context_;
 };
 
-// Turns a stored job into work: decodes the request that RunProfile stored. `environment` must outlive the
-// factory.
+// Turns a stored job into work: decodes the request that the submitting call stored. `environment` must
+// outlive the factory.
 jobs::WorkFactory MakeWorkFactory(const RequestLimits& limits, const runs::RunEnvironment& environment);
 
 }  // namespace induct::service

@@ -8,6 +8,7 @@
 #include "common/sha256.h"
 #include "google/rpc/error_details.pb.h"
 #include "grpcpp/server_builder.h"
+#include "proto/message_json.h"
 
 namespace induct::client {
 
@@ -19,9 +20,36 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
 
   grpc::Status RunProfile(grpc::ServerContext* context, const v1::RunProfileRequest* request,
                           grpc::ServerWriter<v1::JobEvent>* writer) override {
+    return Submit(*request, context, writer);
+  }
+  grpc::Status CrossSize(grpc::ServerContext* context, const v1::CrossSizeRequest* request,
+                         grpc::ServerWriter<v1::JobEvent>* writer) override {
+    return Submit(*request, context, writer);
+  }
+  grpc::Status Nulls(grpc::ServerContext* context, const v1::NullsRequest* request,
+                     grpc::ServerWriter<v1::JobEvent>* writer) override {
+    return Submit(*request, context, writer);
+  }
+  grpc::Status Causal(grpc::ServerContext* context, const v1::CausalRequest* request,
+                      grpc::ServerWriter<v1::JobEvent>* writer) override {
+    return Submit(*request, context, writer);
+  }
+  grpc::Status LagBuckets(grpc::ServerContext* context, const v1::LagBucketsRequest* request,
+                          grpc::ServerWriter<v1::JobEvent>* writer) override {
+    return Submit(*request, context, writer);
+  }
+  grpc::Status Pattern(grpc::ServerContext* context, const v1::PatternRequest* request,
+                       grpc::ServerWriter<v1::JobEvent>* writer) override {
+    return Submit(*request, context, writer);
+  }
+
+  grpc::Status Submit(const AnalysisRequest& request, grpc::ServerContext* context,
+                      grpc::ServerWriter<v1::JobEvent>* writer) {
     {
       const absl::MutexLock lock(&mutex);
-      record.submitted.push_back(*request);
+      record.requests.push_back(request);
+      if (std::holds_alternative<v1::RunProfileRequest>(request))
+        record.submitted.push_back(ProfileOf(request));
       const auto user = context->client_metadata().find("induct-user");
       if (user != context->client_metadata().end())
         record.user = std::string(user->second.data(), user->second.size());
@@ -254,6 +282,13 @@ v1::JobEvent ArtifactEvent(const std::string& name, const std::string& bytes) {
   return event;
 }
 
+void ReplaceArtifact(const std::string& name, const std::string& bytes, Script* script) {
+  script->artifacts[name] = bytes;
+  for (v1::JobEvent& event : script->log) {
+    if (event.artifact().name() == name) *event.mutable_artifact() = ArtifactEvent(name, bytes).artifact();
+  }
+}
+
 void Renumber(std::vector<v1::JobEvent>* log, uint32_t attempt) {
   uint64_t sequence = 0;
   for (v1::JobEvent& event : *log) {
@@ -270,6 +305,7 @@ void AddSetUp(const std::string& model, int n_layers, int n_heads, std::vector<v
   v1::JobAccepted* accepted = log->emplace_back().mutable_accepted();
   accepted->set_job(kFakeJob);
   accepted->set_server_id("01SERVER");
+  accepted->add_models(model);
   accepted->mutable_resolved_request()->set_model(model);
   accepted->mutable_resolved_request()->mutable_run()->set_score("induction");
   accepted->mutable_resolved_request()->mutable_run()->set_seed(18446744073709551615u);
@@ -306,7 +342,7 @@ Script SuccessfulScript(const std::string& model, int n_layers, int n_heads) {
     progress->set_fraction((layer + 1.0) / n_layers);
   }
   script.artifacts[ScoresFile(profile.model())] = MakeScores(profile);
-  script.artifacts[ProfileFile(profile.model())] = "{}\n";
+  script.artifacts[ProfileFile(profile.model())] = *ToJson(profile);
   script.artifacts["prompts.txt"] = std::string(5000, 'x') + "\n";
   for (const auto& [name, bytes] : script.artifacts) script.log.push_back(ArtifactEvent(name, bytes));
   v1::JobFinished* finished = script.log.emplace_back().mutable_finished();

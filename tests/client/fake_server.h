@@ -12,6 +12,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "client/analysis_request.h"
 #include "grpcpp/server.h"
 #include "induct/v1/analysis_service.grpc.pb.h"
 #include "induct/v1/job_service.grpc.pb.h"
@@ -44,7 +45,8 @@ struct Script {
 
 // What the calls asked for.
 struct Record {
-  std::vector<v1::RunProfileRequest> submitted;
+  std::vector<AnalysisRequest> requests;
+  std::vector<v1::RunProfileRequest> submitted;  // the profiles among them
   std::vector<v1::WatchJobRequest> watched;
   std::vector<v1::ReadArtifactRequest> read;
   std::vector<std::string> cancelled;
@@ -85,6 +87,8 @@ std::string MakeScores(const v1::Profile& profile);
 // The script of a job that succeeds: accepted, started, a layer_scores each layer, artifacts, finished; with
 // passing events between.
 Script SuccessfulScript(const std::string& model, int n_layers = 4, int n_heads = 4);
+// Gives the artifact of that name other bytes.
+void ReplaceArtifact(const std::string& name, const std::string& bytes, Script* script);
 v1::JobEvent ArtifactEvent(const std::string& name, const std::string& bytes);
 // Numbers the durable events 1, 2, 3, ...
 void Renumber(std::vector<v1::JobEvent>* log, uint32_t attempt = 1);

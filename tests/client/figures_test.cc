@@ -1,36 +1,52 @@
+// Figures drawn by gnuplot: every kind, every shape, what a user may choose, and what goes wrong.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <filesystem>
 
+#include "absl/strings/str_split.h"
 #include "client/child_process.h"
-#include "client/figures/figure.h"
+#include "client/exit_code.h"
 #include "client/figures/heatmap.h"
+#include "client/figures/pattern_map.h"
 #include "client/figures/profile_curve.h"
-#include "tests/client/fake_server.h"
+#include "client/figures/run_figures.h"
+#include "tests/client/example_runs.h"
 #include "tests/client/run_client.h"
 
 namespace induct::client {
 namespace {
 
+using testing::AllOf;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
+
+std::vector<std::string> Names(const std::vector<Figure>& figures) {
+  std::vector<std::string> names;
+  for (const Figure& figure : figures) names.push_back(figure.name);
+  return names;
+}
+
+// A model with every result there is.
+SavedModel FullModel(const std::string& label, int n_layers, int n_heads, bool bootstrap = true) {
+  SavedModel model = ExampleModel(label, n_layers, n_heads, bootstrap);
+  model.nulls = ExampleNulls(model);
+  model.causal = ExampleCausal(model);
+  model.lag_buckets = ExampleLagBuckets(model);
+  AddExamplePattern(12, &model);
+  return model;
+}
 
 class FiguresTest : public testing::Test {
  protected:
   void SetUp() override {
     if (access("/usr/bin/gnuplot", X_OK) != 0) GTEST_SKIP() << "gnuplot is not installed";
   }
-  void Draw(const v1::Profile& profile, const std::string& title) {
-    const auto scores = ParseFloatNpy(MakeScores(profile));
-    ASSERT_TRUE(scores.ok());
-    const auto heatmap = HeatmapFigure(profile, title, *scores);
-    ASSERT_TRUE(heatmap.ok()) << heatmap.status();
-    for (const Figure& figure : {*heatmap, ProfileCurveFigure(profile, title)}) {
-      const absl::Status drawn = DrawFigure(folder_.path(), figure);
-      EXPECT_TRUE(drawn.ok()) << drawn;
-    }
+  void Draw(const Figure& figure, const FigureOptions& options = {}) {
+    const absl::Status drawn = DrawFigure(folder_.path(), figure, options);
+    EXPECT_TRUE(drawn.ok()) << drawn;
   }
   // Width and height as the PNG's header has them.
   std::pair<uint32_t, uint32_t> SizeOf(const std::string& name) {
@@ -46,52 +62,99 @@ class FiguresTest : public testing::Test {
   TemporaryFolder folder_;
 };
 
+TEST_F(FiguresTest, EveryKindIsDrawnAsPngSvgAndPdf) {
+  const SavedRun run =
+      ExampleRun("multisize", {FullModel("a", 4, 4), FullModel("b", 6, 8), FullModel("c", 12, 12)});
+  const std::vector<Figure> figures = RunFigures(run);
+  EXPECT_THAT(Names(figures), testing::IsSupersetOf({"heatmap_a", "profile_b", "nulls_c", "nulls_heatmap_a",
+                                                     "causal_delta_b", "lag_overlay_c", "pattern_a",
+                                                     "cross_size_overlay", "peak_depth_parameters"}));
+  for (const Figure& figure : figures) {
+    Draw(figure, {.format = "png,svg,pdf"});
+    EXPECT_THAT(FileBytes(folder_ / (figure.name + ".png")), testing::StartsWith("\x89PNG"));
+    EXPECT_THAT(FileBytes(folder_ / (figure.name + ".svg")), HasSubstr("</svg>"));
+    EXPECT_THAT(FileBytes(folder_ / (figure.name + ".pdf")), testing::StartsWith("%PDF"));
+  }
+}
+
 TEST_F(FiguresTest, EveryShapeOfModelIsDrawn) {
-  for (const auto& [layers, heads] : {std::pair{1, 1}, {1, 12}, {4, 4}, {24, 16}, {48, 64}}) {
+  for (const auto& [layers, heads] : {std::pair{1, 1}, {1, 12}, {48, 64}}) {
     for (const bool bootstrap : {false, true}) {
-      Draw(MakeProfile("m", layers, heads, bootstrap), "model");
+      SavedModel model = FullModel("m", layers, heads, bootstrap);
+      model.pattern.reset();
+      for (const Figure& figure : RunFigures(ExampleRun("profile", {model}))) Draw(figure);
       const auto [width, height] = SizeOf("heatmap_m.png");
-      EXPECT_TRUE(width >= 1000 && width < 2500 && height >= 1000 && height < 2500) << width << "x" << height;
+      EXPECT_TRUE(width >= 1000 && width < 2500 && height >= 900 && height < 2500) << width << "x" << height;
     }
   }
 }
 
+TEST_F(FiguresTest, AModelOfOneHeadIsOneSquareOfColour) {
+  Figure figure = HeatmapFigure(ExampleModel("m", 1, 1));
+  const auto n_polygons = [&] {
+    Draw(figure, {.format = "svg"});
+    const std::vector<std::string> parts = absl::StrSplit(FileBytes(folder_ / "heatmap_m.svg"), "<polygon");
+    return parts.size() - 1;
+  };
+  const size_t with_square = n_polygons();
+  figure.plot = "plot '-' using 1:2:3 with points palette\n0 9 0\ne\n";  // the colours beside it alone
+  EXPECT_EQ(with_square, n_polygons() + 1);
+}
+
 TEST_F(FiguresTest, NamesAreShownAndNeverObeyed) {
   const std::string mark = folder_ / "obeyed";
-  for (const std::string& title :
+  for (const std::string& label :
        {"`touch " + mark + "`", "'; system('touch " + mark + "'); '", "\"; system(\"touch " + mark + "\")",
         "$(touch " + mark + ")", std::string("a_b^c{d}@e\\n%s\nnewline\ttab"), std::string(500, 'w'),
         std::string("\xff\xfe")}) {
-    Draw(MakeProfile("m", 4, 4, true), title);
-    EXPECT_NE(access(mark.c_str(), F_OK), 0) << title;
+    SavedModel model = FullModel("m", 4, 4);
+    model.label = label;
+    for (std::string& token : *model.pattern->mutable_tokens()) token = label;
+    for (const Figure& figure : RunFigures(ExampleRun("nulls", {model}))) Draw(figure, {.format = "svg"});
+    const SavedRun several = ExampleRun("multisize", {model, model, model});
+    for (const Figure& figure : RunFigures(several)) Draw(figure, {.format = "svg", .title = label});
+    EXPECT_NE(access(mark.c_str(), F_OK), 0) << label;
   }
-  Draw(MakeProfile("m", 4, 4, true), "under_score");
+  SavedModel model = FullModel("m", 4, 4);
+  model.label = "under_score";
+  Draw(HeatmapFigure(model));
   EXPECT_THAT(FileBytes(folder_ / "heatmap_m.svg"), HasSubstr("under_score"));
 }
 
-TEST_F(FiguresTest, ACurveOfZeroesHasNoPeakAndIsDrawn) {
-  v1::Profile profile = MakeProfile("m", 4, 4, false);
-  for (double& value : *profile.mutable_per_layer()) value = 0;
-  profile.clear_peak_layer();
-  profile.clear_centroid_rel();
-  Draw(profile, "flat");
-  EXPECT_THAT(FileBytes(folder_ / "profile_m.gp"), Not(HasSubstr("peak")));
+TEST_F(FiguresTest, ALongPatternNumbersItsPositionsAndAShortOneNamesItsTokens) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  AddExamplePattern(200, &model);
+  Draw(PatternFigure(model));
+  EXPECT_THAT(FileBytes(folder_ / "pattern_m.svg"),
+              AllOf(HasSubstr("query position"), Not(HasSubstr("Mary"))));
+  AddExamplePattern(20, &model);
+  Draw(PatternFigure(model));
+  EXPECT_THAT(FileBytes(folder_ / "pattern_m.svg"), AllOf(HasSubstr("\xe2\x90\xa3Mary"), HasSubstr("\\n")));
 }
 
-TEST_F(FiguresTest, TheCurveSaysWhatItAveragesAndHowSureItsPeakIs) {
-  v1::Profile profile = MakeProfile("m", 4, 4, true);
-  EXPECT_THAT(ProfileCurveFigure(profile, "m").settings, HasSubstr("'induction score of the top head of 4'"));
-  EXPECT_THAT(ProfileCurveFigure(profile, "m").plot,
-              HasSubstr("'peak: layer 2, depth 0.625 [0.480, 0.560]'"));
-  profile.set_n_heads_kept(4);
-  profile.set_aggregation("mean");
-  profile.mutable_bootstrap()->mutable_peak_depth()->set_ci_low(0.56);
-  EXPECT_THAT(ProfileCurveFigure(profile, "m").settings, HasSubstr("'mean induction score of all 4 heads'"));
-  EXPECT_THAT(ProfileCurveFigure(profile, "m").plot, HasSubstr("'peak: layer 2, depth 0.625'"));
+TEST_F(FiguresTest, TheSizeAskedForIsThePngsAndLettersScale) {
+  const Figure figure = ProfileCurveFigure(ExampleModel("m", 4, 4));
+  Draw(figure, {.width = 700, .height = 600});
+  EXPECT_EQ(SizeOf("profile_m.png"), (std::pair{700u, 600u}));
+  EXPECT_THAT(FileBytes(folder_ / "profile_m.gp"), HasSubstr("size 700,600 font 'DejaVu Sans,15'"));
+}
+
+TEST_F(FiguresTest, TitleAndFontReplaceTheFiguresOwn) {
+  const Figure figure = ProfileCurveFigure(ExampleModel("the label", 4, 4));
+  Draw(figure, {.title = "Figure 2", .font = "DejaVu Serif"});
+  EXPECT_THAT(FileBytes(folder_ / "profile_the_label.svg"),
+              AllOf(HasSubstr("Figure 2"), HasSubstr("DejaVu Serif"), Not(HasSubstr("the label")),
+                    HasSubstr("induction profile over layers")));
+}
+
+TEST_F(FiguresTest, OnlyTheFormatsAskedForAreMade) {
+  Draw(ProfileCurveFigure(ExampleModel("m", 4, 4)), {.format = "pdf"});
+  EXPECT_EQ(access((folder_ / "profile_m.pdf").c_str(), F_OK), 0);
+  EXPECT_NE(access((folder_ / "profile_m.png").c_str(), F_OK), 0);
 }
 
 TEST_F(FiguresTest, TheScriptDrawsTheSamePictureAgainInItsOwnFolder) {
-  Draw(MakeProfile("m", 4, 4, true), "model");
+  Draw(ProfileCurveFigure(ExampleModel("m", 4, 4)));
   const std::string png = FileBytes(folder_ / "profile_m.png");
   std::filesystem::remove(folder_ / "profile_m.png");
   const auto gnuplot =
@@ -102,9 +165,9 @@ TEST_F(FiguresTest, TheScriptDrawsTheSamePictureAgainInItsOwnFolder) {
 }
 
 TEST_F(FiguresTest, AScriptThatFailsLeavesTheOldPictureAndSaysWhy) {
-  Draw(MakeProfile("m", 4, 4, true), "model");
+  Figure broken = ProfileCurveFigure(ExampleModel("m", 4, 4));
+  Draw(broken);
   const std::string png = FileBytes(folder_ / "profile_m.png");
-  Figure broken = ProfileCurveFigure(MakeProfile("m", 4, 4, true), "model");
   for (const char* plot : {"plot 'missing.csv'\n", "no such command\n", "\n"}) {
     broken.plot = plot;
     const absl::Status drawn = DrawFigure(folder_.path(), broken);
@@ -116,10 +179,59 @@ TEST_F(FiguresTest, AScriptThatFailsLeavesTheOldPictureAndSaysWhy) {
   }
 }
 
-TEST_F(FiguresTest, ScoresOfAnotherShapeAreRefused) {
-  const auto scores = ParseFloatNpy(MakeScores(MakeProfile("m", 4, 5, false)));
-  EXPECT_EQ(HeatmapFigure(MakeProfile("m", 4, 4, false), "m", *scores).status().code(),
-            absl::StatusCode::kDataLoss);
+TEST_F(FiguresTest, AFolderThatCannotBeWrittenIsAnErrorOfWriting) {
+  SavedRun run = ExampleRun("profile", {ExampleModel("m", 4, 4)});
+  EXPECT_EQ(ExitCodeOf(DrawRunFigures(run, {.folder = "/proc/none"}, "")), ExitCode::kOutput);
+  run.path = folder_.path();
+  EXPECT_EQ(ExitCodeOf(DrawRunFigures(run, {}, "/proc/none")), ExitCode::kOutput);
+}
+
+TEST_F(FiguresTest, TheNewestRunsPngsAreCopiedUnderTheirNames) {
+  SavedRun run = ExampleRun("profile", {ExampleModel("m", 4, 4)});
+  run.path = folder_.path();
+  ASSERT_TRUE(DrawRunFigures(run, {}, folder_ / "newest").ok());
+  EXPECT_EQ(FileBytes(folder_ / "newest/heatmap_m.png"), FileBytes(folder_ / "figs/heatmap_m.png"));
+  EXPECT_NE(access((folder_ / "newest/heatmap_m.svg").c_str(), F_OK), 0);
+}
+
+TEST(FigureOptionsTest, WhatCannotBeIsRefused) {
+  EXPECT_TRUE(CheckFigureOptions({}).ok());
+  EXPECT_TRUE(
+      CheckFigureOptions({.format = "pdf", .width = 200, .height = 10000, .font = "Liberation Serif"}).ok());
+  for (const FigureOptions& options : {FigureOptions{.format = "gif"},
+                                       {.format = ""},
+                                       {.format = "png,"},
+                                       {.width = 199},
+                                       {.height = 10001},
+                                       {.width = -5},
+                                       {.title = "\xff"},
+                                       {.font = "x,30"},
+                                       {.font = "a'b"},
+                                       {.font = "a:b"}}) {
+    EXPECT_EQ(CheckFigureOptions(options).code(), absl::StatusCode::kInvalidArgument)
+        << options.format << options.width << options.title << options.font;
+  }
+}
+
+TEST(RunFiguresTest, NamesAreThoseOfThePlan) {
+  SavedModel model = FullModel("org/m", 4, 4);
+  EXPECT_THAT(Names(RunFigures(ExampleRun("causal", {model}))),
+              ElementsAre("heatmap_org_m", "profile_org_m", "nulls_org_m", "nulls_heatmap_org_m",
+                          "causal_delta", "lag_overlay_org_m", "pattern_org_m"));
+}
+
+TEST(RunFiguresTest, WhatARunLacksIsNotDrawn) {
+  SavedModel model = FullModel("m", 4, 4);
+  model.scores.reset();
+  model.attention.reset();
+  model.nulls->clear_head_permutation();
+  model.nulls->mutable_shuffled_antecedent()->clear_lag_matched();
+  model.nulls->mutable_shuffled_antecedent()->clear_uniform();
+  model.causal.reset();
+  EXPECT_THAT(Names(RunFigures(ExampleRun("nulls", {model}))), ElementsAre("profile_m", "lag_overlay_m"));
+  EXPECT_THAT(RunFigures(ExampleRun("nulls", {})), testing::IsEmpty());
+  EXPECT_THAT(Names(RunFigures(ExampleRun("crosssize", {ExampleModel("a", 4, 4), ExampleModel("b", 4, 4)}))),
+              Not(testing::Contains("peak_depth_parameters")));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "common/atomic_file.h"
 #include "common/settings.h"
 #include "nlohmann/json.hpp"
+#include "proto/message_json.h"
 #include "tests/client/fake_server.h"
 #include "tests/client/run_client.h"
 
@@ -82,6 +83,8 @@ TEST(ProgramTest, FiguresAreDrawnKeptWithTheirScriptsAndCopied) {
     EXPECT_THAT(FileBytes(run + "/figs/" + name + ".csv"), HasSubstr("layer,"));
     EXPECT_THAT(FileBytes(run + "/figs/" + name + ".gp"), HasSubstr("plot"));
   }
+  EXPECT_THAT(FileBytes(run + "/report.md"), HasSubstr("tiny"));
+  EXPECT_THAT(FileBytes(run + "/report.html"), HasSubstr("Content-Security-Policy"));
   size_t files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(run + "/figs")) ++files;
   EXPECT_EQ(files, 8u) << "nothing temporary stays";
@@ -140,9 +143,10 @@ TEST(ProgramTest, StandardOutputThatCannotBeWrittenIs4HoweverLongTheResult) {
 
 TEST(ProgramTest, TheSummaryNamesNumbersAsTheJsonDoesAndCountsOneAsOne) {
   Script script = SuccessfulScript("org/tiny");
-  v1::Profile* profile = script.log.back().mutable_finished()->mutable_profile();
-  profile->set_n_prompts(1);
-  profile->set_n_copy_ops(1);
+  v1::Profile profile = MakeProfile("org_tiny", 4, 4, true);
+  profile.set_n_prompts(1);
+  profile.set_n_copy_ops(1);
+  ReplaceArtifact("profile_org_tiny.json", *ToJson(profile), &script);
   const FakeServer server(script);
   const TemporaryFolder folder;
   EXPECT_THAT(RunClient(ProfileArguments(server), folder.path()).out,
@@ -253,11 +257,7 @@ TEST(ProgramTest, AFullDiskIs4LeavesNoHalfFileAndCancelsTheJob) {
   if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=64k") != 0)
     GTEST_SKIP() << "a small tmpfs can't be mounted here";
   Script script = SuccessfulScript("org/tiny");
-  script.artifacts["prompts.txt"] = std::string(200'000, 'x');
-  for (v1::JobEvent& event : script.log) {
-    if (event.artifact().name() == "prompts.txt")
-      *event.mutable_artifact() = ArtifactEvent("prompts.txt", script.artifacts["prompts.txt"]).artifact();
-  }
+  ReplaceArtifact("prompts.txt", std::string(200'000, 'x'), &script);
   const FakeServer server(script);
   const ClientResult result = RunClient(ProfileArguments(server), folder.path());
   EXPECT_EQ(result.exit_code, 4);
@@ -309,7 +309,21 @@ TEST(ProgramTest, WrongUsageIs2AndNamesTheNearest) {
       {{"profile", "--model", "m", "--settings", "d.yaml"}, "cannot read d.yaml"},
       {{"jobs", "--settings", "d.yaml"}, "cannot read d.yaml"},
       {{"profile", "--model", "m", "--memory_saver", "yes"}, "\"yes\" given, true or false needed"},
+      {{"crosssize", "--models", "a", "b", "--labels", "one"}, "--labels: 1 given for 2 models"},
+      {{"causal", "--model", "m", "--heads", "3"}, "--heads: \"3\" is no head"},
+      {{"causal", "--model", "m", "--heads", "1.2", "--topk", "2"}, "--heads"},
+      {{"causal", "--model", "m", "--topk", "0"}, "--causal_top_k"},
+      {{"causal", "--model", "m", "--control_prompts", "none.txt"}, "none.txt"},
+      {{"pattern", "--model", "m"}, "--head"},
+      {{"pattern", "--model", "m", "--head", "-1.2"}, "is no head"},
+      {{"lagbuckets", "--model", "m", "--shuffle_null"}, "--shuffle_null"},
+      {{"run"}, "--plan"},
+      {{"run", "--plan", "none.yaml"}, "none.yaml"},
       {{"jobs"}, "needs a server"},
+      {{"profiles", "none"}, "there is no folder none"},
+      {{"profiles", "p.txt"}, "p.txt is no folder"},
+      {{"profiles", "--json", "--csv"}, "--csv"},
+      {{"figures"}, "run_dir"},
       {{"cancel"}, "name"},
       {{"cancel", "x"}, "needs a server"},
       {{"jobs", "--limit", "0", "--server", "x"}, "--limit"},
@@ -325,9 +339,22 @@ TEST(ProgramTest, HelpNamesEveryRequestSettingAndExitsWith0) {
   const TemporaryFolder folder;
   const ClientResult result = RunClient({"profile", "--help"}, folder.path());
   EXPECT_EQ(result.exit_code, 0);
+  const std::map<std::string, std::string> of_others = {
+      {"evaluation.shuffle_null", "nulls"},   {"evaluation.head_permutation_null", "nulls"},
+      {"evaluation.null_resamples", "nulls"}, {"evaluation.permutation_resamples", "nulls"},
+      {"evaluation.causal_top_k", "causal"},  {"evaluation.causal_random_k", "causal"},
+      {"evaluation.random_draws", "causal"},  {"evaluation.ablation", "causal"},
+      {"evaluation.lag_edges", "lagbuckets"}};
   for (const SettingKey& key : SettingKeys()) {
     if (key.owner != SettingOwner::kRequest) continue;
-    EXPECT_THAT(result.out, HasSubstr("--" + SettingFlag(key) + " "));
+    const std::string flag = "--" + SettingFlag(key);
+    const auto other = of_others.find(std::string(key.path));
+    if (other == of_others.end()) {
+      EXPECT_THAT(result.out, HasSubstr(flag));
+    } else {
+      EXPECT_THAT(result.out, Not(HasSubstr(flag))) << "a flag that has no effect on a profile";
+      EXPECT_THAT(RunClient({other->second, "--help"}, folder.path()).out, HasSubstr(flag));
+    }
   }
   EXPECT_THAT(RunClient({"--version"}, folder.path()).out,
               testing::MatchesRegex("(induct-client )?[0-9]+\\.[0-9]+\\.[0-9]+\n"));
@@ -337,13 +364,11 @@ TEST(ProgramTest, AFlagBeatsTheEnvironmentWhichBeatsTheFile) {
   const FakeServer server(SuccessfulScript("org/tiny"));
   const TemporaryFolder folder;
   const std::string file = "models: [{id: from-file}]\nseed: 1\nmin_lag: 1\nscore: previous\nserver: \"" +
-                           server.address() +
-                           "\"\nprompts:\n  n_sequences: 7\nevaluation:\n  shuffle_null: true\n";
+                           server.address() + "\"\nprompts:\n  n_sequences: 7\n";
   ASSERT_TRUE(WriteFileAtomically(folder / "s.yaml", file).ok());
   const ClientResult result = RunClient({"profile", "--settings", "s.yaml", "--seed", "3"}, folder.path(),
                                         {{"INDUCT_SEED", "2"}, {"INDUCT_MIN_LAG", "2"}});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("s.yaml: without effect on a profile: evaluation.shuffle_null"));
   const v1::RunProfileRequest request = server.record().submitted.at(0);
   EXPECT_EQ(request.model(), "from-file");
   EXPECT_EQ(request.run().seed(), 3u);
@@ -375,8 +400,9 @@ TEST(ProgramTest, GivenPromptsTravelWithTheRequest) {
   EXPECT_EQ(server.record().submitted[0].given_prompts(1).token_ids(1), 2u);
 
   const std::string config = RunDirectories(folder.path()).at(0) + "/config.yaml";
-  EXPECT_THAT(FileBytes(config), testing::MatchesRegex("# The prompts were given[^\n]*--settings config.yaml "
-                                                       "--prompts prompts_org_tiny.jsonl\nmodels: .*"));
+  EXPECT_THAT(FileBytes(config),
+              testing::MatchesRegex("# To repeat the run: induct-client profile --settings config.yaml "
+                                    "--prompts prompts_org_tiny.jsonl\nmodels: .*"));
   EXPECT_TRUE(LoadSettings(config).ok());
 }
 
@@ -392,6 +418,47 @@ TEST(ProgramTest, FlagsThatChooseGeneratedPromptsAreNamedWherePromptsAreGiven) {
   flags.insert(flags.end(), {"--lag-values", "4", "--mix=uniform", "--prepend_bos", "false"});
   EXPECT_THAT(RunClient(ProfileArguments(server, flags), folder.path()).err,
               HasSubstr("without effect on given prompts: --lag_values, --mix\n"));
+}
+
+TEST(ProgramTest, EachCommandMakesItsRequest) {
+  const FakeServer server(SuccessfulScript("m"));
+  const TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileAtomically(folder / "c.txt", "some text\nmore\n").ok());
+  const auto request_of = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--server", server.address(), "--no_report", "--quiet"});
+    RunClient(arguments, folder.path());
+    return server.record().requests.back();
+  };
+  const auto cross_size = std::get<v1::CrossSizeRequest>(request_of({"crosssize", "--models", "a", "b"}));
+  EXPECT_THAT(cross_size.models(), testing::ElementsAre("a", "b"));
+  EXPECT_EQ(cross_size.profile().model(), "");
+  EXPECT_TRUE(
+      std::holds_alternative<v1::CrossSizeRequest>(request_of({"multisize", "--models", "a", "b", "c"})));
+  const auto nulls = std::get<v1::NullsRequest>(
+      request_of({"nulls", "--model", "m", "--null_resamples", "99", "--shuffle_null", "false"}));
+  EXPECT_EQ(nulls.profile().evaluation().null_resamples(), 99u);
+  EXPECT_FALSE(nulls.profile().evaluation().shuffle_null());
+  const auto causal = std::get<v1::CausalRequest>(
+      request_of({"causal", "--model", "m", "--topk", "2", "--randomk", "4", "--draws", "7", "--ablation",
+                  "mean", "--control_prompts", "c.txt"}));
+  EXPECT_EQ(causal.profile().evaluation().causal_top_k(), 2u);
+  EXPECT_EQ(causal.profile().evaluation().causal_random_k(), 4u);
+  EXPECT_EQ(causal.profile().evaluation().random_draws(), 7u);
+  EXPECT_EQ(causal.profile().evaluation().ablation(), "mean");
+  EXPECT_EQ(causal.control_prompts_size(), 2);
+  const auto heads =
+      std::get<v1::CausalRequest>(request_of({"causal", "--model", "m", "--heads", "1.2,0.3"})).heads();
+  ASSERT_EQ(heads.size(), 2);
+  EXPECT_EQ(heads[0].layer(), 1u);
+  EXPECT_EQ(heads[0].head(), 2u);
+  const auto lags =
+      std::get<v1::LagBucketsRequest>(request_of({"lagbuckets", "--model", "m", "--edges", "8,16"}));
+  EXPECT_THAT(lags.profile().evaluation().lag_edges(), testing::ElementsAre(8, 16));
+  const auto pattern =
+      std::get<v1::PatternRequest>(request_of({"pattern", "--model", "m", "--head", "3.1", "--prompt", "5"}));
+  EXPECT_EQ(pattern.head().layer(), 3u);
+  EXPECT_EQ(pattern.head().head(), 1u);
+  EXPECT_EQ(pattern.prompt(), 5u);
 }
 
 TEST(ProgramTest, PrintPromptsPrintsThemEscapedAndRunsNoJob) {

@@ -21,6 +21,7 @@ std::string OtherValue(const SettingKey& key) {
                                                             {"aggregation", "mean"},
                                                             {"prompts.mix", "uniform"},
                                                             {"job.on_disconnect", "continue"},
+                                                            {"evaluation.ablation", "mean"},
                                                             {"prompts.task_types", "RANDOM,TEXT"}};
   if (const auto it = kWords.find(std::string(key.path)); it != kWords.end()) return it->second;
   if (key.type == SettingType::kFlag) return key.default_value == "true" ? "false" : "true";

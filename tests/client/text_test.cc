@@ -8,7 +8,6 @@
 #include "client/command_line.h"
 #include "client/exit_code.h"
 #include "client/figures/captions.h"
-#include "client/figures/figure.h"
 #include "client/rpc_error.h"
 #include "client/table.h"
 #include "common/status.h"
@@ -51,10 +50,6 @@ TEST(TextTest, CaptionsShortenTheMiddleAndGroupDigits) {
   EXPECT_EQ(TickStep(24, 24), 1);
   EXPECT_EQ(TickStep(48, 24), 2);
   EXPECT_EQ(TickStep(1000, 24), 50);
-}
-
-TEST(TextTest, GnuplotStringsHoldWhateverANameHolds) {
-  EXPECT_EQ(GnuplotString("it's `rm` \"x\" $(y)\nz\\n"), "'it\xe2\x80\x99s `rm` \"x\" $(y) z\\n'");
 }
 
 TEST(AddressTest, FillsInThePort) {

@@ -126,6 +126,22 @@ class ProgramTest(unittest.TestCase):
     def wait_for_state(self, address, state):
         wait_for(lambda: state in self.job_states(address), f"a job to be {state}")
 
+    def assert_close(self, a, b, where):
+        """The same but for the rounding of another order of sums."""
+        self.assertEqual(type(a), type(b), where)
+        if isinstance(a, dict):
+            self.assertEqual(a.keys(), b.keys(), where)
+            for key in a:
+                self.assert_close(a[key], b[key], f"{where} {key}")
+        elif isinstance(a, list):
+            self.assertEqual(len(a), len(b), where)
+            for i, (x, y) in enumerate(zip(a, b)):
+                self.assert_close(x, y, f"{where} {i}")
+        elif isinstance(a, float):
+            self.assertAlmostEqual(a, b, delta=2e-5 * max(1, abs(a)), msg=where)
+        else:
+            self.assertEqual(a, b, where)
+
     def assert_no_broken_files(self, folder):
         """Every file with a known name is whole."""
         for path in folder.rglob("*"):

@@ -108,7 +108,7 @@ TEST_P(DemoModels, CopyWhatComesBack) {
   const PromptSet set =
       MakePrompts(
           {.task_types = {GetParam().task}, .lag_values = {GetParam().lag}, .n_sequences = 120, .seed = 7},
-          *files)
+          files)
           .value();
   EXPECT_GT(CopyAccuracy(*model, *files, set.prompts), 0.9);
   if (GetParam().task != "RANDOM") return;

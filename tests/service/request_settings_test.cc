@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "common/status.h"
-#include "server/service/profile_messages.h"
+#include "server/service/requests.h"
 
 namespace induct::service {
 namespace {
@@ -24,7 +24,7 @@ v1::RunProfileRequest Request() {
 }
 
 std::string FieldAtFault(v1::RunProfileRequest request) {
-  const absl::Status status = ResolveProfileRequest(Settings(), kLimits, &request);
+  const absl::Status status = Resolve(Settings(), kLimits, &request);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
   return FieldOf(status);
 }
@@ -65,7 +65,7 @@ TEST(ResolveSettings, WhatTheRequestSetsWins) {
   EXPECT_TRUE(request.run().memory_saver());
 }
 
-TEST(ResolveProfileRequest, FieldsOutOfRangeAreNamed) {
+TEST(ResolveRequest, FieldsOutOfRangeAreNamed) {
   const auto with = [](auto change) {
     v1::RunProfileRequest request = Request();
     change(request);
@@ -110,32 +110,106 @@ TEST(ResolveProfileRequest, FieldsOutOfRangeAreNamed) {
             "given_prompts");
 }
 
-TEST(ResolveProfileRequest, GivenPromptsReplaceTheTasks) {
+TEST(ResolveRequest, GivenPromptsReplaceTheTasks) {
   v1::RunProfileRequest request = Request();
   request.add_given_prompts()->set_text("a b a b");
   request.add_given_prompts()->add_token_ids(1);
-  ASSERT_TRUE(ResolveProfileRequest(Settings(), kLimits, &request).ok());
+  ASSERT_TRUE(Resolve(Settings(), kLimits, &request).ok());
   EXPECT_THAT(request.prompts().task_types(), ElementsAre("TEXT", "TOKENS"));
 }
 
-TEST(ResolveProfileRequest, AutoDtypeFollowsTheDevice) {
+TEST(ResolveRequest, AutoDtypeFollowsTheDevice) {
   v1::RunProfileRequest request = Request();
-  ASSERT_TRUE(ResolveProfileRequest(Settings(), kLimits, &request).ok());
+  ASSERT_TRUE(Resolve(Settings(), kLimits, &request).ok());
   EXPECT_EQ(request.run().dtype(), "float32");
   RequestLimits gpu = kLimits;
   gpu.device = "cuda:0";
   gpu.dtypes.push_back(DType::kFloat16);
   v1::RunProfileRequest on_gpu = Request();
-  ASSERT_TRUE(ResolveProfileRequest(Settings(), gpu, &on_gpu).ok());
+  ASSERT_TRUE(Resolve(Settings(), gpu, &on_gpu).ok());
   EXPECT_EQ(on_gpu.run().dtype(), "float16");
 }
 
-TEST(ResolveProfileRequest, AutoDtypeIsOneThatTheServerAllows) {
+TEST(ResolveRequest, AutoDtypeIsOneThatTheServerAllows) {
   RequestLimits limits = kLimits;
   limits.dtypes = {DType::kBFloat16};
   v1::RunProfileRequest request = Request();
-  ASSERT_TRUE(ResolveProfileRequest(Settings(), limits, &request).ok());
+  ASSERT_TRUE(Resolve(Settings(), limits, &request).ok());
   EXPECT_EQ(request.run().dtype(), "bfloat16");
+}
+
+// What is at fault in a request of any kind, whose profile is good.
+template <typename Request, typename Change>
+std::string FieldAtFaultOf(const Change& change) {
+  Request request;
+  request.mutable_profile()->set_model("m");
+  change(request);
+  return FieldOf(Resolve(Settings(), kLimits, &request));
+}
+
+TEST(ResolveRequest, EveryKindChecksItsProfile) {
+  const auto bad = [](auto& request) { request.mutable_profile()->mutable_run()->set_score("x"); };
+  EXPECT_EQ(FieldAtFaultOf<v1::NullsRequest>(bad), "score");
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>(bad), "score");
+  EXPECT_EQ(FieldAtFaultOf<v1::LagBucketsRequest>(bad), "score");
+  EXPECT_EQ(FieldAtFaultOf<v1::PatternRequest>(bad), "score");
+  EXPECT_EQ(FieldAtFaultOf<v1::CrossSizeRequest>([&](auto& request) {
+              request.mutable_profile()->clear_model();
+              request.add_models("a");
+              request.add_models("b");
+              bad(request);
+            }),
+            "score");
+}
+
+TEST(ResolveRequest, AComparisonTakesSeveralModelsNoneTwice) {
+  const auto with = [](const std::vector<std::string>& models) {
+    return FieldAtFaultOf<v1::CrossSizeRequest>([&](v1::CrossSizeRequest& request) {
+      request.mutable_profile()->clear_model();
+      request.mutable_models()->Assign(models.begin(), models.end());
+    });
+  };
+  EXPECT_EQ(with({"a", "b"}), "");
+  for (const std::vector<std::string>& models :
+       {std::vector<std::string>{}, {"a"}, {"a", "b", "a"}, {"a", ""}, std::vector<std::string>(65, "a")}) {
+    EXPECT_EQ(with(models), "models");
+  }
+  EXPECT_EQ(FieldAtFaultOf<v1::CrossSizeRequest>([](v1::CrossSizeRequest& request) {
+              request.add_models("a");
+              request.add_models("b");
+            }),
+            "profile.model");
+}
+
+TEST(ResolveRequest, FieldsOfTheOtherKindsAreChecked) {
+  using C = v1::CausalRequest&;
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C) {}), "");
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C r) {
+              r.add_heads()->set_layer(1);
+              r.add_heads()->set_layer(1);
+            }),
+            "heads");
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C r) {
+              for (uint32_t i = 0; i <= 4096; ++i) r.add_heads()->set_layer(i);
+            }),
+            "heads");
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C r) { r.add_control_prompts(); }), "control_prompts");
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C r) {  // 400 prompts and these are more than 1000
+              for (int i = 0; i < 601; ++i) r.add_control_prompts()->set_text("a");
+            }),
+            "control_prompts");
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>(
+                [](C r) { r.mutable_profile()->mutable_evaluation()->set_causal_top_k(0); }),
+            "evaluation.causal_top_k");
+  EXPECT_EQ(FieldAtFaultOf<v1::LagBucketsRequest>(
+                [](auto& r) { r.mutable_profile()->mutable_run()->set_score("previous"); }),
+            "score");
+  EXPECT_EQ(FieldAtFaultOf<v1::LagBucketsRequest>([](auto& r) {
+              r.mutable_profile()->mutable_evaluation()->add_lag_edges(8);
+              r.mutable_profile()->mutable_evaluation()->add_lag_edges(4);
+            }),
+            "evaluation.lag_edges");
+  EXPECT_EQ(FieldAtFaultOf<v1::PatternRequest>([](auto&) {}), "head");
 }
 
 TEST(FromMessage, EverySettingReachesTheRun) {
@@ -157,9 +231,9 @@ TEST(FromMessage, EverySettingReachesTheRun) {
   request.mutable_prompts()->set_prepend_bos(false);
   request.mutable_evaluation()->set_high_score_quantile(0.5);
   request.mutable_evaluation()->set_bootstrap_resamples(21);
-  ASSERT_TRUE(ResolveProfileRequest(Settings(), kLimits, &request).ok());
-  const runs::ProfileRequest run = FromMessage(request, kLimits);
-  EXPECT_EQ(run.model, "m");
+  ASSERT_TRUE(Resolve(Settings(), kLimits, &request).ok());
+  const runs::RunRequest run = FromMessage(request, kLimits);
+  EXPECT_THAT(run.models, ElementsAre("m"));
   EXPECT_EQ(run.dtype, DType::kBFloat16);
   EXPECT_TRUE(run.memory_saver);
   EXPECT_EQ(run.prompts.seed, 9);

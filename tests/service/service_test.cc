@@ -16,6 +16,7 @@
 #include "absl/time/clock.h"
 #include "common/status.h"
 #include "server/service/grpc_server.h"
+#include "server/service/messages.h"
 #include "server/service/request_settings.h"
 
 namespace induct::service {
@@ -46,7 +47,7 @@ class ScriptedWork : public jobs::Work {
     if (stopped_.HasBeenNotified()) return absl::CancelledError("stopped");
     for (int layer = 0; layer < script_->layers; ++layer) {
       INDUCT_RETURN_IF_ERROR(context.Emit(
-          ProfileEvents().LayerScores("m", script_->layers, {.layer = static_cast<uint32_t>(layer)})));
+          RunEvents().LayerScores("m", script_->layers, {.layer = static_cast<uint32_t>(layer)})));
     }
     if (!script_->artifact.empty())
       INDUCT_RETURN_IF_ERROR(context.PutArtifact("a.bin", "application/octet-stream", script_->artifact));
@@ -369,6 +370,45 @@ TEST_F(ServiceTest, TheSameRequestIdGivesTheSameJobAndAnotherRequestIsRefused) {
   other.mutable_run()->set_seed(5);
   EXPECT_EQ(job_of(other, &status), "");
   EXPECT_EQ(status.error_code(), grpc::StatusCode::ALREADY_EXISTS);
+}
+
+TEST_F(ServiceTest, EveryKindOfAnalysisIsAJobOfItsName) {
+  const auto submit = [&](auto&& call) {
+    grpc::ClientContext context;
+    const auto reader = call(&context);
+    ReadUntil(*reader, [](const auto& event) { return event.has_accepted(); });
+    context.TryCancel();
+    ReadUntil(*reader, Never);
+    reader->Finish();
+  };
+  const auto with_profile = [](auto request) {
+    *request.mutable_profile() = Request();
+    return request;
+  };
+  v1::CrossSizeRequest cross_size;
+  cross_size.add_models("m");
+  cross_size.add_models("demo-small");
+  v1::PatternRequest pattern = with_profile(v1::PatternRequest());
+  pattern.mutable_head()->set_layer(1);
+  scheduler_.reset();
+  server_->Shutdown(absl::Now());
+  Start({.max_queued = 10, .disconnect_grace = absl::InfiniteDuration()});
+  submit([&](auto* context) { return analysis_->RunProfile(context, Request()); });
+  submit([&](auto* context) { return analysis_->CrossSize(context, cross_size); });
+  submit([&](auto* context) { return analysis_->Nulls(context, with_profile(v1::NullsRequest())); });
+  submit([&](auto* context) { return analysis_->Causal(context, with_profile(v1::CausalRequest())); });
+  submit(
+      [&](auto* context) { return analysis_->LagBuckets(context, with_profile(v1::LagBucketsRequest())); });
+  submit([&](auto* context) { return analysis_->Pattern(context, pattern); });
+  grpc::ClientContext context;
+  v1::ListJobsResponse listed;
+  ASSERT_TRUE(jobs_->ListJobs(&context, v1::ListJobsRequest(), &listed).ok());
+  std::vector<std::string> kinds;
+  for (const v1::Job& job : listed.jobs()) kinds.push_back(job.kind());
+  EXPECT_THAT(kinds,
+              testing::ElementsAre("pattern", "lagbuckets", "causal", "nulls", "crosssize", "profile"));
+  ASSERT_EQ(listed.jobs_size(), 6);
+  EXPECT_THAT(listed.jobs(4).models(), testing::ElementsAre("m", "demo-small"));
 }
 
 TEST_F(ServiceTest, AFullQueueIsResourceExhausted) {

@@ -1,4 +1,4 @@
-#include "client/profile_run.h"
+#include "client/analysis_run.h"
 
 #include <algorithm>
 #include <array>
@@ -9,6 +9,7 @@
 #include "client/exit_code.h"
 #include "client/request.h"
 #include "client/rpc_error.h"
+#include "client/saved_run.h"
 #include "common/file_names.h"
 #include "common/settings.h"
 #include "common/status.h"
@@ -19,9 +20,6 @@
 namespace induct::client {
 namespace {
 
-constexpr char kMetadataFile[] = "metadata.json";
-constexpr char kConfigFile[] = "config.yaml";
-
 absl::Status JobFailed(const google::rpc::Status& failed) {
   const absl::Status status = FromRpcStatus(failed);
   if (status.ok())
@@ -30,36 +28,41 @@ absl::Status JobFailed(const google::rpc::Status& failed) {
   return WithExitCode(status, later ? ExitCode::kBusy : ExitCode::kJobFailed);
 }
 
-// Settings as the run used them, as a file that repeats it, with its prompts where they were given.
-absl::StatusOr<std::string> ConfigYaml(const v1::RunProfileRequest& resolved, bool given_prompts) {
-  const auto settings = SettingsOfRequest(resolved);
+// Settings as the run used them, as a file that repeats it, with the flags that say the rest.
+absl::StatusOr<std::string> ConfigYaml(const v1::JobAccepted& accepted, const std::string& command,
+                                       const std::string& flags) {
+  const auto settings = SettingsOfRequest(accepted.resolved_request());
   if (!settings.ok()) {
     return WithExitCode(
         Annotate(settings.status(), "the server used a setting that this client does not know; update it"),
         ExitCode::kJobFailed);
   }
   constexpr std::array kOwners = {SettingOwner::kRequest};
-  const std::string model = nlohmann::json(resolved.model()).dump();  // a JSON string is a YAML string
-  const std::string comment =
-      absl::StrCat("# The prompts were given. To repeat the run: induct-client profile --settings ",
-                   kConfigFile, " --prompts ", PromptsFile(ModelFileName(resolved.model())), "\n");
-  return absl::StrCat(given_prompts ? comment : "", "models: [", model, "]\n", settings->ToYaml(kOwners));
+  const nlohmann::json models(std::vector<std::string>(accepted.models().begin(), accepted.models().end()));
+  const std::string comment = absl::StrCat("# To repeat the run: induct-client ", command, " --settings ",
+                                           kConfigFile, flags.empty() ? "" : " ", flags, "\n");
+  return absl::StrCat(comment, "models: ", models.dump(), "\n",  // JSON strings are YAML strings
+                      settings->ToYaml(kOwners));
 }
 
 }  // namespace
 
-ProfileRun::ProfileRun(Connection* connection, JobStream* stream, RunDirectory* directory, Progress* progress,
-                       absl::Time created)
+AnalysisRun::AnalysisRun(Connection* connection, JobStream* stream, RunDirectory* directory,
+                         Progress* progress, const std::string& command,
+                         const std::vector<std::string>& labels, absl::Time created)
     : connection_(connection), stream_(stream), directory_(directory), progress_(progress) {
   metadata_.set_state("running");
-  metadata_.set_command("profile");
+  metadata_.set_command(command);
   metadata_.set_client_version(kVersion);
   metadata_.set_created(absl::FormatTime("%Y-%m-%dT%H:%M:%SZ", created, absl::UTCTimeZone()));
   metadata_.mutable_server()->set_version(connection->server_info().version());
   metadata_.mutable_server()->set_libtorch(connection->server_info().libtorch());
+  metadata_.mutable_labels()->Assign(labels.begin(), labels.end());
+  metadata_.set_request_sha256(RequestSha256(stream->request()));
+  metadata_.set_format(kRunFormat);
 }
 
-absl::StatusOr<v1::JobFinished> ProfileRun::Follow() {
+absl::StatusOr<v1::JobFinished> AnalysisRun::Follow() {
   while (true) {
     INDUCT_ASSIGN_OR_RETURN(const v1::JobEvent event, stream_->Next());
     progress_->Show(event);
@@ -71,7 +74,7 @@ absl::StatusOr<v1::JobFinished> ProfileRun::Follow() {
   }
 }
 
-absl::Status ProfileRun::Handle(const v1::JobEvent& event) {
+absl::Status AnalysisRun::Handle(const v1::JobEvent& event) {
   if (event.attempt() > attempt_) missing_.clear();
   attempt_ = std::max(attempt_, event.attempt());
   switch (event.event_case()) {
@@ -80,6 +83,8 @@ absl::Status ProfileRun::Handle(const v1::JobEvent& event) {
     case v1::JobEvent::kStarted:
       metadata_.set_device(event.started().device());
       *metadata_.mutable_models() = event.started().models();
+      metadata_.set_n_prompts(event.started().n_prompts());
+      metadata_.set_n_tokens(event.started().n_tokens());
       *metadata_.mutable_warnings() = event.started().warnings();
       return WriteMetadata();
     case v1::JobEvent::kArtifact:
@@ -95,17 +100,18 @@ absl::Status ProfileRun::Handle(const v1::JobEvent& event) {
   }
 }
 
-absl::Status ProfileRun::Accept(const v1::JobAccepted& accepted) {
+absl::Status AnalysisRun::Accept(const v1::JobAccepted& accepted) {
   metadata_.set_job(accepted.job());
   metadata_.set_seed(accepted.resolved_request().run().seed());
   metadata_.mutable_server()->set_id(accepted.server_id());
   INDUCT_RETURN_IF_ERROR(WriteMetadata());
-  INDUCT_ASSIGN_OR_RETURN(const std::string config, ConfigYaml(accepted.resolved_request(),
-                                                               !stream_->request().given_prompts().empty()));
+  const std::string flags =
+      FlagsToRepeat(stream_->request(), ModelFileName(ModelsOf(stream_->request()).front()));
+  INDUCT_ASSIGN_OR_RETURN(const std::string config, ConfigYaml(accepted, metadata_.command(), flags));
   return directory_->Write(kConfigFile, config);
 }
 
-absl::Status ProfileRun::Save(const v1::Artifact& artifact) {
+absl::Status AnalysisRun::Save(const v1::Artifact& artifact) {
   const auto bytes = ReadArtifact(connection_, stream_->job(), artifact);
   if (absl::IsNotFound(bytes.status())) {  // replayed from an attempt that is over: the next one replaces it
     missing_.insert(artifact.name());
@@ -116,7 +122,7 @@ absl::Status ProfileRun::Save(const v1::Artifact& artifact) {
   return directory_->Write(artifact.name(), *bytes);
 }
 
-absl::Status ProfileRun::Finish(const v1::JobFinished& finished) {
+absl::Status AnalysisRun::Finish(const v1::JobFinished& finished) {
   *metadata_.mutable_seconds() = finished.seconds();
   *metadata_.mutable_warnings() = finished.warnings();
   if (missing_.empty()) return absl::OkStatus();
@@ -126,16 +132,16 @@ absl::Status ProfileRun::Finish(const v1::JobFinished& finished) {
       ExitCode::kJobFailed);
 }
 
-void ProfileRun::AddWarning(const std::string& sentence) { metadata_.add_warnings(sentence); }
+void AnalysisRun::AddWarning(const std::string& sentence) { metadata_.add_warnings(sentence); }
 
-absl::Status ProfileRun::Close(const absl::Status& outcome) {
-  if (directory_->path().empty()) return absl::OkStatus();
+void AnalysisRun::Conclude(const absl::Status& outcome) {
   metadata_.set_state(outcome.ok() ? "succeeded" : absl::IsCancelled(outcome) ? "cancelled" : "failed");
   metadata_.set_error(std::string(outcome.message()));
-  return WriteMetadata();
 }
 
-absl::Status ProfileRun::WriteMetadata() {
+absl::Status AnalysisRun::Close() { return directory_->path().empty() ? absl::OkStatus() : WriteMetadata(); }
+
+absl::Status AnalysisRun::WriteMetadata() {
   INDUCT_ASSIGN_OR_RETURN(const std::string json, ToJson(metadata_));
   return directory_->Write(kMetadataFile, json);
 }

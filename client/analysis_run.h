@@ -1,8 +1,10 @@
-// One profile, from its first event to its files: everything that a run directory holds but the figures.
+// One analysis, from its first event to its files: everything that a run directory holds but figures and
+// report.
 #pragma once
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -17,21 +19,26 @@ namespace induct::client {
 
 // Follows a job and writes what comes into the run directory at once, so that a run that ends early keeps
 // what it has. Everything it is given must outlive it. One thread at a time may use it.
-class ProfileRun {
+class AnalysisRun {
  public:
-  ProfileRun(Connection* connection, JobStream* stream, RunDirectory* directory, Progress* progress,
-             absl::Time created);
+  // `command` is the client's, `labels` what figures and the report call the models, one each.
+  AnalysisRun(Connection* connection, JobStream* stream, RunDirectory* directory, Progress* progress,
+              const std::string& command, const std::vector<std::string>& labels, absl::Time created);
 
   // Until the job's end. Errors carry their exit code; CANCELLED where the job was cancelled. Where files
   // can't be written the job is cancelled: nobody would see its result.
   absl::StatusOr<v1::JobFinished> Follow();
 
-  // Of what came after the job's end; Close writes it.
+  // How the run ended, "succeeded", "failed" or "cancelled" by `outcome`; of what came after the job's end
+  // too.
+  void Conclude(const absl::Status& outcome);
   void AddWarning(const std::string& sentence);
 
-  // Writes metadata.json for good: "succeeded", "failed" or "cancelled" by `outcome`. Without effect where
-  // the job was never accepted.
-  absl::Status Close(const absl::Status& outcome);
+  // What metadata.json will hold.
+  const v1::RunMetadata& metadata() const { return metadata_; }
+
+  // Writes metadata.json for good. Without effect where the job was never accepted.
+  absl::Status Close();
 
  private:
   absl::Status Handle(const v1::JobEvent& event);

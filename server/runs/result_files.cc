@@ -1,4 +1,4 @@
-#include "server/runs/profile_files.h"
+#include "server/runs/result_files.h"
 
 #include <algorithm>
 #include <array>
@@ -39,9 +39,12 @@ std::string PromptTexts(std::span<const analysis::Prompt> prompts) {
 
 }  // namespace
 
-absl::Status WritePromptFiles(const std::string& model, std::span<const analysis::Prompt> prompts,
-                              const FileSink& sink) {
-  INDUCT_RETURN_IF_ERROR(sink(PromptsFile(model), "application/x-ndjson", PromptsJsonl(prompts)));
+absl::Status WritePromptFile(const std::string& name, std::span<const analysis::Prompt> prompts,
+                             const FileSink& sink) {
+  return sink(name, "application/x-ndjson", PromptsJsonl(prompts));
+}
+
+absl::Status WritePromptTexts(std::span<const analysis::Prompt> prompts, const FileSink& sink) {
   const bool any_text =
       std::any_of(prompts.begin(), prompts.end(), [](const auto& prompt) { return !prompt.text.empty(); });
   return any_text ? sink(kPromptTextsFile, "text/plain; charset=utf-8", PromptTexts(prompts))

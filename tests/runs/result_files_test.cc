@@ -1,4 +1,4 @@
-#include "server/runs/profile_files.h"
+#include "server/runs/result_files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -22,7 +22,8 @@ TEST(PromptFiles, EachLineIsOnePromptAndTextIsAbsentForIds) {
     files[name] = std::move(bytes);
     return absl::OkStatus();
   };
-  ASSERT_TRUE(WritePromptFiles("m", prompts, sink).ok());
+  ASSERT_TRUE(WritePromptFile("prompts_m.jsonl", prompts, sink).ok());
+  ASSERT_TRUE(WritePromptTexts(prompts, sink).ok());
   const std::string& jsonl = files["prompts_m.jsonl"];
   const size_t end = jsonl.find('\n');
   const auto first = nlohmann::json::parse(jsonl.substr(0, end));

@@ -1,0 +1,81 @@
+#include "client/analysis_request.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/file_names.h"
+#include "common/sha256.h"
+
+namespace induct::client {
+namespace {
+
+template <typename... Cases>
+struct Overloaded : Cases... {
+  using Cases::operator()...;
+};
+
+std::string HeadText(const v1::HeadRef& head) { return absl::StrCat(head.layer(), ".", head.head()); }
+
+}  // namespace
+
+const v1::RunProfileRequest& ProfileOf(const AnalysisRequest& request) {
+  return std::visit(
+      Overloaded{[](const v1::RunProfileRequest& profile) -> const v1::RunProfileRequest& { return profile; },
+                 [](const auto& other) -> const v1::RunProfileRequest& { return other.profile(); }},
+      request);
+}
+
+v1::RunProfileRequest* MutableProfileOf(AnalysisRequest* request) {
+  return std::visit(Overloaded{[](v1::RunProfileRequest& profile) { return &profile; },
+                               [](auto& other) { return other.mutable_profile(); }},
+                    *request);
+}
+
+std::vector<std::string> ModelsOf(const AnalysisRequest& request) {
+  if (const auto* several = std::get_if<v1::CrossSizeRequest>(&request))
+    return {several->models().begin(), several->models().end()};
+  return {ProfileOf(request).model()};
+}
+
+std::unique_ptr<grpc::ClientReader<v1::JobEvent>> Submit(v1::AnalysisService::Stub& stub,
+                                                         grpc::ClientContext* context,
+                                                         const AnalysisRequest& request) {
+  return std::visit(
+      Overloaded{[&](const v1::RunProfileRequest& profile) { return stub.RunProfile(context, profile); },
+                 [&](const v1::CrossSizeRequest& cross_size) { return stub.CrossSize(context, cross_size); },
+                 [&](const v1::NullsRequest& nulls) { return stub.Nulls(context, nulls); },
+                 [&](const v1::CausalRequest& causal) { return stub.Causal(context, causal); },
+                 [&](const v1::LagBucketsRequest& lags) { return stub.LagBuckets(context, lags); },
+                 [&](const v1::PatternRequest& pattern) { return stub.Pattern(context, pattern); }},
+      request);
+}
+
+std::string RequestSha256(const AnalysisRequest& request) {
+  AnalysisRequest plain = request;
+  MutableProfileOf(&plain)->mutable_job()->clear_request_id();
+  return std::visit(
+      [](const auto& of_kind) {
+        return Sha256Hex(absl::StrCat(of_kind.GetTypeName(), "\n", of_kind.SerializeAsString()));
+      },
+      plain);
+}
+
+std::string FlagsToRepeat(const AnalysisRequest& request, const std::string& model) {
+  std::vector<std::string> flags;
+  if (!ProfileOf(request).given_prompts().empty())
+    flags.push_back(absl::StrCat("--prompts ", PromptsFile(model)));
+  if (const auto* causal = std::get_if<v1::CausalRequest>(&request)) {
+    if (!causal->control_prompts().empty())
+      flags.push_back(absl::StrCat("--control_prompts ", ControlPromptsFile(model)));
+    if (!causal->heads().empty()) {
+      flags.push_back(
+          absl::StrCat("--heads ", absl::StrJoin(causal->heads(), ",", [](auto* out, const auto& head) {
+                         absl::StrAppend(out, HeadText(head));
+                       })));
+    }
+  }
+  if (const auto* pattern = std::get_if<v1::PatternRequest>(&request))
+    flags.push_back(absl::StrCat("--head ", HeadText(pattern->head()), " --prompt ", pattern->prompt()));
+  return absl::StrJoin(flags, " ");
+}
+
+}  // namespace induct::client

@@ -1,0 +1,174 @@
+// induct-client run: every analysis of a plan, skipping what is done; the batch scripts' way in.
+#include <cstdio>
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/commands/analysis_command.h"
+#include "client/commands/command.h"
+#include "client/commands/server_choice.h"
+#include "client/exit_code.h"
+#include "client/report/report.h"
+#include "client/request.h"
+#include "client/run_list.h"
+#include "client/table.h"
+#include "client/text.h"
+#include "common/status.h"
+
+namespace induct::client {
+namespace {
+
+struct Step {
+  std::string command;
+  AnalysisRequest request;
+};
+
+// A step that has run, or was found done.
+struct Done {
+  std::string what;   // "nulls of pythia-410m"
+  std::string state;  // "done", "done before", "failed", or "stopped", which ends the plan
+  std::string path;   // of the run directory, or why there is none
+};
+
+// T1 to T5: profiles, their comparison, nulls, causal ablation, lag buckets.
+absl::StatusOr<std::vector<Step>> MakeSteps(const AnalysisFlags& flags, const Settings& settings,
+                                            const std::vector<std::string>& models) {
+  INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest profile, MakeProfile(flags, settings, ""));
+  std::vector<Step> steps;
+  const auto add_each = [&](const char* command, const AnalysisRequest& request) {
+    for (const std::string& model : models) {
+      steps.push_back({command, request});
+      MutableProfileOf(&steps.back().request)->set_model(model);
+    }
+  };
+  const auto with_profile = [&](auto request) {
+    *request.mutable_profile() = profile;
+    return request;
+  };
+  add_each("profile", profile);
+  if (models.size() > 1) {
+    v1::CrossSizeRequest cross_size = with_profile(v1::CrossSizeRequest());
+    cross_size.mutable_models()->Assign(models.begin(), models.end());
+    steps.push_back({models.size() > 2 ? "multisize" : "crosssize", std::move(cross_size)});
+  }
+  add_each("nulls", with_profile(v1::NullsRequest()));
+  add_each("causal", with_profile(v1::CausalRequest()));
+  add_each("lagbuckets", with_profile(v1::LagBucketsRequest()));
+  for (Step& step : steps) MutableProfileOf(&step.request)->mutable_job()->set_request_id(NewRequestId());
+  return steps;
+}
+
+// The runs that succeeded and are whole, by what they were asked.
+std::map<std::string, SavedRun> FindDone(const std::string& output_dir) {
+  std::map<std::string, SavedRun> done;
+  auto list = ReadRuns(output_dir);
+  if (!list.ok()) return done;  // the first run there is still to come
+  for (SavedRun& run : list->runs) {
+    if (run.metadata.state() != "succeeded" || !run.problems.empty()) continue;
+    const std::string sha256 = run.metadata.request_sha256();
+    done.insert_or_assign(sha256, std::move(run));  // the latest of equal ones
+  }
+  return done;
+}
+
+class Plan {
+ public:
+  Plan(const AnalysisFlags& flags, const ClientSettings& settings, Interrupt* interrupt)
+      : flags_(flags),
+        settings_(settings),
+        interrupt_(interrupt),
+        done_(FindDone(settings.values.Text("output_dir"))) {}
+
+  // Errors are those after which no further step could run; a job that fails is told by Outcome.
+  absl::Status RunStep(Step step) {
+    const std::string what = absl::StrCat(step.command, " of ", absl::StrJoin(ModelsOf(step.request), ", "));
+    if (const auto it = done_.find(RequestSha256(step.request)); it != done_.end()) {
+      Note(what, "done before", it->second.path);
+      runs_.push_back(it->second);
+      return absl::OkStatus();
+    }
+    Warn(flags_, what);
+    if (connection_ == nullptr) {
+      INDUCT_ASSIGN_OR_RETURN(connection_, Connect(settings_, /*may_start_one=*/true));
+    }
+    auto run = RunAnalysis(flags_, step.command, settings_.values, std::move(step.request), connection_.get(),
+                           interrupt_);
+    if (!run.ok()) return NoteFailure(what, run.status());
+    Note(what, "done", run->path);
+    runs_.push_back(*std::move(run));
+    return absl::OkStatus();
+  }
+
+  const std::vector<SavedRun>& runs() const { return runs_; }
+
+  // Empty where nothing was begun.
+  std::string Table() const {
+    if (log_.empty()) return "";
+    std::vector<std::vector<std::string>> rows;
+    for (const Done& done : log_) rows.push_back({Printable(done.what), done.state, Printable(done.path)});
+    return FormatTable({"ANALYSIS", "STATE", "RUN"}, rows);
+  }
+
+  absl::Status Outcome() const {
+    if (n_failed_ == 0) return absl::OkStatus();
+    return WithExitCode(
+        absl::InternalError(absl::StrCat(n_failed_, " of ", log_.size(),
+                                         " analyses failed; run the command again to repeat those alone")),
+        ExitCode::kJobFailed);
+  }
+
+ private:
+  // Whether the plan goes on after this failure: the job's own and those of its request concern no other.
+  absl::Status NoteFailure(const std::string& what, const absl::Status& status) {
+    const ExitCode code = ExitCodeOf(status);
+    const bool goes_on = code == ExitCode::kJobFailed || code == ExitCode::kUsage;
+    Note(what, goes_on ? "failed" : "stopped", std::string(status.message()));
+    if (!goes_on) return status;
+    ++n_failed_;
+    return absl::OkStatus();
+  }
+
+  void Note(const std::string& what, const char* state, const std::string& path) {
+    log_.push_back({what, state, path});
+  }
+
+  const AnalysisFlags& flags_;
+  const ClientSettings& settings_;
+  Interrupt* const interrupt_;
+  const std::map<std::string, SavedRun> done_;
+  std::unique_ptr<Connection> connection_;
+  std::vector<SavedRun> runs_;
+  std::vector<Done> log_;
+  int n_failed_ = 0;
+};
+
+absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
+  INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(flags));
+  INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(flags, settings.values, ModelFlag::kPlan));
+  INDUCT_ASSIGN_OR_RETURN(std::vector<Step> steps, MakeSteps(flags, settings.values, models));
+  Plan plan(flags, settings, interrupt);
+  absl::Status run;
+  for (size_t i = 0; run.ok() && i < steps.size(); ++i) run = plan.RunStep(std::move(steps[i]));
+  std::fputs(plan.Table().c_str(), stdout);
+  INDUCT_RETURN_IF_ERROR(run);
+  if (!flags.no_report && !plan.runs().empty()) {
+    const std::string report = absl::StrCat(settings.values.Text("output_dir"), "/report.html");
+    INDUCT_RETURN_IF_ERROR(WriteReport(plan.runs(), {}, report));
+    std::printf("report in %s\n", report.c_str());
+  }
+  return plan.Outcome();
+}
+
+}  // namespace
+
+void AddRunCommand(CLI::App* app, Action* action) {
+  const auto flags = std::make_shared<AnalysisFlags>();
+  CLI::App* command = app->add_subcommand(
+      "run",
+      "Everything a plan asks: profile, crosssize, nulls, causal, lagbuckets, report; skips what is done");
+  AddAnalysisFlags(command, ModelFlag::kPlan, flags.get());
+  command->callback(
+      [flags, action] { *action = [flags](Interrupt* interrupt) { return Run(*flags, interrupt); }; });
+}
+
+}  // namespace induct::client

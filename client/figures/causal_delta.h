@@ -1,0 +1,15 @@
+// What ablating the top heads does, against random and matched heads.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "client/figures/figure.h"
+#include "client/saved_run.h"
+
+namespace induct::client {
+
+// A panel for each metric that was measured; none where nothing was. REQUIRES: the model has a causal result.
+std::optional<Figure> CausalDeltaFigure(const SavedModel& model, const std::string& name);
+
+}  // namespace induct::client

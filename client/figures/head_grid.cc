@@ -1,0 +1,80 @@
+#include "client/figures/head_grid.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/figures/captions.h"
+#include "client/figures/script.h"
+
+namespace induct::client {
+namespace {
+
+constexpr int kMargin = 520;  // pixels beside and above the squares: labels, title, colours
+constexpr int kLeastWidth = 1200;
+constexpr int kLeastHeight = 900;
+constexpr int kTickPixels = 66;  // that a label on an axis needs
+constexpr int kMostPixels = 4000;
+constexpr int kLongestShape = 4;  // times as long as wide
+
+std::string Csv(const HeadGrid& grid) {
+  std::string csv = absl::StrCat("layer,head,", grid.header, "\n");
+  for (int layer = 0; layer < grid.n_layers; ++layer) {
+    for (int head = 0; head < grid.n_heads; ++head) {
+      absl::StrAppend(&csv, layer, ",", head, ",",
+                      grid.cells(static_cast<size_t>(layer * grid.n_heads + head)), "\n");
+    }
+  }
+  return csv;
+}
+
+std::string Ticks(int n, int pixels) { return absl::StrCat(TickStep(n, std::max(1, pixels / kTickPixels))); }
+
+// Of the plot, in pixels. Beside a single row or column there would be no room for the colours: there squares
+// become oblongs.
+struct Sides {
+  int width, height;
+};
+
+Sides PlotSides(const HeadGrid& grid, int square) {
+  const int width = std::min(grid.n_heads * square, kMostPixels);
+  const int height = std::min(grid.n_layers * square, kMostPixels);
+  return {std::max(width, height / kLongestShape), std::max(height, width / kLongestShape)};
+}
+
+}  // namespace
+
+int SquarePixels(int n_rows, int n_columns) {
+  const int n = std::max(n_rows, n_columns);
+  return std::max(1, std::min(std::clamp(1300 / n, 27, 140), kMostPixels / n));
+}
+
+std::string SquaresPlot(const std::string& data, int square, const std::string& rest) {
+  const double half = 0.5 + 1.0 / square;  // neighbours overlap by a pixel, or the paper would shine through
+  return absl::StrFormat(
+      "half = %.4g\nplot %s2:1:($2-half):($2+half):($1-half):($1+half):3 with boxxyerror lc palette fs solid "
+      "1 noborder%s\n",
+      half, data, rest);
+}
+
+Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::string& marks) {
+  const int square = SquarePixels(grid.n_layers, grid.n_heads);
+  const Sides plot = PlotSides(grid, square);
+  Figure figure{.name = name, .csv = Csv(grid)};
+  figure.width = std::max(plot.width + kMargin, kLeastWidth);
+  figure.height = std::max(plot.height + kMargin, kLeastHeight);
+  const double highest = grid.highest > grid.lowest ? grid.highest : grid.lowest + 1;
+  figure.settings = absl::StrCat(
+      "set xlabel 'head'\nset ylabel 'layer'\nset cblabel ", GnuplotString(grid.value_label), "\n",
+      absl::StrFormat("set xrange [-0.5:%d-0.5]\nset yrange [-0.5:%d-0.5]\nset cbrange [%.6g:%.6g]\n",
+                      grid.n_heads, grid.n_layers, grid.lowest, highest),
+      absl::StrFormat("set size ratio %.6g\n", static_cast<double>(plot.height) / plot.width),
+      "set xtics out nomirror 0,", Ticks(grid.n_heads, plot.width), "\nset ytics out nomirror 0,",
+      Ticks(grid.n_layers, plot.height),
+      absl::StrFormat("\nset cbtics %.6g", TickDistance(highest - grid.lowest, plot.height / kTickPixels)),
+      "\nset format '%g'\nset border lw 0.5\nunset key\n", grid.palette);
+  figure.plot = SquaresPlot(absl::StrCat("'", name, ".csv' skip 1 using "), square, marks);
+  return figure;
+}
+
+}  // namespace induct::client

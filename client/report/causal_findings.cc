@@ -1,0 +1,136 @@
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/report/charts.h"
+#include "client/report/findings.h"
+#include "client/report/phrases.h"
+#include "client/text.h"
+
+namespace induct::client {
+namespace {
+
+constexpr int kHeadsNamed = 8;
+
+std::string HeadList(const google::protobuf::RepeatedPtrField<v1::HeadRef>& heads) {
+  std::vector<std::string> names;
+  for (const v1::HeadRef& head : heads) {
+    if (static_cast<int>(names.size()) == kHeadsNamed) {
+      names.push_back(absl::StrCat(heads.size() - kHeadsNamed, " more"));
+      break;
+    }
+    names.push_back(absl::StrCat(head.layer(), ".", head.head()));
+  }
+  return Enumeration(names);
+}
+
+std::string WhatWasDone(const std::string& label, const v1::Causal& causal) {
+  const auto n_heads = static_cast<uint64_t>(causal.top_heads_size());
+  return absl::StrCat(
+      Counted(n_heads, "head"), " of ", label, " (layer.head: ", HeadList(causal.top_heads()), "), ",
+      causal.chosen_by() == "user"
+          ? "given by the user, "
+          : absl::StrCat("the best ", causal.score(), " scores of ",
+                         Counted(static_cast<uint64_t>(causal.selection_prompts_size()), "prompt"),
+                         " that no arm is measured on, "),
+      "were ablated (", causal.ablation(), ") on ",
+      Counted(static_cast<uint64_t>(causal.evaluation_prompts_size()), "other prompt"), ".");
+}
+
+std::string Change(const char* what, double baseline, const v1::IntervalEstimate& delta, const char* unit) {
+  return absl::StrCat(what, " changes by ", Signed(delta.value()), unit, OptionalInterval(delta), " from ",
+                      Value(baseline));
+}
+
+std::string Changes(const v1::Causal& causal) {
+  const v1::AblationMetrics& baseline = causal.baseline().metrics();
+  const v1::AblationDelta& delta = causal.top_k().delta();
+  std::vector<std::string> changes;
+  if (delta.has_copy_accuracy())
+    changes.push_back(Change("copy accuracy", baseline.copy_accuracy(), delta.copy_accuracy(), ""));
+  if (delta.has_copy_nll())
+    changes.push_back(Change("copy NLL", baseline.copy_nll(), delta.copy_nll(), " nats"));
+  if (delta.has_other_nll())
+    changes.push_back(Change("NLL elsewhere", baseline.other_nll(), delta.other_nll(), " nats"));
+  if (delta.has_control_nll())
+    changes.push_back(
+        Change("NLL of the control texts", baseline.control_nll(), delta.control_nll(), " nats"));
+  return absl::StrCat("Without them ", Enumeration(changes), ".");
+}
+
+// What a control says by one metric.
+std::string Verdict(const char* metric, const char* sets, double p, double smallest_p, uint64_t n_draws) {
+  const std::string numbers = absl::StrCat(
+      PText(p), absl::StrFormat(", smallest possible %.2g with ", smallest_p), Counted(n_draws, "draw"));
+  if (p <= kSignificant)
+    return absl::StrCat("By ", metric, " it harms copying more than ablating ", sets, " (", numbers, ").");
+  if (smallest_p > kSignificant && p <= smallest_p) {
+    return absl::StrCat("By ", metric, " it harms copying more than every set of ", sets,
+                        ", but there are too few for p <= 0.05 (", numbers, ").");
+  }
+  return absl::StrCat("By ", metric, " nothing was found: too many sets of ", sets, " harm copying as much (",
+                      numbers, ").");
+}
+
+void AddControl(const char* sets, const v1::ControlArm& arm, Findings* findings) {
+  const auto n_draws = static_cast<uint64_t>(arm.draws_size());
+  if (n_draws == 0) {
+    findings->blocks.push_back(
+        Paragraph{absl::StrCat("There is no comparison with ", sets, ": ", arm.reason(), ".")});
+    return;
+  }
+  std::string text;
+  if (arm.has_p_copy_nll()) text = Verdict("copy NLL", sets, arm.p_copy_nll(), arm.smallest_p(), n_draws);
+  if (arm.has_p_copy_accuracy()) {
+    absl::StrAppend(&text, " ",
+                    Verdict("copy accuracy", sets, arm.p_copy_accuracy(), arm.smallest_p(), n_draws));
+  }
+  if (text.empty())
+    text = absl::StrCat("There is no p against ", sets,
+                        ": they have another size than the ablated set, or no "
+                        "position is predictable.");
+  findings->blocks.push_back(Paragraph{text});
+}
+
+void AddLimits(const std::string& label, const v1::Causal& causal, Findings* findings) {
+  if (causal.resamples() == 0)
+    findings->limits.push_back(
+        absl::StrCat(label, ": the changes have no intervals, as no resamples were drawn."));
+  for (const auto& [name, arm] :
+       {std::pair("random", &causal.random_k()), std::pair("same layers", &causal.matched_k())}) {
+    if (!arm->has_smallest_p() || arm->smallest_p() <= kSignificant) continue;
+    findings->limits.push_back(
+        absl::StrFormat("%s: the control \"%s\" has %s, so no p can be below %.2g.", label, name,
+                        Counted(static_cast<uint64_t>(arm->draws_size()), "draw"), arm->smallest_p()));
+  }
+  if (causal.ablation() == "zero")
+    findings->limits.push_back(
+        absl::StrCat(label,
+                     ": zero ablation takes a head's mean output away, too, which the model may rely on; "
+                     "--ablation mean keeps it."));
+  if (!causal.top_k().delta().has_control_nll())
+    findings->next_steps.push_back(
+        absl::StrCat("Give ordinary texts with --control_prompts to see whether ablating these heads of ",
+                     label, " harms copying alone."));
+}
+
+}  // namespace
+
+Findings CausalFindings(const SavedModel& model) {
+  const v1::Causal& causal = *model.causal;
+  Findings findings;
+  findings.blocks.push_back(Paragraph{WhatWasDone(model.label, causal)});
+  if (causal.top_k().delta().has_copy_nll()) {
+    findings.blocks.push_back(Paragraph{Changes(causal)});
+    AddControl("random heads", causal.random_k(), &findings);
+    AddControl("other heads of the same layers", causal.matched_k(), &findings);
+  } else {
+    findings.blocks.push_back(Paragraph{
+        "No position of these prompts is predictable (no pair of tokens comes back as the antecedents "
+        "ask), so nothing can be said about copying."});
+  }
+  if (causal.top_k().delta().has_copy_nll() || causal.top_k().delta().has_other_nll())
+    findings.blocks.push_back(AblationChart(model));
+  AddLimits(model.label, causal, &findings);
+  return findings;
+}
+
+}  // namespace induct::client

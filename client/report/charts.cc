@@ -1,0 +1,287 @@
+#include "client/report/charts.h"
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/report/phrases.h"
+#include "client/text.h"
+
+namespace induct::client {
+namespace {
+
+using nlohmann::json;
+
+// 6 significant digits are what anyone reads, and half the bytes.
+double Rounded(double value) {
+  double rounded = value;
+  return absl::SimpleAtod(absl::StrFormat("%.6g", value), &rounded) ? rounded : value;
+}
+
+template <typename Values>
+json Numbers(const Values& values) {
+  json numbers = json::array();
+  for (const auto value : values) numbers.push_back(Rounded(static_cast<double>(value)));
+  return numbers;
+}
+
+void PutMatrix(const char* name, bool there, const v1::HeadMatrix& matrix, json* data) {
+  if (there) (*data)[name] = Numbers(matrix.values());
+}
+
+void PutBand(const v1::LayerBand& band, json* data) {
+  if (band.ci_low().empty()) return;
+  (*data)["ci_low"] = Numbers(band.ci_low());
+  (*data)["ci_high"] = Numbers(band.ci_high());
+}
+
+// Peak and centroid of a profile or a bucket's, where there are any.
+void PutPeak(bool has_peak, uint32_t peak_layer, bool has_centroid, double centroid, json* data) {
+  if (has_peak) (*data)["peak_layer"] = peak_layer;
+  if (has_centroid) (*data)["centroid_rel"] = Rounded(centroid);
+}
+
+json OverlayCurve(const std::string& label, const google::protobuf::RepeatedField<double>& values,
+                  const v1::ProfileBootstrap& bootstrap) {
+  json curve = {{"label", label}, {"values", Numbers(values)}};
+  PutBand(bootstrap.per_layer(), &curve);
+  return curve;
+}
+
+json Estimate(const v1::IntervalEstimate& estimate) {
+  json value = {{"value", Rounded(estimate.value())}};
+  if (estimate.has_ci_low()) value["ci_low"] = Rounded(estimate.ci_low());
+  if (estimate.has_ci_high()) value["ci_high"] = Rounded(estimate.ci_high());
+  return value;
+}
+
+// One metric of an ablation: where it stands in the messages.
+struct Metric {
+  const char* name;
+  const char* unit;
+  bool (v1::AblationDelta::*has)() const;
+  const v1::IntervalEstimate& (v1::AblationDelta::*delta)() const;
+  double (v1::AblationMetrics::*baseline)() const;
+  bool (v1::AblationDeltaMean::*has_mean)() const;
+  double (v1::AblationDeltaMean::*mean)() const;
+  bool (v1::ControlArm::*has_p)() const;
+  double (v1::ControlArm::*p)() const;
+};
+
+constexpr Metric kMetrics[] = {
+    {"copy accuracy", "share of predictable positions", &v1::AblationDelta::has_copy_accuracy,
+     &v1::AblationDelta::copy_accuracy, &v1::AblationMetrics::copy_accuracy,
+     &v1::AblationDeltaMean::has_copy_accuracy, &v1::AblationDeltaMean::copy_accuracy,
+     &v1::ControlArm::has_p_copy_accuracy, &v1::ControlArm::p_copy_accuracy},
+    {"copy NLL", "nats", &v1::AblationDelta::has_copy_nll, &v1::AblationDelta::copy_nll,
+     &v1::AblationMetrics::copy_nll, &v1::AblationDeltaMean::has_copy_nll, &v1::AblationDeltaMean::copy_nll,
+     &v1::ControlArm::has_p_copy_nll, &v1::ControlArm::p_copy_nll},
+    {"other NLL", "nats", &v1::AblationDelta::has_other_nll, &v1::AblationDelta::other_nll,
+     &v1::AblationMetrics::other_nll, &v1::AblationDeltaMean::has_other_nll,
+     &v1::AblationDeltaMean::other_nll, nullptr, nullptr},
+    {"control NLL", "nats", &v1::AblationDelta::has_control_nll, &v1::AblationDelta::control_nll,
+     &v1::AblationMetrics::control_nll, &v1::AblationDeltaMean::has_control_nll,
+     &v1::AblationDeltaMean::control_nll, nullptr, nullptr}};
+
+json Control(const char* name, const v1::ControlArm& arm, const Metric& metric) {
+  json draws = json::array();
+  for (const v1::AblationArm& draw : arm.draws())
+    draws.push_back(Rounded((draw.delta().*metric.delta)().value()));
+  json control = {{"name", name}, {"draws", draws}};
+  if ((arm.delta_mean().*metric.has_mean)()) control["mean"] = Rounded((arm.delta_mean().*metric.mean)());
+  if (metric.has_p != nullptr && (arm.*metric.has_p)()) control["p"] = Rounded((arm.*metric.p)());
+  return control;
+}
+
+json SizePoint(const SavedModel& model) {
+  const v1::Profile& profile = *model.profile;
+  json point = {{"label", model.label},
+                {"n_parameters", model.use.n_parameters()},
+                {"peak_depth", Rounded(profile.peak_depth())},
+                {"centroid", Rounded(profile.centroid_rel())}};
+  const auto put = [&](const char* low, const char* high, const v1::BootstrapEstimate& estimate) {
+    point[low] = Rounded(estimate.ci_low());
+    point[high] = Rounded(estimate.ci_high());
+  };
+  if (profile.bootstrap().has_peak_depth()) put("peak_low", "peak_high", profile.bootstrap().peak_depth());
+  if (profile.bootstrap().has_centroid_rel())
+    put("centroid_low", "centroid_high", profile.bootstrap().centroid_rel());
+  return point;
+}
+
+}  // namespace
+
+const v1::AntecedentNull* ShownNull(const v1::Nulls& nulls) {
+  const v1::ShuffledAntecedent& shuffled = nulls.shuffled_antecedent();
+  if (shuffled.lag_matched().has_effect()) return &shuffled.lag_matched();
+  return shuffled.uniform().has_effect() ? &shuffled.uniform() : nullptr;
+}
+
+std::string NullName(const v1::Nulls& nulls, const v1::AntecedentNull& null) {
+  return &null == &nulls.shuffled_antecedent().uniform() ? "uniform" : "lag-matched";
+}
+
+Chart HeadsChart(const SavedModel& model, const v1::Nulls* nulls) {
+  const v1::Profile& profile = *model.profile;
+  json data = {{"label", model.label},
+               {"score", profile.score()},
+               {"n_layers", profile.n_layers()},
+               {"n_heads", profile.n_heads()},
+               {"scores", Numbers(model.scores->values)}};
+  const v1::HeadBand& band = profile.bootstrap().heads();
+  PutMatrix("ci_low", band.has_ci_low(), band.ci_low(), &data);
+  PutMatrix("ci_high", band.has_ci_high(), band.ci_high(), &data);
+  const v1::AntecedentNull* null = nulls == nullptr ? nullptr : ShownNull(*nulls);
+  if (null != nullptr) {
+    data["null"] = NullName(*nulls, *null);
+    PutMatrix("effect", true, null->effect(), &data);
+    PutMatrix("p", null->has_p_adjusted(), null->p_adjusted(), &data);
+  }
+  return {.kind = "heads",
+          .caption = absl::StrCat("The ", profile.score(), " score of every head of ", model.label,
+                                  ". Each row is a layer, the first at the bottom."),
+          .data = std::move(data),
+          .image = absl::StrCat("heatmap_", model.use.name(), ".png")};
+}
+
+Chart CurveChart(const SavedModel& model) {
+  const v1::Profile& profile = *model.profile;
+  json data = {{"label", model.label},
+               {"score", profile.score()},
+               {"value_label", absl::StrCat("mean ", profile.score(), " score of ", profile.n_heads_kept(),
+                                            " of ", Counted(profile.n_heads(), "head"))},
+               {"per_layer", Numbers(profile.per_layer())}};
+  PutBand(profile.bootstrap().per_layer(), &data);
+  PutPeak(profile.has_peak_layer(), profile.peak_layer(), profile.has_centroid_rel(), profile.centroid_rel(),
+          &data);
+  return {.kind = "curve",
+          .caption = absl::StrCat("The ", profile.score(), " profile of ", model.label, " over layers",
+                                  profile.has_bootstrap() ? ", with its pointwise 95 % band." : "."),
+          .data = std::move(data),
+          .image = absl::StrCat("profile_", model.use.name(), ".png")};
+}
+
+Chart EffectsChart(const SavedModel& model, const v1::AntecedentNull& null) {
+  const v1::Nulls& nulls = *model.nulls;
+  const std::string name = NullName(nulls, null);
+  json data = {{"label", model.label},
+               {"score", nulls.score()},
+               {"null", name},
+               {"n_layers", null.effect().n_layers()},
+               {"n_heads", null.effect().n_heads()},
+               {"effect", Numbers(null.effect().values())},
+               {"observed", Numbers(null.observed().values())},
+               {"null_mean", Numbers(null.null_mean().values())}};
+  PutMatrix("ci_low", null.has_effect_ci_low(), null.effect_ci_low(), &data);
+  PutMatrix("ci_high", null.has_effect_ci_high(), null.effect_ci_high(), &data);
+  PutMatrix("p", null.has_p_adjusted(), null.p_adjusted(), &data);
+  return {
+      .kind = "effects",
+      .caption = absl::StrCat("The ", nulls.score(), " score of every head of ", model.label, " beyond what ",
+                              name, " shuffled antecedents give",
+                              null.has_p_adjusted() ? "; marked: p <= 0.05, adjusted over all heads." : "."),
+      .data = std::move(data),
+      .image = absl::StrCat("nulls_heatmap_", model.use.name(), ".png")};
+}
+
+Chart DensityChart(const SavedModel& model) {
+  const v1::HeadPermutation& heads = model.nulls->head_permutation();
+  return {.kind = "density",
+          .caption = absl::StrCat("Share of high heads in each layer of ", model.label,
+                                  ", against the same scores permuted over all places."),
+          .data = {{"label", model.label},
+                   {"observed", Numbers(heads.observed_density())},
+                   {"null_mean", Numbers(heads.null_mean())},
+                   {"band_low", Numbers(heads.band_low())},
+                   {"band_high", Numbers(heads.band_high())},
+                   {"p_adjusted", Numbers(heads.p_adjusted())},
+                   {"max_quantile", Rounded(heads.max_quantile())}},
+          .image = absl::StrCat("nulls_", model.use.name(), ".png")};
+}
+
+Chart AblationChart(const SavedModel& model) {
+  const v1::Causal& causal = *model.causal;
+  json metrics = json::array();
+  for (const Metric& metric : kMetrics) {
+    if (!(causal.top_k().delta().*metric.has)()) continue;
+    metrics.push_back({{"name", metric.name},
+                       {"unit", metric.unit},
+                       {"baseline", Rounded((causal.baseline().metrics().*metric.baseline)())},
+                       {"top", Estimate((causal.top_k().delta().*metric.delta)())},
+                       {"controls", json::array({Control("random heads", causal.random_k(), metric),
+                                                 Control("same layers", causal.matched_k(), metric)})}});
+  }
+  return {.kind = "ablation",
+          .caption = absl::StrCat("What becomes of ", model.label, " without its ",
+                                  Counted(static_cast<uint64_t>(causal.top_heads_size()), "top head"),
+                                  ", and without each set of other heads (dots; bars: their means)."),
+          .data = {{"label", model.label}, {"metrics", std::move(metrics)}},
+          .image = "causal_delta.png"};
+}
+
+Chart LagsChart(const SavedModel& model) {
+  const v1::LagBuckets& lags = *model.lag_buckets;
+  json curves = json::array();
+  for (const v1::LagBucket& bucket : lags.buckets()) {
+    if (bucket.n_copy_ops() == 0) continue;
+    json curve = OverlayCurve(LagRange(bucket), bucket.per_layer(), bucket.bootstrap());
+    PutPeak(false, 0, bucket.has_centroid_rel(), bucket.centroid_rel(), &curve);
+    curves.push_back(std::move(curve));
+  }
+  return {.kind = "overlay",
+          .caption = absl::StrCat("The ", lags.score(), " profile of ", model.label, " by lag."),
+          .data = {{"value_label", absl::StrCat(lags.score(), " score of each bucket's kept heads")},
+                   {"curves", std::move(curves)}},
+          .image = absl::StrCat("lag_overlay_", model.use.name(), ".png")};
+}
+
+Chart PatternChart(const SavedModel& model) {
+  const v1::AttentionPattern& pattern = *model.pattern;
+  json tokens = json::array(), targets = json::array();
+  for (int i = 0; i < pattern.token_ids_size(); ++i)
+    tokens.push_back(i < pattern.tokens_size() ? pattern.tokens(i) : absl::StrCat(pattern.token_ids(i)));
+  for (const v1::PatternTarget& target : pattern.targets())
+    targets.push_back(json::array({target.query(), target.key()}));
+  return {.kind = "pattern",
+          .caption = absl::StrCat("Attention of layer ", pattern.head().layer(), " head ",
+                                  pattern.head().head(), " of ", model.label, " on prompt ", pattern.prompt(),
+                                  ". Each row is a query; framed: what the score reads."),
+          .data = {{"label", model.label},
+                   {"layer", pattern.head().layer()},
+                   {"head", pattern.head().head()},
+                   {"tokens", std::move(tokens)},
+                   {"probabilities", Numbers(model.attention->values)},
+                   {"targets", std::move(targets)}},
+          .image = absl::StrCat("pattern_", model.use.name(), ".png")};
+}
+
+Chart OverlayChart(const SavedRun& run) {
+  json curves = json::array();
+  std::string score;
+  for (const SavedModel& model : run.models) {
+    if (!model.profile) continue;
+    const v1::Profile& profile = *model.profile;
+    json curve = OverlayCurve(model.label, profile.per_layer(), profile.bootstrap());
+    PutPeak(profile.has_peak_layer(), profile.peak_layer(), profile.has_centroid_rel(),
+            profile.centroid_rel(), &curve);
+    curves.push_back(std::move(curve));
+    score = profile.score();
+  }
+  return {
+      .kind = "overlay",
+      .caption = absl::StrCat("The ", score, " profiles on relative depth; points mark the peaks."),
+      .data = {{"value_label", absl::StrCat(score, " score of kept heads")}, {"curves", std::move(curves)}},
+      .image = "cross_size_overlay.png"};
+}
+
+Chart SizesChart(const SavedRun& run) {
+  json points = json::array();
+  for (const SavedModel& model : run.models) {
+    if (model.profile && model.profile->has_peak_depth()) points.push_back(SizePoint(model));
+  }
+  return {.kind = "sizes",
+          .caption = "Relative depth of peaks and centroids by number of parameters, with 95 % intervals.",
+          .data = {{"points", std::move(points)}},
+          .image = "peak_depth_parameters.png"};
+}
+
+}  // namespace induct::client

@@ -1,0 +1,144 @@
+#include "client/report/method.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "client/report/phrases.h"
+#include "client/text.h"
+#include "common/file_names.h"
+#include "common/settings.h"
+
+namespace induct::client {
+namespace {
+
+bool Any(const std::vector<SavedRun>& runs, const std::vector<std::string>& commands) {
+  return std::any_of(runs.begin(), runs.end(), [&](const SavedRun& run) {
+    return std::find(commands.begin(), commands.end(), run.metadata.command()) != commands.end();
+  });
+}
+
+// The definitions that the runs' numbers follow, shortly; docs/method.md has them whole.
+List Definitions(const std::vector<SavedRun>& runs) {
+  List list;
+  list.items = {
+      "A copy operation is a position whose token stood before in the same prompt (its antecedent), at a lag "
+      "of at "
+      "least min_lag. The induction score of a head is its mean attention from that position to the one "
+      "after the "
+      "antecedent; duplicate reads the antecedent itself, previous the position before.",
+      "The profile is the mean score of each layer's best heads (topq) or of all (mean). Layer l stands at "
+      "relative "
+      "depth (l + 0.5) / layers; the centroid is the mass-weighted mean depth.",
+      "Intervals are 95 % bootstrap intervals over prompts, resampled within each task and lag, the kept "
+      "heads held "
+      "fixed."};
+  if (Any(runs, {"nulls"})) {
+    list.items.push_back(
+        "Shuffled antecedents: what would be read if the antecedent were another position, all alike "
+        "(uniform) or "
+        "weighted by how often their lag occurs (lag-matched). p-values flip the signs of prompts' effects "
+        "and are "
+        "adjusted by the maximum over heads. The head permutation puts the scores on all places at random.");
+  }
+  if (Any(runs, {"causal"})) {
+    list.items.push_back(
+        "Causal ablation: heads are ranked on one half of the prompts and ablated on the other. Copy "
+        "accuracy and "
+        "copy NLL are over positions whose token follows the same token as once before; p compares with "
+        "random "
+        "sets of heads, one-sided.");
+  }
+  if (Any(runs, {"crosssize", "multisize"})) {
+    list.items.push_back(
+        "Models are compared on the same prompts, with a bootstrap that draws the same prompts for both. "
+        "Equivalent "
+        "means that the 90 % interval of the difference lies within one layer of the model with fewer "
+        "layers.");
+  }
+  if (Any(runs, {"lagbuckets"}))
+    list.items.push_back(
+        "Lag buckets: the profile of the operations of each range of lags, all of one pass.");
+  return list;
+}
+
+// Prompts as the run's settings describe them.
+std::string PromptsText(const SavedRun& run) {
+  const std::string count = Counted(run.metadata.n_prompts(), "prompt");
+  const auto settings = ParseSettings(run.config, kConfigFile);
+  if (!settings.ok() || run.config.find("--prompts") != std::string::npos)
+    return absl::StrCat(count, ", given by the user");
+  const std::string lags = absl::StrJoin(settings->Integers("prompts.lag_values"), ", ");
+  return absl::StrCat(count, ": ", absl::StrJoin(settings->Texts("prompts.task_types"), ", "), " of lag ",
+                      lags);
+}
+
+std::string ScoreText(const SavedRun& run) {
+  const auto settings = ParseSettings(run.config, kConfigFile);
+  if (!settings.ok()) return "-";
+  std::string text =
+      absl::StrCat(settings->Text("score"), ", antecedents ", settings->Text("antecedents"), ", min_lag ",
+                   absl::StrJoin(settings->Integers("min_lag"), ""), ", ", settings->Text("aggregation"));
+  return text;
+}
+
+std::string Seconds(const SavedRun& run) {
+  if (!run.metadata.has_seconds()) return "-";
+  return absl::StrFormat("%.2f", run.metadata.seconds().running());
+}
+
+std::string DtypeOf(const SavedRun& run) { return run.models.empty() ? "-" : run.models.front().use.dtype(); }
+
+}  // namespace
+
+Section ModelsSection(const std::vector<SavedRun>& runs) {
+  Table table{.header = {"model", "source", "architecture", "layers x heads", "parameters", "dtype",
+                         "revision", "checkpoint SHA-256"}};
+  std::set<std::vector<std::string>> seen;
+  for (const SavedRun& run : runs) {
+    for (const SavedModel& model : run.models) {
+      const v1::ModelUse& use = model.use;
+      const std::vector<std::string> row = {model.label,
+                                            use.source(),
+                                            use.architecture(),
+                                            absl::StrCat(use.n_layers(), " x ", use.n_heads()),
+                                            Grouped(static_cast<uint64_t>(std::max(0.0, use.n_parameters()))),
+                                            absl::StrCat(use.dtype(), use.streamed() ? ", streamed" : ""),
+                                            use.revision().empty() ? "-" : use.revision(),
+                                            use.checkpoint_sha256().substr(0, 16)};
+      if (seen.insert(row).second) table.rows.push_back(row);
+    }
+  }
+  Section section{.title = "Models"};
+  if (table.rows.empty()) {
+    section.blocks.push_back(Paragraph{"No run got as far as to name its model."});
+  } else {
+    section.blocks.push_back(std::move(table));
+  }
+  return section;
+}
+
+Section MethodSection(const std::vector<SavedRun>& runs) {
+  Table table{.header = {"run", "command", "seed", "prompts", "score", "device", "dtype", "server",
+                         "LibTorch", "client", "seconds", "started"}};
+  for (const SavedRun& run : runs) {
+    const v1::RunMetadata& metadata = run.metadata;
+    const std::string path = run.path.substr(run.path.find_last_of('/') + 1);
+    table.rows.push_back({path.empty() ? run.path : path, metadata.command(), absl::StrCat(metadata.seed()),
+                          PromptsText(run), ScoreText(run), metadata.device(), DtypeOf(run),
+                          metadata.server().version(), metadata.server().libtorch(),
+                          metadata.client_version(), Seconds(run), metadata.created()});
+  }
+  Section section{.title = "Method"};
+  section.blocks.push_back(Definitions(runs));
+  section.blocks.push_back(std::move(table));
+  section.blocks.push_back(Paragraph{
+      "Each run directory holds config.yaml, every setting as used, whose first line is the command that "
+      "repeats the "
+      "run, and the prompts as they were tokenised. The same build, device and dtype give the same bytes."});
+  return section;
+}
+
+}  // namespace induct::client

@@ -1,0 +1,145 @@
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/report/charts.h"
+#include "client/report/findings.h"
+#include "client/report/phrases.h"
+#include "client/text.h"
+
+namespace induct::client {
+namespace {
+
+using Values = google::protobuf::RepeatedField<double>;
+
+uint64_t CountSignificant(const Values& p) {
+  return static_cast<uint64_t>(
+      std::count_if(p.begin(), p.end(), [](double each) { return each <= kSignificant; }));
+}
+
+int Largest(const Values& values) {
+  return static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
+}
+
+std::string StrongestHead(const v1::AntecedentNull& null) {
+  const int best = Largest(null.effect().values());
+  const int n_heads = static_cast<int>(null.effect().n_heads());
+  const std::string interval = null.has_effect_ci_low() ? IntervalText(null.effect_ci_low().values(best),
+                                                                       null.effect_ci_high().values(best))
+                                                        : "";
+  const std::string p =
+      null.has_p_adjusted() ? absl::StrCat(", ", PText(null.p_adjusted().values(best))) : "";
+  return absl::StrCat(HeadName(static_cast<uint32_t>(best / n_heads), static_cast<uint32_t>(best % n_heads)),
+                      ": ", Value(null.observed().values(best)), " against ",
+                      Value(null.null_mean().values(best)), ", an effect of ",
+                      Signed(null.effect().values(best)), interval, p);
+}
+
+// How much more heads attend to the antecedent than to shuffled ones.
+std::string ShuffledSentence(const std::string& label, const std::string& name,
+                             const v1::AntecedentNull& null) {
+  if (null.n_copy_ops() == 0)
+    return absl::StrCat("The ", name, " shuffled antecedents have no values: ", null.reason(), ".");
+  if (!null.has_p_adjusted()) {
+    return absl::StrCat(
+        "Against ", name, " shuffled antecedents the strongest is ", StrongestHead(null),
+        ". There is no p-value: the test flips signs of prompts, and fewer than two have operations.");
+  }
+  const uint64_t n_heads = static_cast<uint64_t>(null.p_adjusted().values_size());
+  const uint64_t significant = CountSignificant(null.p_adjusted().values());
+  if (significant == 0) {
+    return absl::StrCat(
+        "Nothing was found against ", name, " shuffled antecedents: no head of ", label,
+        " attends to the antecedent more than to them (p <= 0.05, adjusted over all heads). The "
+        "strongest is ",
+        StrongestHead(null), ".");
+  }
+  return absl::StrCat(Grouped(significant), " of ", Counted(n_heads, "head"), " of ", label,
+                      " score higher than with ", name,
+                      " shuffled antecedents (p <= 0.05, adjusted over all heads). The strongest is ",
+                      StrongestHead(null), ".");
+}
+
+std::vector<std::string> SignificantLayers(const v1::HeadPermutation& heads) {
+  std::vector<std::string> layers;
+  for (int layer = 0; layer < heads.p_adjusted_size(); ++layer) {
+    if (heads.p_adjusted(layer) > kSignificant) continue;
+    layers.push_back(absl::StrCat("layer ", layer, " (share ", Value(heads.observed_density(layer)), ", ",
+                                  PText(heads.p_adjusted(layer)), ")"));
+  }
+  return layers;
+}
+
+std::string SpreadSentence(const v1::DepthSpread& spread) {
+  return absl::StrCat("Their spread of relative depth is ", Value(spread.observed()), ", by chance ",
+                      Value(spread.null_mean()), " (", PText(spread.p()), "): ",
+                      spread.p() <= kSignificant ? "they lie closer together than chance."
+                                                 : "that is not shown to be narrower than chance.");
+}
+
+std::string PermutationSentence(const v1::Nulls& nulls) {
+  const v1::HeadPermutation& heads = nulls.head_permutation();
+  const std::vector<std::string> layers = SignificantLayers(heads);
+  std::string text =
+      absl::StrFormat("High heads are those whose %s score lies above the %g quantile of all, %.3g. ",
+                      nulls.score(), nulls.high_score_quantile(), heads.threshold());
+  absl::StrAppend(&text,
+                  layers.empty()
+                      ? "Nothing was found in where they are: no layer holds more of them than permuted "
+                        "scores do (p <= 0.05, adjusted over layers)."
+                      : absl::StrCat("They are denser than chance in ", Enumeration(layers), "."));
+  return absl::StrCat(text, " ",
+                      heads.has_depth_spread() ? SpreadSentence(heads.depth_spread())
+                                               : "With fewer than two of them there is no spread of depth.");
+}
+
+void AddLimits(const SavedModel& model, Findings* findings) {
+  const v1::Nulls& nulls = *model.nulls;
+  const v1::HeadPermutation& heads = nulls.head_permutation();
+  if (model.profile && model.profile->has_peak_layer() && nulls.has_head_permutation()) {
+    const int peak = static_cast<int>(model.profile->peak_layer());
+    if (peak < heads.band_high_size() && heads.observed_density(peak) <= heads.band_high(peak)) {
+      findings->limits.push_back(absl::StrCat(
+          model.label, ": the peak lies in layer ", peak,
+          ", whose share of high heads is inside the band that permuted scores give: a peak there is no "
+          "gathering of heads."));
+    }
+  }
+  for (const auto& [name, null] : {std::pair("uniform", &nulls.shuffled_antecedent().uniform()),
+                                   std::pair("lag-matched", &nulls.shuffled_antecedent().lag_matched())}) {
+    if (null->n_copy_ops() == 0 || null->n_dropped() == 0) continue;
+    findings->limits.push_back(absl::StrCat(model.label, ": ", Counted(null->n_dropped(), "operation"),
+                                            " of ", Grouped(uint64_t{null->n_copy_ops()} + null->n_dropped()),
+                                            " had no ", name, " candidate and count on neither side."));
+  }
+}
+
+}  // namespace
+
+Findings NullsFindings(const SavedModel& model) {
+  const v1::Nulls& nulls = *model.nulls;
+  Findings findings;
+  if (nulls.has_shuffled_antecedent()) {
+    const v1::ShuffledAntecedent& shuffled = nulls.shuffled_antecedent();
+    findings.blocks.push_back(
+        Paragraph{ShuffledSentence(model.label, "lag-matched", shuffled.lag_matched())});
+    findings.blocks.push_back(Paragraph{ShuffledSentence(model.label, "uniform", shuffled.uniform())});
+    if (const v1::AntecedentNull* null = ShownNull(nulls))
+      findings.blocks.push_back(EffectsChart(model, *null));
+  } else {
+    findings.blocks.push_back(Paragraph{
+        nulls.score() == "previous"
+            ? "The score previous has no antecedent to shuffle: there is the head permutation alone."
+            : "Shuffled antecedents were not asked for."});
+  }
+  if (nulls.has_head_permutation()) {
+    findings.blocks.push_back(Paragraph{PermutationSentence(nulls)});
+    findings.blocks.push_back(DensityChart(model));
+  } else {
+    findings.blocks.push_back(Paragraph{"The head permutation was not asked for."});
+  }
+  AddLimits(model, &findings);
+  return findings;
+}
+
+}  // namespace induct::client

@@ -1,0 +1,30 @@
+#include "client/report/phrases.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace induct::client {
+
+std::string Value(double value) { return absl::StrFormat("%.3f", value); }
+
+std::string Signed(double value) { return absl::StrFormat("%+.3f", value); }
+
+std::string OptionalInterval(bool there, const v1::BootstrapEstimate& estimate) {
+  return there ? IntervalText(estimate.ci_low(), estimate.ci_high()) : "";
+}
+
+std::string HeadName(uint32_t layer, uint32_t head) { return absl::StrCat("layer ", layer, " head ", head); }
+
+std::string LagRange(const v1::LagBucket& bucket) {
+  if (bucket.max_lag() == 0) return absl::StrCat("lag ", bucket.min_lag(), " and more");
+  return absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
+}
+
+std::string Enumeration(const std::vector<std::string>& items) {
+  std::string text;
+  for (size_t i = 0; i < items.size(); ++i)
+    absl::StrAppend(&text, i == 0 ? "" : i + 1 == items.size() ? " and " : ", ", items[i]);
+  return text;
+}
+
+}  // namespace induct::client

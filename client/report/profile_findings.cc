@@ -1,0 +1,88 @@
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/report/charts.h"
+#include "client/report/findings.h"
+#include "client/report/phrases.h"
+#include "client/text.h"
+
+namespace induct::client {
+namespace {
+
+constexpr double kSureOfPeak = 0.95;  // share of resamples below which the peak's layer is told to be unsure
+
+std::string PeakSentence(const std::string& label, const v1::Profile& profile) {
+  const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
+  std::string text =
+      absl::StrCat("The ", profile.score(), " profile of ", label, " peaks in layer ", profile.peak_layer(),
+                   " (of 0 to ", profile.n_layers() - 1, "), at relative depth ", Value(profile.peak_depth()),
+                   OptionalInterval(bootstrap.has_peak_depth(), bootstrap.peak_depth()));
+  const int peak = static_cast<int>(profile.peak_layer());
+  if (peak < bootstrap.peak_layer_frequency_size()) {
+    absl::StrAppend(&text, absl::StrFormat("; that layer was the peak in %.0f %% of %s",
+                                           100 * bootstrap.peak_layer_frequency(peak),
+                                           Counted(bootstrap.resamples(), "resample")));
+  }
+  return absl::StrCat(text, ".");
+}
+
+std::string WidthSentence(const v1::Profile& profile) {
+  const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
+  return absl::StrCat(
+      "Its centroid lies at relative depth ", Value(profile.centroid_rel()),
+      OptionalInterval(bootstrap.has_centroid_rel(), bootstrap.centroid_rel()),
+      "; the middle 68 % of its mass spans ", Value(profile.bandwidth_interpolated()),
+      OptionalInterval(bootstrap.has_bandwidth_interpolated(), bootstrap.bandwidth_interpolated()),
+      " of the depth.");
+}
+
+Table TopHeads(const v1::Profile& profile) {
+  Table table{.header = {"layer", "head", absl::StrCat(profile.score(), " score"), "95 % interval"}};
+  for (const v1::TopHead& head : profile.top_heads()) {
+    table.rows.push_back(
+        {absl::StrCat(head.layer()), absl::StrCat(head.head()), Value(head.score()),
+         head.has_ci_low() ? absl::StrFormat("%.3f to %.3f", head.ci_low(), head.ci_high()) : "-"});
+  }
+  return table;
+}
+
+void AddLimits(const std::string& label, const v1::Profile& profile, Findings* findings) {
+  if (!profile.has_bootstrap()) {
+    findings->limits.push_back(
+        profile.n_prompts() < 2
+            ? absl::StrCat(label,
+                           ": there is one prompt only, so no number has an interval; intervals come from "
+                           "resampling prompts.")
+            : absl::StrCat(label, ": no resamples were asked for, so no number has an interval."));
+    return;
+  }
+  const int peak = static_cast<int>(profile.peak_layer());
+  if (!profile.has_peak_layer() || peak >= profile.bootstrap().peak_layer_frequency_size()) return;
+  const double frequency = profile.bootstrap().peak_layer_frequency(peak);
+  if (frequency >= kSureOfPeak) return;
+  findings->limits.push_back(absl::StrFormat(
+      "%s: which layer is the peak is not certain: layer %d was it in %.0f %% of the resamples.", label, peak,
+      100 * frequency));
+}
+
+}  // namespace
+
+Findings ProfileFindings(const SavedModel& model, const v1::Nulls* nulls) {
+  const v1::Profile& profile = *model.profile;
+  Findings findings;
+  if (profile.has_peak_layer()) {
+    findings.blocks.push_back(
+        Paragraph{absl::StrCat(PeakSentence(model.label, profile), " ", WidthSentence(profile))});
+  } else {
+    findings.blocks.push_back(
+        Paragraph{absl::StrCat("Nothing was found: no head of ", model.label, " has a ", profile.score(),
+                               " score above 0, so the profile has no peak, no centroid and no width.")});
+  }
+  findings.blocks.push_back(Paragraph{absl::StrCat("Measured on ", MeasuredOn(profile), ".")});
+  if (model.scores) findings.blocks.push_back(HeadsChart(model, nulls));
+  findings.blocks.push_back(CurveChart(model));
+  findings.blocks.push_back(TopHeads(profile));
+  AddLimits(model.label, profile, &findings);
+  return findings;
+}
+
+}  // namespace induct::client

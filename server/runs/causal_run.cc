@@ -1,0 +1,55 @@
+// The job of Causal.
+#include "common/file_names.h"
+#include "common/status.h"
+#include "server/runs/model_run.h"
+
+namespace induct::runs {
+namespace {
+
+class CausalRun : public ModelRun {
+ public:
+  CausalRun(RunRequest request, const analysis::CausalOptions& causal,
+            std::vector<GivenPrompt> control_prompts, const RunEnvironment& environment)
+      : ModelRun(std::move(request), environment),
+        causal_(causal),
+        given_controls_(std::move(control_prompts)) {}
+
+ protected:
+  absl::Status PrepareMore(jobs::JobContext& context) override {
+    if (given_controls_.empty()) return absl::OkStatus();
+    PromptRequest controls = request().prompts;
+    controls.given = std::move(given_controls_);
+    auto made = MakePrompts(controls, models()[0].files, context.stop());
+    if (!made.ok()) return Annotate(made.status(), "control prompts");
+    controls_ = *std::move(made);
+    return WritePromptFile(ControlPromptsFile(models()[0].file_name), controls_.prompts, SaveTo(context));
+  }
+
+  absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
+    INDUCT_ASSIGN_OR_RETURN(engine::Model* const model, Weights(0, context));
+    INDUCT_ASSIGN_OR_RETURN(
+        const analysis::CausalResult result,
+        analysis::MeasureCausal(*model, models()[0].prompts.prompts, controls_.prompts, request().options,
+                                causal_, context.stop(), OnLayer(0, context), OnProgress(0, context)));
+    INDUCT_RETURN_IF_ERROR(SaveJson(CausalFile(models()[0].file_name), 0, &result, context));
+    std::vector<std::string> warnings;
+    for (const std::string& warning : controls_.warnings) warnings.push_back("control prompts: " + warning);
+    warnings.insert(warnings.end(), result.warnings.begin(), result.warnings.end());
+    return Finished(0, &result, warnings, context);
+  }
+
+ private:
+  const analysis::CausalOptions causal_;
+  std::vector<GivenPrompt> given_controls_;
+  PromptSet controls_;
+};
+
+}  // namespace
+
+std::unique_ptr<jobs::Work> NewCausalRun(RunRequest request, const analysis::CausalOptions& causal,
+                                         std::vector<GivenPrompt> control_prompts,
+                                         const RunEnvironment& environment) {
+  return std::make_unique<CausalRun>(std::move(request), causal, std::move(control_prompts), environment);
+}
+
+}  // namespace induct::runs

@@ -1,0 +1,123 @@
+// The job of CrossSize: the same texts through every model, one after another.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/file_names.h"
+#include "common/status.h"
+#include "server/analysis/cross_size.h"
+#include "server/runs/model_run.h"
+
+namespace induct::runs {
+namespace {
+
+constexpr double kMostDifferenceOfShares = 0.25;
+
+// What stays of a profile until it is compared.
+struct Measured {
+  analysis::ProfileResult profile;
+  std::vector<double> sums;    // [N, L, H]
+  std::vector<uint32_t> kept;  // [L, n_kept]
+  analysis::Strata strata;
+
+  analysis::ComparedProfile Compared() const {
+    return {.per_layer = profile.per_layer,
+            .bootstrap = {.sums = sums,
+                          .counts = profile.prompt_counts,
+                          .n_layers = profile.n_layers,
+                          .n_heads = profile.n_heads,
+                          .kept = kept,
+                          .n_kept = profile.n_heads_kept,
+                          .strata = &strata,
+                          .resamples = profile.options.bootstrap_resamples,
+                          .seed = profile.options.seed}};
+  }
+  double share_kept() const { return static_cast<double>(profile.n_heads_kept) / profile.n_heads; }
+};
+
+Measured Keep(analysis::ProfileResult profile, std::span<const analysis::Prompt> prompts) {
+  Measured measured{.strata = analysis::StratifyPrompts(prompts)};
+  const size_t n_heads = static_cast<size_t>(profile.n_layers) * profile.n_heads;
+  measured.sums.resize(profile.prompt_scores.size());
+  for (size_t i = 0; i < measured.sums.size(); ++i) {
+    measured.sums[i] = static_cast<double>(profile.prompt_scores[i]) * profile.prompt_counts[i / n_heads];
+  }
+  measured.kept =
+      analysis::RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept);
+  profile.prompt_scores = {};
+  measured.profile = std::move(profile);
+  return measured;
+}
+
+class CrossSizeRun : public ModelRun {
+ public:
+  using ModelRun::ModelRun;
+
+ protected:
+  absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
+    std::vector<Measured> measured;
+    std::vector<std::string> warnings;
+    for (size_t i = 0; i < models().size(); ++i) {
+      INDUCT_ASSIGN_OR_RETURN(measured.emplace_back(), MeasureModel(i, &warnings, context));
+    }
+    WarnOfShares(measured, &warnings);
+    INDUCT_ASSIGN_OR_RETURN(const CrossSizeResult result, Compare(measured, context));
+    INDUCT_RETURN_IF_ERROR(SaveJson(kCrossSizeFile, 0, &result, context));
+    return Finished(0, &result, warnings, context);
+  }
+
+ private:
+  absl::StatusOr<Measured> MeasureModel(size_t index, std::vector<std::string>* warnings,
+                                        jobs::JobContext& context) {
+    const std::vector<analysis::Prompt>& prompts = models()[index].prompts.prompts;
+    INDUCT_ASSIGN_OR_RETURN(engine::Model* const model, Weights(index, context));
+    auto profile = analysis::MeasureProfile(*model, prompts, request().options, context.stop(),
+                                            OnLayer(index, context), OnProgress(index, context));
+    if (!profile.ok()) return Annotate(profile.status(), models()[index].source);
+    INDUCT_RETURN_IF_ERROR(SaveProfile(index, *profile, context));
+    for (const std::string& warning : profile->warnings) {
+      const std::string named = absl::StrCat(models()[index].source, ": ", warning);
+      warnings->push_back(named);
+    }
+    Measured measured = Keep(*std::move(profile), prompts);
+    ForgetPrompts(index);
+    return measured;
+  }
+
+  void WarnOfShares(std::span<const Measured> measured, std::vector<std::string>* warnings) const {
+    const auto [least, most] = std::minmax_element(
+        measured.begin(), measured.end(),
+        [](const Measured& a, const Measured& b) { return a.share_kept() < b.share_kept(); });
+    if (most->share_kept() <= least->share_kept() * (1 + kMostDifferenceOfShares)) return;
+    warnings->push_back(absl::StrFormat(
+        "topq keeps %.0f %% of the heads of %s and %.0f %% of those of %s: curves are comparable with "
+        "aggregation mean",
+        100 * least->share_kept(), models()[least - measured.begin()].source, 100 * most->share_kept(),
+        models()[most - measured.begin()].source));
+  }
+
+  absl::StatusOr<CrossSizeResult> Compare(std::span<const Measured> measured,
+                                          jobs::JobContext& context) const {
+    CrossSizeResult result;
+    for (const RunModel& model : models()) result.models.push_back(model.file_name);
+    for (size_t a = 0; a < measured.size(); ++a) {
+      for (size_t b = a + 1; b < measured.size(); ++b) {
+        const bool with_bootstrap =
+            measured[a].profile.bootstrap.has_value() && measured[b].profile.bootstrap.has_value();
+        INDUCT_ASSIGN_OR_RETURN(auto comparison,
+                                analysis::CompareProfiles(measured[a].Compared(), measured[b].Compared(),
+                                                          with_bootstrap, context.stop()));
+        result.pairs.push_back({result.models[a], result.models[b], std::move(comparison)});
+      }
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<jobs::Work> NewCrossSizeRun(RunRequest request, const RunEnvironment& environment) {
+  return std::make_unique<CrossSizeRun>(std::move(request), environment);
+}
+
+}  // namespace induct::runs

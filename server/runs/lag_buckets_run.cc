@@ -1,0 +1,36 @@
+// The job of LagBuckets.
+#include "common/file_names.h"
+#include "common/status.h"
+#include "server/runs/model_run.h"
+
+namespace induct::runs {
+namespace {
+
+class LagBucketsRun : public ModelRun {
+ public:
+  LagBucketsRun(RunRequest request, std::vector<uint32_t> edges, const RunEnvironment& environment)
+      : ModelRun(std::move(request), environment), edges_(std::move(edges)) {}
+
+ protected:
+  absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
+    INDUCT_ASSIGN_OR_RETURN(engine::Model* const model, Weights(0, context));
+    INDUCT_ASSIGN_OR_RETURN(
+        const analysis::LagBucketsResult result,
+        analysis::MeasureLagBuckets(*model, models()[0].prompts.prompts, request().options, edges_,
+                                    context.stop(), OnLayer(0, context), OnProgress(0, context)));
+    INDUCT_RETURN_IF_ERROR(SaveJson(LagBucketsFile(models()[0].file_name), 0, &result, context));
+    return Finished(0, &result, result.warnings, context);
+  }
+
+ private:
+  const std::vector<uint32_t> edges_;
+};
+
+}  // namespace
+
+std::unique_ptr<jobs::Work> NewLagBucketsRun(RunRequest request, std::vector<uint32_t> edges,
+                                             const RunEnvironment& environment) {
+  return std::make_unique<LagBucketsRun>(std::move(request), std::move(edges), environment);
+}
+
+}  // namespace induct::runs

@@ -1,0 +1,160 @@
+#include "server/runs/model_run.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/file_names.h"
+#include "common/status.h"
+
+namespace induct::runs {
+namespace {
+
+// The slots of a run's passing events.
+enum Slot : int { kPreparingSlot = 0, kProgressSlot = 1 };
+
+}  // namespace
+
+std::vector<std::string> DistinctFileNames(const std::vector<std::string>& models) {
+  std::set<std::string> taken;
+  std::vector<std::string> names;
+  for (const std::string& model : models) {
+    const std::string plain = ModelFileName(model);
+    std::string name = plain;
+    for (int number = 2; !taken.insert(name).second; ++number) name = absl::StrCat(plain, "-", number);
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+absl::Status ModelRun::Prepare(jobs::JobContext& context) {
+  device_ = environment_.devices.at(context.device());
+  ModelFilesList files;
+  for (const std::string& model : request_.models) {
+    Show(context, absl::StrCat("opening ", model));
+    INDUCT_ASSIGN_OR_RETURN(files.emplace_back(), environment_.registry->Open(model));
+  }
+  Show(context, "making prompts");
+  INDUCT_ASSIGN_OR_RETURN(std::vector<PromptSet> sets,
+                          MakeSharedPrompts(request_.prompts, files, context.stop()));
+  request_.prompts.given.clear();  // as large as the request: the tokenised prompts are enough
+  const std::vector<std::string> names = DistinctFileNames(request_.models);
+  models_.clear();
+  for (size_t i = 0; i < files.size(); ++i) {
+    RunModel& model = models_.emplace_back(RunModel{.source = request_.models[i],
+                                                    .file_name = names[i],
+                                                    .files = files[i],
+                                                    .prompts = std::move(sets[i])});
+    // Here, not in Run: many prompts are much text, and the device need not wait for it.
+    INDUCT_RETURN_IF_ERROR(
+        WritePromptFile(PromptsFile(model.file_name), model.prompts.prompts, SaveTo(context)));
+    Show(context, absl::StrCat("reading ", model.source));
+    INDUCT_ASSIGN_OR_RETURN(model.sha256, model.files->Sha256());
+  }
+  INDUCT_RETURN_IF_ERROR(WritePromptTexts(models_.front().prompts.prompts, SaveTo(context)));
+  INDUCT_RETURN_IF_ERROR(PrepareMore(context));
+  return LoadWeights(0, context);
+}
+
+absl::Status ModelRun::PrepareMore(jobs::JobContext&) { return absl::OkStatus(); }
+
+absl::StatusOr<std::string> ModelRun::Run(jobs::JobContext& context) {
+  INDUCT_RETURN_IF_ERROR(context.Emit(environment_.encoder->Started(Started())));
+  return Measure(context);
+}
+
+absl::Status ModelRun::LoadWeights(size_t index, jobs::JobContext& context) {
+  weights_.reset();  // before the next one takes memory
+  const RunModel& model = models_[index];
+  Show(context, absl::StrCat("loading ", model.source));
+  const engine::LoadOptions options{
+      .device = device_, .dtype = request_.dtype, .stream_layers = request_.memory_saver};
+  INDUCT_ASSIGN_OR_RETURN(weights_, environment_.registry->Load(model.files, options, context.stop()));
+  turn_ = index;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<engine::Model*> ModelRun::Weights(size_t index, jobs::JobContext& context) {
+  if (index != turn_) INDUCT_RETURN_IF_ERROR(LoadWeights(index, context));
+  return weights_.get();
+}
+
+analysis::LayerScoresSink ModelRun::OnLayer(size_t index, jobs::JobContext& context) {
+  return [this, index, &context](const analysis::LayerScores& scores) {
+    const RunModel& model = models_[index];
+    ++layers_done_;
+    return context.Emit(environment_.encoder->LayerScores(
+        model.file_name, static_cast<uint32_t>(model.files->spec().n_layers), scores));
+  };
+}
+
+engine::ProgressSink ModelRun::OnProgress(size_t index, jobs::JobContext& context) {
+  return [this, index, &context](double fraction) {
+    const double all = (static_cast<double>(index) + fraction) / static_cast<double>(models_.size());
+    context.Show(kProgressSlot, environment_.encoder->Progress(all, layers_done_, TotalLayers()));
+  };
+}
+
+FileSink ModelRun::SaveTo(jobs::JobContext& context) const {
+  return [&context](const std::string& name, const std::string& media_type, std::string bytes) {
+    return context.PutArtifact(name, media_type, std::move(bytes));
+  };
+}
+
+absl::Status ModelRun::SaveJson(const std::string& name, size_t index, const RunResult& result,
+                                jobs::JobContext& context) const {
+  INDUCT_ASSIGN_OR_RETURN(std::string json, environment_.encoder->Json(models_[index].file_name, result));
+  return context.PutArtifact(name, "application/json", std::move(json));
+}
+
+absl::Status ModelRun::SaveProfile(size_t index, const analysis::ProfileResult& result,
+                                   jobs::JobContext& context) const {
+  const std::string& name = models_[index].file_name;
+  INDUCT_RETURN_IF_ERROR(WriteScoreFiles(name, result, SaveTo(context)));
+  return SaveJson(ProfileFile(name), index, &result, context);
+}
+
+std::string ModelRun::Finished(size_t index, const RunResult& result,
+                               const std::vector<std::string>& warnings, jobs::JobContext& context) const {
+  std::vector<std::string> all = PromptWarnings();
+  all.insert(all.end(), warnings.begin(), warnings.end());
+  return environment_.encoder->Finished(models_[index].file_name, result, context.record(), all);
+}
+
+void ModelRun::Show(jobs::JobContext& context, const std::string& step) const {
+  context.Show(kPreparingSlot, environment_.encoder->Preparing(step));
+}
+
+std::vector<std::string> ModelRun::PromptWarnings() const {
+  std::vector<std::string> warnings;
+  for (const RunModel& model : models_)
+    warnings.insert(warnings.end(), model.prompts.warnings.begin(), model.prompts.warnings.end());
+  return warnings;
+}
+
+uint32_t ModelRun::TotalLayers() const {
+  int64_t n_layers = 0;
+  for (const RunModel& model : models_) n_layers += model.files->spec().n_layers;
+  return static_cast<uint32_t>(n_layers);
+}
+
+RunStarted ModelRun::Started() const {
+  RunStarted started{.device = engine::DeviceDescription(device_),
+                     .n_prompts = static_cast<uint32_t>(models_.front().prompts.prompts.size()),
+                     .warnings = PromptWarnings()};
+  for (const RunModel& model : models_) {
+    const DecoderSpec& spec = model.files->spec();
+    started.models.push_back({.file_name = model.file_name,
+                              .source = model.source,
+                              .checkpoint_sha256 = model.sha256,
+                              .architecture = spec.architecture,
+                              .dtype = request_.dtype,
+                              .n_layers = static_cast<uint32_t>(spec.n_layers),
+                              .n_heads = static_cast<uint32_t>(spec.n_heads),
+                              .n_parameters = static_cast<double>(model.files->checkpoint().n_parameters()),
+                              .streamed = request_.memory_saver});
+    for (const analysis::Prompt& prompt : model.prompts.prompts) started.n_tokens += prompt.tokens.size();
+  }
+  return started;
+}
+
+}  // namespace induct::runs

@@ -1,0 +1,86 @@
+// The course that runs of every kind take: open the models, make their prompts, load, measure, finish.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/runs/result_files.h"
+#include "server/runs/run.h"
+
+namespace induct::runs {
+
+// A model of a run.
+struct RunModel {
+  std::string source;     // as the user named it
+  std::string file_name;  // its name in file names, unlike that of every other model of the run
+  std::shared_ptr<const models::ModelFiles> files;
+  std::string sha256;
+  PromptSet prompts;
+};
+
+// Names for file names, in the models' order: where two would be the same, the later one gets "-2", "-3", ...
+std::vector<std::string> DistinctFileNames(const std::vector<std::string>& models);
+
+// A kind of run implements Measure, and PrepareMore where it has more to prepare than models and prompts.
+class ModelRun : public jobs::Work {
+ public:
+  ModelRun(RunRequest request, const RunEnvironment& environment)
+      : request_(std::move(request)), environment_(environment) {}
+
+  absl::Status Prepare(jobs::JobContext& context) final;
+  absl::StatusOr<std::string> Run(jobs::JobContext& context) final;
+
+ protected:
+  // Part of preparing, after the prompts were made: what needs files and tokenizers, but not the device.
+  virtual absl::Status PrepareMore(jobs::JobContext& context);
+
+  // Measures, saves files, and returns the finished event.
+  virtual absl::StatusOr<std::string> Measure(jobs::JobContext& context) = 0;
+
+  const RunRequest& request() const { return request_; }
+  // REQUIRES of the three below: the models are prepared.
+  const std::deque<RunModel>& models() const { return models_; }
+  // A model's weights, from its turn until the next model's: later models are not loaded before their turn.
+  // Tells watchers where it takes long.
+  absl::StatusOr<engine::Model*> Weights(size_t index, jobs::JobContext& context);
+  // Frees a model's prompts: they are in its artifact.
+  void ForgetPrompts(size_t index) { models_[index].prompts.prompts = {}; }
+
+  // Sinks of one model's analysis. A pass that is the first of several covers a share of the progress.
+  analysis::LayerScoresSink OnLayer(size_t index, jobs::JobContext& context);
+  engine::ProgressSink OnProgress(size_t index, jobs::JobContext& context);
+
+  FileSink SaveTo(jobs::JobContext& context) const;
+  absl::Status SaveJson(const std::string& name, size_t index, const RunResult& result,
+                        jobs::JobContext& context) const;
+  // The files of a model's profile: arrays and JSON.
+  absl::Status SaveProfile(size_t index, const analysis::ProfileResult& result,
+                           jobs::JobContext& context) const;
+
+  // The finished event, with the warnings of prompts and those given.
+  std::string Finished(size_t index, const RunResult& result, const std::vector<std::string>& warnings,
+                       jobs::JobContext& context) const;
+
+  void Show(jobs::JobContext& context, const std::string& step) const;
+
+ private:
+  absl::Status LoadWeights(size_t index, jobs::JobContext& context);
+  RunStarted Started() const;
+  std::vector<std::string> PromptWarnings() const;
+  uint32_t TotalLayers() const;
+
+  RunRequest request_;
+  const RunEnvironment& environment_;
+
+  // Set by Prepare.
+  std::string device_;
+  std::deque<RunModel> models_;
+  std::shared_ptr<engine::Model> weights_;  // of the model whose turn it is
+  size_t turn_ = 0;
+  uint32_t layers_done_ = 0;  // of all models
+};
+
+}  // namespace induct::runs

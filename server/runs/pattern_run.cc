@@ -1,0 +1,89 @@
+// The job of Pattern: what a researcher looks at next.
+#include <array>
+#include <span>
+
+#include "absl/strings/str_cat.h"
+#include "common/file_names.h"
+#include "common/npy.h"
+#include "common/status.h"
+#include "server/analysis/attention_pattern.h"
+#include "server/runs/model_run.h"
+
+namespace induct::runs {
+namespace {
+
+// Bytes that begin a character cut in two by the tokenizer, or end one, are replaced: U+FFFD.
+std::string ValidUtf8(const std::string& bytes) {
+  std::string valid;
+  for (size_t i = 0; i < bytes.size();) {
+    const auto lead = static_cast<unsigned char>(bytes[i]);
+    const size_t length = lead < 0x80                   ? 1
+                          : lead >= 0xc2 && lead < 0xe0 ? 2
+                          : lead >= 0xe0 && lead < 0xf0 ? 3
+                          : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                        : 0;
+    bool whole = length > 0 && i + length <= bytes.size();
+    for (size_t k = 1; whole && k < length; ++k)
+      whole = (static_cast<unsigned char>(bytes[i + k]) & 0xc0) == 0x80;
+    valid += whole ? bytes.substr(i, length) : "\xef\xbf\xbd";
+    i += whole ? length : 1;
+  }
+  return valid;
+}
+
+class PatternRun : public ModelRun {
+ public:
+  PatternRun(RunRequest request, engine::Head head, uint32_t prompt, const RunEnvironment& environment)
+      : ModelRun(std::move(request), environment), head_(head), prompt_(prompt) {}
+
+ protected:
+  absl::Status PrepareMore(jobs::JobContext&) override {
+    const size_t n_prompts = models()[0].prompts.prompts.size();
+    if (prompt_ < n_prompts) return absl::OkStatus();
+    return InvalidField("prompt",
+                        absl::StrCat("there is no prompt ", prompt_, "; prompts are 0 to ", n_prompts - 1));
+  }
+
+  absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
+    INDUCT_ASSIGN_OR_RETURN(engine::Model* const model, Weights(0, context));
+    const analysis::Prompt& prompt = models()[0].prompts.prompts[prompt_];
+    const analysis::PatternOptions options{.batch_size = request().options.batch_size,
+                                           .activation_budget = request().options.activation_budget};
+    INDUCT_ASSIGN_OR_RETURN(const std::vector<float> pattern,
+                            analysis::ReadAttentionPattern(*model, prompt.tokens, head_, options,
+                                                           context.stop(), OnProgress(0, context)));
+    const std::string& name = models()[0].file_name;
+    const auto n_tokens = static_cast<int64_t>(prompt.tokens.size());
+    const std::array<int64_t, 2> shape = {n_tokens, n_tokens};
+    INDUCT_RETURN_IF_ERROR(
+        SaveTo(context)(PatternArrayFile(name), "application/x-npy", NpyBytes(pattern, shape)));
+    const PatternResult result = Describe(prompt);
+    INDUCT_RETURN_IF_ERROR(SaveJson(PatternFile(name), 0, &result, context));
+    return Finished(0, &result, {}, context);
+  }
+
+ private:
+  PatternResult Describe(const analysis::Prompt& prompt) const {
+    PatternResult result{.head = head_, .prompt = prompt_, .tokens = prompt.tokens, .n_bos = prompt.n_bos};
+    if (const checkpoint::Tokenizer* tokenizer = models()[0].files->tokenizer()) {
+      for (const int32_t& id : prompt.tokens)
+        result.token_texts.push_back(ValidUtf8(tokenizer->Decode(std::span(&id, 1))));
+    }
+    const analysis::ProfileOptions& options = request().options;
+    result.operations = analysis::FindCopyOperations(prompt.tokens, prompt.n_bos, options.score,
+                                                     options.antecedents, options.min_lag);
+    return result;
+  }
+
+  const engine::Head head_;
+  const uint32_t prompt_;
+};
+
+}  // namespace
+
+std::unique_ptr<jobs::Work> NewPatternRun(RunRequest request, engine::Head head, uint32_t prompt,
+                                          const RunEnvironment& environment) {
+  return std::make_unique<PatternRun>(std::move(request), head, prompt, environment);
+}
+
+}  // namespace induct::runs

@@ -1,0 +1,106 @@
+// The events of runs.
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "induct/v1/job.pb.h"
+#include "proto/message_json.h"
+#include "server/service/messages.h"
+
+namespace induct::service {
+namespace {
+
+v1::ModelUse ToMessage(const runs::ModelUse& model) {
+  v1::ModelUse message;
+  message.set_name(model.file_name);
+  message.set_source(model.source);
+  message.set_checkpoint_sha256(model.checkpoint_sha256);
+  message.set_architecture(model.architecture);
+  message.set_dtype(std::string(DTypeName(model.dtype)));
+  message.set_n_layers(model.n_layers);
+  message.set_n_heads(model.n_heads);
+  message.set_n_parameters(model.n_parameters);
+  message.set_streamed(model.streamed);
+  return message;
+}
+
+void SetResult(v1::Profile result, v1::JobFinished* finished) {
+  *finished->mutable_profile() = std::move(result);
+}
+void SetResult(v1::CrossSize result, v1::JobFinished* finished) {
+  *finished->mutable_cross_size() = std::move(result);
+}
+void SetResult(v1::Nulls result, v1::JobFinished* finished) {
+  *finished->mutable_nulls() = std::move(result);
+}
+void SetResult(v1::Causal result, v1::JobFinished* finished) {
+  *finished->mutable_causal() = std::move(result);
+}
+void SetResult(v1::LagBuckets result, v1::JobFinished* finished) {
+  *finished->mutable_lag_buckets() = std::move(result);
+}
+void SetResult(v1::AttentionPattern result, v1::JobFinished* finished) {
+  *finished->mutable_pattern() = std::move(result);
+}
+
+}  // namespace
+
+std::string RunEvents::Preparing(const std::string& step) const {
+  v1::JobEvent event;
+  event.mutable_preparing()->set_step(step);
+  return event.SerializeAsString();
+}
+
+std::string RunEvents::Started(const runs::RunStarted& started) const {
+  v1::JobEvent event;
+  v1::JobStarted& message = *event.mutable_started();
+  message.set_device(started.device);
+  for (const runs::ModelUse& model : started.models) *message.add_models() = ToMessage(model);
+  message.set_n_prompts(started.n_prompts);
+  message.set_n_tokens(started.n_tokens);
+  for (const std::string& warning : started.warnings) message.add_warnings(warning);
+  return event.SerializeAsString();
+}
+
+std::string RunEvents::LayerScores(const std::string& model, uint32_t n_layers,
+                                   const analysis::LayerScores& scores) const {
+  v1::JobEvent event;
+  v1::LayerScores& message = *event.mutable_layer_scores();
+  message.set_model(model);
+  message.set_layer(scores.layer);
+  message.set_n_layers(n_layers);
+  for (const auto& kind : scores.kinds) {
+    v1::KindScores& of_kind = *message.add_kinds();
+    of_kind.set_kind(std::string(analysis::ScoreKindName(kind.kind)));
+    of_kind.set_n_copy_ops(static_cast<uint32_t>(kind.n_copy_ops));
+    of_kind.mutable_scores()->Assign(kind.values.begin(), kind.values.end());
+  }
+  return event.SerializeAsString();
+}
+
+std::string RunEvents::Progress(double fraction, uint32_t layers_done, uint32_t n_layers) const {
+  v1::JobEvent event;
+  v1::JobProgress& message = *event.mutable_progress();
+  message.set_fraction(fraction);
+  message.set_layers_done(layers_done);
+  message.set_n_layers(n_layers);
+  return event.SerializeAsString();
+}
+
+std::string RunEvents::Finished(const std::string& model, const runs::RunResult& result,
+                                const jobs::JobRecord& record,
+                                const std::vector<std::string>& warnings) const {
+  v1::JobEvent event;
+  v1::JobFinished& message = *event.mutable_finished();
+  std::visit([&](const auto* of_kind) { SetResult(ToMessage(model, *of_kind), &message); }, result);
+  v1::JobSeconds& seconds = *message.mutable_seconds();
+  seconds.set_queued(absl::ToDoubleSeconds(record.preparing_since - record.created));
+  seconds.set_preparing(absl::ToDoubleSeconds(record.running_since - record.preparing_since));
+  seconds.set_running(absl::ToDoubleSeconds(absl::Now() - record.running_since));
+  for (const std::string& warning : warnings) message.add_warnings(warning);
+  return event.SerializeAsString();
+}
+
+absl::StatusOr<std::string> RunEvents::Json(const std::string& model, const runs::RunResult& result) const {
+  return std::visit([&](const auto* of_kind) { return ToJson(ToMessage(model, *of_kind)); }, result);
+}
+
+}  // namespace induct::service

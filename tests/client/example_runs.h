@@ -1,0 +1,30 @@
+// Made-up runs as client/saved_run.h holds them, for tests of what is drawn and told of them; and run
+// directories of them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "client/saved_run.h"
+
+namespace induct::client {
+
+// A model with a profile and its scores, as MakeProfile makes them. `label` becomes a name in file names.
+SavedModel ExampleModel(const std::string& label, int n_layers, int n_heads, bool bootstrap = true);
+
+// The results of the other analyses. Those heads whose score is above 0.4 are the significant ones.
+v1::Nulls ExampleNulls(const SavedModel& model);
+// 20 draws of random heads, 6 of matched ones.
+v1::Causal ExampleCausal(const SavedModel& model);
+// Lags 3 to 8, 9 to 32 (without operations) and from 33.
+v1::LagBuckets ExampleLagBuckets(const SavedModel& model);
+// Head 1.0 on a block of words that comes twice; sets pattern and attention. REQUIRES: n_tokens is even.
+void AddExamplePattern(int n_tokens, SavedModel* model);
+
+// A run that succeeded, of these models.
+SavedRun ExampleRun(const std::string& command, std::vector<SavedModel> models);
+
+// Writes the run into the folder, which is made where it is missing, so that ReadRun reads the same.
+void WriteRun(const SavedRun& run, const std::string& folder);
+
+}  // namespace induct::client

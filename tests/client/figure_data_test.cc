@@ -1,0 +1,257 @@
+// What each kind of figure shows: its data, and the captions that come from the numbers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "client/figures/captions.h"
+#include "client/figures/causal_delta.h"
+#include "client/figures/cross_size_overlay.h"
+#include "client/figures/font.h"
+#include "client/figures/heatmap.h"
+#include "client/figures/lag_overlay.h"
+#include "client/figures/nulls_density.h"
+#include "client/figures/nulls_heatmap.h"
+#include "client/figures/pattern_map.h"
+#include "client/figures/peak_depths.h"
+#include "client/figures/profile_curve.h"
+#include "client/figures/script.h"
+#include "client/figures/spread.h"
+#include "tests/client/example_runs.h"
+
+namespace induct::client {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+
+std::vector<std::string> Lines(const std::string& text) {
+  return absl::StrSplit(text, '\n', absl::SkipEmpty());
+}
+
+std::string Title(const Figure& figure) { return absl::StrJoin(figure.title, "\n"); }
+
+TEST(HeatmapTest, HasARowForEachHeadAndColoursUpToTheHighestScore) {
+  SavedModel model = ExampleModel("m", 2, 3);
+  model.scores->values = {0, 0.25f, 0.5f, 0.125f, 0.75f, 1e-9f};
+  const Figure figure = HeatmapFigure(model);
+  EXPECT_THAT(Lines(figure.csv), ElementsAre("layer,head,score", "0,0,0", "0,1,0.25", "0,2,0.5", "1,0,0.125",
+                                             "1,1,0.75", "1,2,9.99999972e-10"));
+  EXPECT_THAT(figure.settings, HasSubstr("set cbrange [0:0.75]"));
+  EXPECT_THAT(Title(figure), HasSubstr("400 prompts, 12,345 copy operations, antecedents first, lag >= 3"));
+}
+
+TEST(HeatmapTest, ScoresOfZeroHaveARangeOfColours) {
+  SavedModel model = ExampleModel("m", 1, 1);
+  model.scores->values = {0};
+  EXPECT_THAT(HeatmapFigure(model).settings, HasSubstr("set cbrange [0:1]"));
+}
+
+TEST(ProfileCurveTest, SaysWhatItAveragesAndHowSureItsPeakIs) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  EXPECT_THAT(ProfileCurveFigure(model).settings, HasSubstr("'induction score of the top head of 4'"));
+  EXPECT_THAT(ProfileCurveFigure(model).plot, HasSubstr("'peak: layer 2, depth 0.625 [0.480, 0.560]'"));
+  model.profile->set_n_heads_kept(4);
+  model.profile->set_aggregation("mean");
+  model.profile->mutable_bootstrap()->mutable_peak_depth()->set_ci_low(0.56);
+  EXPECT_THAT(ProfileCurveFigure(model).settings, HasSubstr("'mean induction score of all 4 heads'"));
+  EXPECT_THAT(ProfileCurveFigure(model).plot, HasSubstr("'peak: layer 2, depth 0.625'"));
+}
+
+TEST(ProfileCurveTest, ACurveOfZeroesHasNoPeakAndNoCentroid) {
+  SavedModel model = ExampleModel("m", 4, 4, /*bootstrap=*/false);
+  for (double& value : *model.profile->mutable_per_layer()) value = 0;
+  model.profile->clear_peak_layer();
+  model.profile->clear_centroid_rel();
+  EXPECT_THAT(ProfileCurveFigure(model).plot, AllOf(Not(HasSubstr("peak")), Not(HasSubstr("centroid"))));
+}
+
+TEST(ProfileCurveTest, TheDataHaveTheBandOrRepeatTheCurve) {
+  EXPECT_THAT(Lines(ProfileCurveFigure(ExampleModel("m", 1, 1)).csv),
+              ElementsAre("layer,depth,score,ci_low,ci_high", "0,0.5,0.85,0.7905,0.901"));
+  const Figure without = ProfileCurveFigure(ExampleModel("m", 1, 1, /*bootstrap=*/false));
+  EXPECT_THAT(Lines(without.csv), ElementsAre("layer,depth,score,ci_low,ci_high", "0,0.5,0.85,0.85,0.85"));
+  EXPECT_THAT(without.plot, Not(HasSubstr("95 %")));
+}
+
+TEST(CrossSizeOverlayTest, ModelsLieOnRelativeDepthWithTheirLabelsInTheKey) {
+  SavedModel small = ExampleModel("small", 2, 4);
+  small.label = "my small one";
+  const auto figure =
+      CrossSizeOverlayFigure(ExampleRun("crosssize", {small, ExampleModel("large", 4, 4, false)}));
+  ASSERT_TRUE(figure.has_value());
+  const auto lines = Lines(figure->csv);
+  EXPECT_EQ(lines.size(), 1u + 2 + 4);
+  EXPECT_THAT(lines[1], testing::StartsWith("small,0,0.25,"));
+  EXPECT_THAT(lines[3], AllOf(testing::StartsWith("large,0,0.125,"), testing::EndsWith(",,")));
+  EXPECT_THAT(figure->plot, AllOf(HasSubstr("'my small one: peak 0.750 [0.480, 0.560]'"),
+                                  HasSubstr("'large: peak 0.625'")));
+  EXPECT_FALSE(CrossSizeOverlayFigure(ExampleRun("crosssize", {small})).has_value());
+}
+
+TEST(CrossSizeOverlayTest, AModelOfZeroesIsNamedAsSuch) {
+  SavedModel flat = ExampleModel("flat", 2, 4, false);
+  flat.profile->clear_peak_layer();
+  flat.profile->clear_peak_depth();
+  const auto figure = CrossSizeOverlayFigure(ExampleRun("crosssize", {flat, ExampleModel("large", 4, 4)}));
+  EXPECT_THAT(figure->plot, HasSubstr("'flat: 0 everywhere'"));
+}
+
+TEST(PeakDepthsTest, EveryModelHasItsSizePeakAndCentroid) {
+  SavedModel unknown = ExampleModel("unknown", 4, 4);
+  unknown.use.clear_n_parameters();
+  SavedModel small = ExampleModel("s", 2, 1);
+  small.use.set_n_parameters(7e7);
+  small.profile->clear_bootstrap();
+  const auto figure = PeakDepthsFigure(
+      ExampleRun("multisize", {ExampleModel("l", 12, 16), ExampleModel("m", 6, 12), small, unknown}));
+  ASSERT_TRUE(figure.has_value());
+  const auto lines = Lines(figure->csv);
+  ASSERT_EQ(lines.size(), 4u);
+  EXPECT_THAT(lines[1], AllOf(testing::StartsWith("s,70000000,"), testing::EndsWith(",0.75,,,0.52,,")));
+  EXPECT_THAT(lines[3], testing::StartsWith("l,3072000000,"));
+  EXPECT_THAT(Title(*figure), HasSubstr("without a peak or a known size: unknown"));
+  EXPECT_THAT(figure->settings, HasSubstr("'100 M' 100000000"));
+}
+
+TEST(SpreadTest, LabelsKeepTheirOrderAndTheirDistance) {
+  EXPECT_THAT(Spread({0, 10}, 1), ElementsAre(0, 10));
+  EXPECT_THAT(Spread({5, 5, 5}, 2), ElementsAre(3, 5, 7));
+}
+
+TEST(NullsDensityTest, MarksTheLayersAboveChance) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.nulls = ExampleNulls(model);
+  const Figure figure = NullsDensityFigure(model);
+  EXPECT_THAT(Lines(figure.csv), testing::Contains("2,0.51,0.1,0,0.25,0.002"));
+  EXPECT_THAT(figure.plot,
+              AllOf(HasSubstr("p <= 0.05, adjusted over layers"), HasSubstr("0.375 with lines")));
+  EXPECT_THAT(Title(figure),
+              AllOf(HasSubstr("0.9 quantile"), HasSubstr("0.080, by chance 0.270, p = 0.0001")));
+  for (double& p : *model.nulls->mutable_head_permutation()->mutable_p_adjusted()) p = 1;
+  model.nulls->mutable_head_permutation()->clear_depth_spread();
+  EXPECT_THAT(NullsDensityFigure(model).plot, Not(HasSubstr("adjusted")));
+  EXPECT_THAT(Title(NullsDensityFigure(model)), HasSubstr("fewer than 2 high heads"));
+}
+
+TEST(NullsHeatmapTest, ShowsTheLagMatchedEffectWithRingsAndElseTheUniformOne) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.nulls = ExampleNulls(model);
+  auto figure = NullsHeatmapFigure(model);
+  EXPECT_THAT(Lines(figure->csv)[0], "layer,head,effect,observed,null_mean,p_adjusted");
+  EXPECT_THAT(Lines(figure->csv)[1], HasSubstr(",0.06,0.7"));
+  EXPECT_THAT(Title(*figure), AllOf(HasSubstr("lag-matched"), HasSubstr("of 16)")));
+  EXPECT_THAT(figure->plot, HasSubstr("points pt 6"));
+  v1::ShuffledAntecedent* shuffled = model.nulls->mutable_shuffled_antecedent();
+  shuffled->clear_lag_matched();
+  shuffled->mutable_uniform()->clear_p_adjusted();
+  figure = NullsHeatmapFigure(model);
+  EXPECT_THAT(Title(*figure), AllOf(HasSubstr("uniformly"), HasSubstr("too few prompts for a test")));
+  EXPECT_THAT(figure->plot, Not(HasSubstr("points pt 6")));
+  shuffled->clear_uniform();
+  EXPECT_FALSE(NullsHeatmapFigure(model).has_value());
+}
+
+TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.causal = ExampleCausal(model);
+  const auto figure = CausalDeltaFigure(model, "causal_delta");
+  ASSERT_TRUE(figure.has_value());
+  EXPECT_THAT(figure->plot,
+              AllOf(HasSubstr("layout 1,3"), HasSubstr("'p = 0.095'"), HasSubstr("'p = 0.14'")));
+  EXPECT_THAT(Lines(figure->csv), testing::Contains("copy_accuracy,top_k,,1,-0.45,-0.49,-0.41"));
+  size_t draws = 0;
+  for (const std::string& line : Lines(figure->csv)) draws += line.starts_with("copy_nll,random_k,") ? 1 : 0;
+  EXPECT_EQ(draws, 20u + 1);
+}
+
+TEST(CausalDeltaTest, AControlWithoutDrawsSaysWhyAndControlTextsGetAPanel) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.causal = ExampleCausal(model);
+  model.causal->mutable_matched_k()->Clear();
+  model.causal->mutable_matched_k()->set_reason("every other set shares a head");
+  model.causal->mutable_top_k()->mutable_delta()->mutable_control_nll()->set_value(0.5);
+  const auto figure = CausalDeltaFigure(model, "causal_delta");
+  EXPECT_THAT(figure->plot, AllOf(HasSubstr("layout 1,4"), HasSubstr("no draws")));
+  EXPECT_THAT(Title(*figure), HasSubstr("matched: every other set shares a head"));
+  model.causal->set_chosen_by("user");
+  EXPECT_THAT(Title(*CausalDeltaFigure(model, "causal_delta")),
+              HasSubstr("ablation of the chosen 3 heads; 20 draws"));
+  model.causal->mutable_top_k()->clear_delta();
+  EXPECT_FALSE(CausalDeltaFigure(model, "causal_delta").has_value());
+}
+
+TEST(LagOverlayTest, AnEmptyBucketIsNamedAndHasNoCurve) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.lag_buckets = ExampleLagBuckets(model);
+  const Figure figure = LagOverlayFigure(model);
+  EXPECT_EQ(Lines(figure.csv).size(), 1u + 2 * 4);
+  EXPECT_THAT(figure.csv, AllOf(HasSubstr("3-8,0,"), HasSubstr("33-,3,"), Not(HasSubstr("9-32"))));
+  EXPECT_THAT(figure.plot, AllOf(HasSubstr("'lag 9 to 32: no operations'"),
+                                 HasSubstr("'lag >= 33, 7,345 operations: centroid 0.550 [0.480, 0.560]'")));
+  EXPECT_THAT(Title(figure), HasSubstr("centroid, last - first bucket: +0.060 [0.040, 0.080]"));
+}
+
+TEST(PatternTest, ShowsWhatAHeadCanAttendToAndFramesWhatTheScoreReads) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  AddExamplePattern(4, &model);
+  const Figure figure = PatternFigure(model);
+  EXPECT_THAT(Lines(figure.csv),
+              ElementsAre("query,key,probability", "0,0,0.400000006", "1,0,0.200000003", "1,1,0.200000003",
+                          "2,0,0.13333334", "2,1,0.733333349", "2,2,0.13333334", "3,0,0.100000001",
+                          "3,1,0.100000001", "3,2,0.699999988", "3,3,0.100000001", "2,1,", "3,2,"));
+  EXPECT_THAT(Title(figure), AllOf(HasSubstr("m: head 1.0"), HasSubstr("prompt 7, 4 tokens"),
+                                   HasSubstr("framed: what the score reads (2)")));
+  model.pattern->clear_targets();
+  model.pattern->clear_tokens();
+  EXPECT_THAT(Title(PatternFigure(model)), HasSubstr("the score reads nothing in this prompt"));
+  EXPECT_THAT(PatternFigure(model).plot, HasSubstr("'1001' 1"));
+}
+
+TEST(PatternTest, ATokenWithoutTextIsShownByItsId) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  AddExamplePattern(16, &model);
+  EXPECT_THAT(PatternFigure(model).plot, HasSubstr("'1006' 6"));
+}
+
+TEST(ScriptTest, AScriptNamesItsDataItsPicturesAndHowToRunIt) {
+  const Figure figure = HeatmapFigure(ExampleModel("m", 4, 4));
+  const std::string script = FigureScript(figure, {.format = "pdf,png"});
+  EXPECT_THAT(script,
+              AllOf(HasSubstr("gnuplot heatmap_m.gp"), HasSubstr("writes heatmap_m.png, heatmap_m.pdf"),
+                    HasSubstr("set output 'heatmap_m.pdf'"), Not(HasSubstr("svg noenhanced"))));
+}
+
+TEST(ScriptTest, StringsHoldWhateverANameHolds) {
+  EXPECT_EQ(GnuplotString("it's `rm` \"x\" $(y)\nz\\n"), "'it\xe2\x80\x99s `rm` \"x\" $(y) z\\n'");
+}
+
+TEST(ScriptTest, LinesOfATitleAreAboutAsLongAndAddToTheHeight) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  for (int i = 0; i < 20; ++i) model.label += " word" + std::to_string(i);
+  const Figure figure = HeatmapFigure(model);
+  const std::string script = FigureScript(figure, {.format = "png"});
+  EXPECT_THAT(script, HasSubstr("heading = 'm word0 word1 word2 word3 word4 word5 word6'.\"\\n\".'word7"));
+  EXPECT_THAT(script, HasSubstr(",1194 font"));
+  EXPECT_EQ(figure.height, 1080);
+}
+
+TEST(CaptionsTest, TicksStandOneTwoOrFiveApart) {
+  EXPECT_DOUBLE_EQ(TickDistance(0.85, 20), 0.05);
+  EXPECT_DOUBLE_EQ(TickDistance(0.85, 1), 0.5);
+  EXPECT_DOUBLE_EQ(TickDistance(1000, 12), 100);
+}
+
+TEST(FontTest, CharactersThatNoFontHasAreEscaped) {
+  EXPECT_EQ(WithDrawableCharacters("plain 'text'\n"), "plain 'text'\n");
+  if (access("/usr/bin/fc-list", X_OK) != 0) GTEST_SKIP() << "fontconfig is not installed";
+  EXPECT_EQ(WithDrawableCharacters("a\xf4\x8f\xbf\xbd"
+                                   "b\xc3\xa9"),
+            "a\\u{10fffd}b\xc3\xa9");
+}
+
+}  // namespace
+}  // namespace induct::client

@@ -1,0 +1,202 @@
+// What reports say, in Markdown; the HTML page is tested on its own.
+#include "client/report/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/report/document.h"
+#include "client/report/markdown.h"
+#include "common/atomic_file.h"
+#include "tests/client/example_runs.h"
+#include "tests/client/run_client.h"
+
+namespace induct::client {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string Report(const std::vector<SavedRun>& runs, const std::vector<std::string>& problems = {}) {
+  return MarkdownPage(MakeDocument(runs, problems, ""));
+}
+
+SavedModel ExampleWith(const std::string& command) {
+  SavedModel model = ExampleModel("tiny", 4, 6);
+  if (command == "nulls") model.nulls = ExampleNulls(model);
+  if (command == "causal") model.causal = ExampleCausal(model);
+  if (command == "lagbuckets") model.lag_buckets = ExampleLagBuckets(model);
+  if (command == "pattern") AddExamplePattern(8, &model);
+  if (command != "profile" && command != "nulls") {
+    model.profile.reset();
+    model.scores.reset();
+  }
+  return model;
+}
+
+std::string ReportOf(const std::string& command) {
+  return Report({ExampleRun(command, {ExampleWith(command)})});
+}
+
+TEST(ReportTest, EveryKindOfRunHasItsQuestionMethodResultsLimitsAndNextSteps) {
+  for (const char* command : {"profile", "nulls", "causal", "lagbuckets", "pattern"}) {
+    const std::string report = ReportOf(command);
+    for (const char* part : {"# Induction heads of tiny", "## Question", "## Models", "## Method",
+                             "## Results", "## Limits", "## Next steps"})
+      EXPECT_THAT(report, HasSubstr(part)) << command;
+    EXPECT_THAT(report, Not(HasSubstr("no result"))) << command;
+  }
+}
+
+TEST(ReportTest, ResultsAreSentencesWithTheirIntervals) {
+  const SavedModel model = ExampleWith("profile");
+  EXPECT_THAT(
+      Report({ExampleRun("profile", {model})}),
+      AllOf(HasSubstr(absl::StrCat("peaks in layer ", model.profile->peak_layer(), " (of 0 to 3)")),
+            testing::ContainsRegex("centroid lies at relative depth 0\\.[0-9]+ .\\[0\\.[0-9]+, 0\\.[0-9]+")));
+  EXPECT_THAT(ReportOf("nulls"), AllOf(HasSubstr("score higher than with lag-matched shuffled antecedents"),
+                                       HasSubstr("345 operations of 12,345 had no uniform candidate")));
+  EXPECT_THAT(ReportOf("causal"),
+              AllOf(HasSubstr("By copy NLL it harms copying more than ablating random heads"),
+                    HasSubstr("By copy accuracy nothing was found"),
+                    HasSubstr("the control \"same layers\" has 6 draws, so no p can be below 0.14")));
+  EXPECT_THAT(ReportOf("lagbuckets"), AllOf(testing::ContainsRegex("[Ll]onger lags"),
+                                            HasSubstr("the bucket of lag 9 to 32 is empty")));
+}
+
+TEST(ReportTest, NothingFoundIsSaidInPlainWords) {
+  SavedModel model = ExampleWith("causal");
+  model.causal->mutable_random_k()->set_p_copy_nll(0.4);
+  EXPECT_THAT(
+      Report({ExampleRun("causal", {model})}),
+      HasSubstr(
+          "By copy NLL nothing was found: too many sets of random heads harm copying as much (p = 0.4"));
+  model = ExampleWith("nulls");
+  for (double& p : *model.nulls->mutable_shuffled_antecedent()
+                        ->mutable_lag_matched()
+                        ->mutable_p_adjusted()
+                        ->mutable_values())
+    p = 0.3;
+  EXPECT_THAT(Report({ExampleRun("nulls", {model})}), HasSubstr("Nothing was found against lag-matched"));
+}
+
+TEST(ReportTest, AProfileOfZerosHasNoPeakAndSaysSo) {
+  SavedModel model = ExampleWith("profile");
+  for (double& value : *model.profile->mutable_per_layer()) value = 0;
+  model.profile->clear_peak_layer();
+  model.profile->clear_peak_depth();
+  model.profile->clear_centroid_rel();
+  EXPECT_THAT(Report({ExampleRun("profile", {model})}), HasSubstr("Nothing was found: no head of tiny"));
+}
+
+TEST(ReportTest, OnePromptHasNoIntervalsAndTheLimitsSayWhy) {
+  SavedModel model = ExampleModel("tiny", 4, 6, /*bootstrap=*/false);
+  model.profile->set_n_prompts(1);
+  SavedRun run = ExampleRun("profile", {model});
+  run.metadata.set_n_prompts(1);
+  EXPECT_THAT(Report({run}),
+              AllOf(HasSubstr("there is one prompt only, so no number has an interval"),
+                    HasSubstr("Few prompts"), Not(HasSubstr("centroid lies at relative depth 0.5 ["))));
+}
+
+TEST(ReportTest, WhatANullLacksIsToldWithItsReason) {
+  SavedModel model = ExampleWith("nulls");
+  v1::AntecedentNull* matched = model.nulls->mutable_shuffled_antecedent()->mutable_lag_matched();
+  matched->Clear();
+  matched->set_reason("all operations have lag 8");
+  EXPECT_THAT(Report({ExampleRun("nulls", {model})}),
+              HasSubstr("The lag-matched shuffled antecedents have no values: all operations have lag 8."));
+}
+
+TEST(ReportTest, APeakInsideTheNullBandIsALimit) {
+  SavedModel model = ExampleWith("nulls");
+  v1::HeadPermutation* heads = model.nulls->mutable_head_permutation();
+  const int peak = static_cast<int>(model.profile->peak_layer());
+  heads->set_band_high(peak, 1.0);
+  EXPECT_THAT(Report({ExampleRun("nulls", {model})}),
+              HasSubstr("is inside the band that permuted scores give"));
+}
+
+TEST(ReportTest, ProblemsOfRunsAndFoldersAreNamedAndTheRestIsReported) {
+  SavedRun broken = ExampleRun("nulls", {ExampleModel("tiny", 4, 6)});
+  broken.metadata.set_state("failed");
+  broken.path = "runs/a";
+  broken.problems = {"nulls_tiny.json is missing"};
+  const std::string report = Report({broken}, {"nowhere is no run directory"});
+  EXPECT_THAT(report, AllOf(HasSubstr("What is missing or damaged"),
+                            HasSubstr("runs/a: nulls\\_tiny.json is missing"),
+                            HasSubstr("nowhere is no run directory"), HasSubstr("peaks in layer")));
+}
+
+TEST(ReportTest, AProfileThatTwoRunsHoldIsToldOnce) {
+  const SavedModel model = ExampleWith("profile");
+  const std::string report =
+      Report({ExampleRun("profile", {model}), ExampleRun("nulls", {ExampleWith("nulls")})});
+  EXPECT_EQ(report.find("### Profile of tiny"), report.rfind("### Profile of tiny"));
+  EXPECT_THAT(report, HasSubstr("### Nulls of tiny"));
+}
+
+TEST(ReportTest, HeadsTellTheirNullWhereAnyRunHasIt) {
+  const SavedModel with_nulls = ExampleWith("nulls");
+  SavedModel model = ExampleWith("profile");
+  v1::HeadBand* band = model.profile->mutable_bootstrap()->mutable_heads();
+  *band->mutable_ci_low() = *band->mutable_ci_high() =
+      with_nulls.nulls->shuffled_antecedent().uniform().observed();
+  const Document document =
+      MakeDocument({ExampleRun("profile", {model}), ExampleRun("nulls", {with_nulls})}, {}, "");
+  const Chart* heads = nullptr;
+  for (const Section& section : document.sections) {
+    for (const Block& block : section.blocks) {
+      const auto* chart = std::get_if<Chart>(&block);
+      if (chart != nullptr && chart->kind == "heads") heads = chart;
+    }
+  }
+  ASSERT_NE(heads, nullptr);
+  EXPECT_EQ(heads->data.at("null"), "lag-matched");
+  EXPECT_EQ(heads->data.at("effect").size(), 24u);
+  EXPECT_EQ(heads->data.at("p").size(), 24u);
+  EXPECT_EQ(heads->data.at("ci_low").size(), 24u);
+}
+
+TEST(ReportTest, ComparisonsNameModelsByTheirLabelsAndTheirLimits) {
+  SavedRun run = ExampleRun("crosssize", {ExampleModel("one", 4, 6), ExampleModel("two", 6, 6)});
+  v1::ModelPair* pair = run.cross_size.emplace().add_pairs();
+  pair->set_model_a("one");
+  pair->set_model_b("two");
+  v1::PairedDifference* centroid = pair->mutable_centroid_rel();
+  centroid->set_difference(-0.05);
+  centroid->set_ci_low(-0.08);
+  centroid->set_ci_high(-0.02);
+  centroid->set_equivalent(true);
+  run.models[1].label = "the <second>";
+  EXPECT_THAT(Report({run}),
+              AllOf(HasSubstr("The centroid of the \\<second\\> lies 0.050 of the depth before that of one"),
+                    HasSubstr("a difference is shown, but it is smaller than one layer"),
+                    HasSubstr("one training run of each size")));
+}
+
+TEST(ReportTest, HostileNamesAreText) {
+  SavedModel model = ExampleModel("tiny", 2, 2);
+  model.label = "</script><b>`x`|[a](http://evil)\n# h \x1b[31m *y* www.evil";
+  const std::string report = Report({ExampleRun("profile", {model})});
+  EXPECT_THAT(report, AllOf(Not(HasSubstr("<b>")), Not(HasSubstr("](http://evil")), Not(HasSubstr("\n# h")),
+                            Not(HasSubstr("\x1b")), Not(HasSubstr("http://")), Not(HasSubstr(" www.evil")),
+                            HasSubstr("\\<b\\>")));
+}
+
+TEST(ReportTest, TheSameRunsGiveTheSameBytesInBothFiles) {
+  const TemporaryFolder folder;
+  const std::vector<SavedRun> runs = {ExampleRun("nulls", {ExampleWith("nulls")})};
+  ASSERT_TRUE(WriteReport(runs, {}, folder / "a.html").ok());
+  ASSERT_TRUE(WriteReport(runs, {}, folder / "b.html").ok());
+  EXPECT_EQ(FileBytes(folder / "a.html"), FileBytes(folder / "b.html"));
+  EXPECT_EQ(FileBytes(folder / "a.md"), FileBytes(folder / "b.md"));
+}
+
+TEST(ReportTest, AFolderThatCannotBeWrittenIsAnOutputError) {
+  const auto status = WriteReport({}, {}, "/nonexistent/report.html");
+  EXPECT_FALSE(status.ok());
+}
+
+}  // namespace
+}  // namespace induct::client
