@@ -62,11 +62,6 @@ std::string HelpText(const SettingKey& key) {
   return absl::StrCat(std::string(key.help), both.empty() ? "" : absl::StrCat(" [", both, "]"));
 }
 
-bool HasEffectOn(const SettingKey& key, const std::string& command) {
-  const std::vector<std::string> commands = absl::StrSplit(std::string(key.commands), '|', absl::SkipEmpty());
-  return commands.empty() || std::find(commands.begin(), commands.end(), command) != commands.end();
-}
-
 }  // namespace
 
 void AddSettingFlags(CLI::App* command, SettingOwner owner, FlagTexts* texts) {

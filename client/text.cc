@@ -1,6 +1,7 @@
 #include "client/text.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -32,6 +33,13 @@ std::string Escape(unsigned char c) {
   return absl::StrFormat("\\x%02x", c);
 }
 
+// Characters that turn the text around them: U+061C, U+200E, U+200F, U+202A .. U+202E, U+2066 .. U+2069.
+bool TurnsText(std::string_view character) {
+  static constexpr std::string_view kTurning[] = {"\u061c", "\u200e", "\u200f", "\u202a", "\u202b", "\u202c",
+                                                  "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069"};
+  return std::find(std::begin(kTurning), std::end(kTurning), character) != std::end(kTurning);
+}
+
 // C0 controls, DEL, and the C1 controls U+0080 .. U+009F, which some terminals obey too.
 bool IsControl(std::string_view character) {
   const auto first = static_cast<unsigned char>(character[0]);
@@ -54,7 +62,7 @@ std::string Printable(std::string_view text) {
   while (!text.empty()) {
     const size_t length = CharacterLength(text);
     const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
-    if (length == 0 || IsControl(character)) {
+    if (length == 0 || IsControl(character) || TurnsText(character)) {
       for (const char c : character) shown += Escape(static_cast<unsigned char>(c));
     } else {
       shown += character;

@@ -11,8 +11,9 @@ namespace induct::client {
 // else.
 bool IsUtf8(std::string_view text);
 
-// `text` with control characters written as \n, \t, \x1b ..., so that no name or message from a server steers
-// a terminal. Bytes that are no UTF-8 are escaped as well; a backslash stays one.
+// `text` with control characters written as \n, \t, \x1b ..., and those that turn the direction of text, so
+// that no name or message from a server steers a terminal or a page. Bytes that are no UTF-8 are escaped as
+// well; a backslash stays one.
 std::string Printable(std::string_view text);
 
 // "12,345".

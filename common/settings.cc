@@ -500,6 +500,16 @@ const SettingKey* FindSettingFlag(std::string_view flag) {
   return it == kKeys.end() ? nullptr : &*it;
 }
 
+bool HasEffectOn(const SettingKey& key, std::string_view command) {
+  std::string_view rest = key.commands;
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('|'), rest.size());
+    if (rest.substr(0, end) == command) return true;
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return key.commands.empty();
+}
+
 std::string SettingFlag(const SettingKey& key) {
   return std::string(key.path.substr(key.path.rfind('.') + 1));
 }

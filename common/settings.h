@@ -56,6 +56,9 @@ const SettingKey* FindSettingKey(std::string_view path);
 // By a flag's name, the path's last word ("lag_values") or the alias; unique over the table.
 const SettingKey* FindSettingFlag(std::string_view flag);
 
+// Whether the key has an effect on a command of the client.
+bool HasEffectOn(const SettingKey& key, std::string_view command);
+
 // The flag of a key: "lag_values". The environment variable: "INDUCT_PROMPTS_LAG_VALUES".
 std::string SettingFlag(const SettingKey& key);
 std::string SettingEnvironment(const SettingKey& key);

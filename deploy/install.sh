@@ -1,23 +1,36 @@
 #!/usr/bin/env bash
-# Installs what induct needs to build: Debian packages and, for the server, LibTorch from the PyPI wheel. A second run takes seconds.
+# Installs what induct needs to build: Debian packages; Vega, which draws the charts of reports, from npm; and, for the server,
+# LibTorch from the PyPI wheel. A second run takes seconds.
 #
 #   deploy/install.sh            everything
 #   deploy/install.sh --client   what the client alone needs (no LibTorch)
+#   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports
 #
 # Environment:
 #   TORCH_DIR          a folder that holds LibTorch's include/ and lib/; nothing is downloaded then
 #   INDUCT_TORCH       the wheel to ask pip for first (default: torch==2.13.0+cpu, or torch==2.13.0 where there is an NVIDIA GPU)
 #   INDUCT_TORCH_INDEX a further package index for pip, for example PyTorch's own for the CPU build
+#   INDUCT_NPM_REGISTRY where Vega's packages come from (default: https://registry.npmjs.org)
 set -euo pipefail
 
 torch_version=2.13.0
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/libtorch-$torch_version"
+# client/report/vega.cmake looks in the same folder. Each package is pinned by the SHA-512 that npm lists for it.
+vega_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/vega-6.4.0"
+vega_packages=(
+  "vega 6.4.0 vega.min.js rHXCq2LpEWCLMjXBEj7hocY9G0/i5TGYRayGGSj06VTF4+l2IG2Z7oeZKCjWbUh/7hTE/mVhbaOPB72wCElh6g=="
+  "vega-lite 6.5.0 vega-lite.min.js fMXF6s0MrIg0UTWnLIfeFtgSLzVhyzSKobzGrh5rhS+mL6FOYFG3m7ouJ4U23gj65EK+gl9FIIT5w7wLNaAzkA=="
+  "vega-interpreter 2.3.2 vega-interpreter.js JDAoi3taFcCDLujZG84TNNUXdkAZ5WsSHssx8lWVYaxb9Slsjk7v7PtRIYXpSlUwLaKGRBqoJ9KDs36Z0eMEIw=="
+)
 client_only=false
-case "${1:-}" in
-  "") ;;
-  --client) client_only=true ;;
-  *) echo "usage: deploy/install.sh [--client]" >&2; exit 2 ;;
-esac
+for_tests=false
+for argument in "$@"; do
+  case "$argument" in
+    --client) client_only=true ;;
+    --tests) for_tests=true ;;
+    *) echo "usage: deploy/install.sh [--client] [--tests]" >&2; exit 2 ;;
+  esac
+done
 
 say() { echo "install: $*"; }
 die() { echo "install: $*" >&2; exit 1; }
@@ -26,9 +39,10 @@ client_packages=(
   cmake ninja-build g++ pkg-config ccache
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev
-  libgtest-dev libgmock-dev gnuplot-nox
+  libgtest-dev libgmock-dev gnuplot-nox curl ca-certificates openssl
 )
 server_packages=(libpcre2-dev libutf8proc-dev libbenchmark-dev python3 python3-pip unzip)
+test_packages=(chromium)
 
 missing_packages() {
   local package
@@ -107,10 +121,45 @@ install_torch() {
   mv "$staging" "$cache"
 }
 
-if [ "$client_only" = true ]; then
-  install_packages "${client_packages[@]}"
-else
-  install_packages "${client_packages[@]}" "${server_packages[@]}"
-  install_torch
-fi
+# The script and the licence of one npm package, into a folder.
+fetch_vega_package() {
+  local folder=$1 name=$2 version=$3 script=$4 sha512=$5
+  local archive="$folder/$name.tgz"
+  local url="${INDUCT_NPM_REGISTRY:-https://registry.npmjs.org}/$name/-/$name-$version.tgz"
+  curl -fsSL --retry 3 -o "$archive" "$url" || die "could not fetch $url; set INDUCT_NPM_REGISTRY to a registry that you reach"
+  [ "$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" = "$sha512" ] || die "$url is not the file that induct pins: its SHA-512 differs"
+  tar -xzmf "$archive" -C "$folder" --strip-components=2 "package/build/$script"
+  tar -xzf "$archive" -O package/LICENSE >"$folder/$name.LICENSE"
+  rm "$archive"
+}
+
+# What is in the folder; another list is another Vega.
+vega_pins() { printf '%s\n' "${vega_packages[@]}"; }
+vega_is_there() { [ -e "$vega_cache/ready" ] && [ "$(cat "$vega_cache/ready")" = "$(vega_pins)" ]; }
+
+install_vega() {
+  if vega_is_there; then say "Vega: $vega_cache (there already)"; return; fi
+  mkdir -p "$(dirname "$vega_cache")"
+  exec 8>"$vega_cache.lock"
+  flock 8  # another checkout may be installing the same
+  if vega_is_there; then say "Vega: $vega_cache (there already)"; return; fi
+
+  local staging="$vega_cache.partial" package
+  rm -rf "$vega_cache" "$staging"
+  mkdir "$staging"
+  say "Vega: from npm, into $vega_cache"
+  for package in "${vega_packages[@]}"; do
+    # shellcheck disable=SC2086  # its words are the arguments
+    fetch_vega_package "$staging" $package
+  done
+  vega_pins >"$staging/ready"
+  mv "$staging" "$vega_cache"
+}
+
+packages=("${client_packages[@]}")
+[ "$client_only" = true ] || packages+=("${server_packages[@]}")
+[ "$for_tests" = false ] || packages+=("${test_packages[@]}")
+install_packages "${packages[@]}"
+install_vega
+[ "$client_only" = true ] || install_torch
 say "done"

@@ -25,7 +25,10 @@ absl::Status FromJson(std::string_view json, google::protobuf::Message* message)
   options.ignore_unknown_fields = true;
   const auto status = google::protobuf::util::JsonStringToMessage(std::string(json), message, options);
   if (status.ok()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("no JSON of ", message->GetTypeName(), ": ", status.ToString()));
+  // The first line says what is wrong; those that follow draw where.
+  const std::string text(status.message().data(), status.message().size());
+  return absl::DataLossError(
+      absl::StrCat("no JSON of ", message->GetTypeName(), ": ", text.substr(0, text.find('\n'))));
 }
 
 }  // namespace induct

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-deploy/install.sh
+deploy/install.sh --tests
 cmake --preset release -DINDUCT_BUILD_TESTS=ON >/dev/null
 cmake --build --preset release
 ctest --preset release "$@"

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/report/charts.h"
@@ -23,16 +25,17 @@ std::string HeadList(const google::protobuf::RepeatedPtrField<v1::HeadRef>& head
 }
 
 std::string WhatWasDone(const std::string& label, const v1::Causal& causal) {
-  const auto n_heads = static_cast<uint64_t>(causal.top_heads_size());
-  return absl::StrCat(
-      Counted(n_heads, "head"), " of ", label, " (layer.head: ", HeadList(causal.top_heads()), "), ",
-      causal.chosen_by() == "user"
-          ? "given by the user, "
-          : absl::StrCat("the best ", causal.score(), " scores of ",
-                         Counted(static_cast<uint64_t>(causal.selection_prompts_size()), "prompt"),
-                         " that no arm is measured on, "),
-      "were ablated (", causal.ablation(), ") on ",
-      Counted(static_cast<uint64_t>(causal.evaluation_prompts_size()), "other prompt"), ".");
+  const auto count = [](int n) { return Counted(static_cast<uint64_t>(n), "prompt"); };
+  const std::string heads = absl::StrCat(Counted(static_cast<uint64_t>(causal.top_heads_size()), "head"),
+                                         " of ", label, " (layer.head: ", HeadList(causal.top_heads()), ")");
+  const std::string ablated = absl::StrCat("were ablated (", causal.ablation(), ") on ");
+  const int n_evaluation = causal.evaluation_prompts_size();
+  if (causal.chosen_by() == "user")
+    return absl::StrCat(heads, ", given by the user, ", ablated, count(n_evaluation), ".");
+  return absl::StrCat(heads, ", the best ", causal.score(), " scores of ",
+                      count(causal.selection_prompts_size()), " set aside for the choice, ", ablated,
+                      Grouped(static_cast<uint64_t>(n_evaluation)),
+                      n_evaluation == 1 ? " other." : " others.");
 }
 
 std::string Change(const char* what, double baseline, const v1::IntervalEstimate& delta, const char* unit) {
@@ -94,12 +97,17 @@ void AddLimits(const std::string& label, const v1::Causal& causal, Findings* fin
   if (causal.resamples() == 0)
     findings->limits.push_back(
         absl::StrCat(label, ": the changes have no intervals, as no resamples were drawn."));
-  for (const auto& [name, arm] :
-       {std::pair("random", &causal.random_k()), std::pair("same layers", &causal.matched_k())}) {
-    if (!arm->has_smallest_p() || arm->smallest_p() <= kSignificant) continue;
-    findings->limits.push_back(
-        absl::StrFormat("%s: the control \"%s\" has %s, so no p can be below %.2g.", label, name,
-                        Counted(static_cast<uint64_t>(arm->draws_size()), "draw"), arm->smallest_p()));
+  const auto n_prompts = static_cast<uint64_t>(causal.evaluation_prompts_size());
+  if (n_prompts < kFewPrompts)
+    findings->limits.push_back(FewPrompts(absl::StrCat("the ablation of heads of ", label), n_prompts));
+  for (const auto& [name, arm] : {std::pair("random heads", &causal.random_k()),
+                                  std::pair("other heads of the same layers", &causal.matched_k())}) {
+    if (!arm->has_smallest_p() || !arm->has_p_copy_nll()) continue;
+    const bool at_smallest = std::min(arm->p_copy_nll(), arm->p_copy_accuracy()) <= arm->smallest_p();
+    if (!at_smallest && arm->smallest_p() <= kSignificant) continue;
+    findings->limits.push_back(absl::StrFormat(
+        "%s: %s of %s allow no p below %.2g; more draws (--draws) tell more, where there are as many sets.",
+        label, Counted(static_cast<uint64_t>(arm->draws_size()), "set"), name, arm->smallest_p()));
   }
   if (causal.ablation() == "zero")
     findings->limits.push_back(

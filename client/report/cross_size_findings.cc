@@ -74,9 +74,9 @@ std::string PairSentence(const v1::ModelPair& pair, const Labels& labels) {
   if (!pair.has_centroid_rel())
     return absl::StrCat(a, " and ", b, " can't be compared: a profile is 0 everywhere.");
   const v1::PairedDifference& centroid = pair.centroid_rel();
-  std::string text = absl::StrCat("The centroid of ", b, " lies ", Value(std::abs(centroid.difference())),
-                                  " of the depth ", centroid.difference() < 0 ? "before" : "behind",
-                                  " that of ", a, OptionalInterval(centroid));
+  std::string text = absl::StrCat(
+      "The centroid of ", b, " lies ", centroid.difference() < 0 ? "before" : "behind", " that of ", a, " (",
+      Signed(centroid.difference()), OptionalInterval(centroid), " of the depth)");
   if (!centroid.has_equivalent()) return absl::StrCat(text, ".");
   const bool holds_zero = centroid.ci_low() <= 0 && centroid.ci_high() >= 0;
   absl::StrAppend(

@@ -10,12 +10,11 @@
 #include "client/report/findings.h"
 #include "client/report/method.h"
 #include "client/report/phrases.h"
+#include "client/report/run_settings.h"
 #include "client/text.h"
 
 namespace induct::client {
 namespace {
-
-constexpr uint32_t kFewPrompts = 40;
 
 // The labels of all runs' models, each once, in order.
 std::vector<std::string> AllLabels(const std::vector<SavedRun>& runs) {
@@ -56,17 +55,26 @@ Section QuestionSection(const std::vector<SavedRun>& runs) {
   return section;
 }
 
-// Nulls of the same model and operations, in whichever run.
-const v1::Nulls* NullsOf(const SavedModel& model, const std::vector<SavedRun>& runs) {
-  for (const SavedRun& run : runs) {
-    for (const SavedModel& other : run.models) {
-      if (!other.nulls || other.use.checkpoint_sha256() != model.use.checkpoint_sha256()) continue;
-      const v1::Nulls& nulls = *other.nulls;
-      const v1::Profile& profile = *model.profile;
-      if (nulls.score() == profile.score() && nulls.antecedents() == profile.antecedents() &&
-          nulls.min_lag() == profile.min_lag() && other.use.n_layers() == profile.n_layers() &&
-          other.use.n_heads() == profile.n_heads())
-        return &nulls;
+// Whether the nulls are of the profile's model, prompts and operations.
+bool BelongTo(const SavedModel& model, const SavedRun& run, const SavedModel& other,
+              const SavedRun& other_run) {
+  const v1::Profile& profile = *model.profile;
+  const v1::Nulls& nulls = *other.nulls;
+  const v1::AntecedentNull& uniform = nulls.shuffled_antecedent().uniform();
+  return other.use.checkpoint_sha256() == model.use.checkpoint_sha256() &&
+         other.use.dtype() == model.use.dtype() && nulls.score() == profile.score() &&
+         nulls.antecedents() == profile.antecedents() && nulls.min_lag() == profile.min_lag() &&
+         other.use.n_layers() == profile.n_layers() && other.use.n_heads() == profile.n_heads() &&
+         uniform.n_copy_ops() + uniform.n_dropped() == profile.n_copy_ops() &&
+         PromptsKey(run) == PromptsKey(other_run);
+}
+
+// The profile's nulls: of its own run, else of any run of the same prompts.
+const v1::Nulls* NullsOf(const SavedModel& model, const SavedRun& run, const std::vector<SavedRun>& runs) {
+  if (model.nulls) return &*model.nulls;
+  for (const SavedRun& other_run : runs) {
+    for (const SavedModel& other : other_run.models) {
+      if (other.nulls && BelongTo(model, run, other, other_run)) return &*other.nulls;
     }
   }
   return nullptr;
@@ -121,7 +129,11 @@ class Results {
     for (Block& block : findings.blocks) {
       if (auto* chart = std::get_if<Chart>(&block)) chart->image = ImagePath(chart->image);
     }
-    sections_.push_back({.title = title, .level = 3, .blocks = std::move(findings.blocks)});
+    // Two runs may have asked the same of one model.
+    const bool is_new = titles_.insert(title).second;
+    sections_.push_back({.title = is_new ? title : absl::StrCat(title, " (", run_->path, ")"),
+                         .level = 3,
+                         .blocks = std::move(findings.blocks)});
     for (std::string& limit : findings.limits) AddOnce(std::move(limit), &limits_);
     for (std::string& step : findings.next_steps) AddOnce(std::move(step), &next_steps_);
   }
@@ -133,7 +145,7 @@ class Results {
 
   void AddModel(const SavedModel& model) {
     if (model.profile && IsNewProfile(model))
-      Add(absl::StrCat("Profile of ", model.label), ProfileFindings(model, NullsOf(model, runs_)));
+      Add(absl::StrCat("Profile of ", model.label), ProfileFindings(model, NullsOf(model, *run_, runs_)));
     if (model.nulls) Add(absl::StrCat("Nulls of ", model.label), NullsFindings(model));
     if (model.causal) Add(absl::StrCat("Causal ablation of ", model.label), CausalFindings(model));
     if (model.lag_buckets) Add(absl::StrCat("Lag buckets of ", model.label), LagFindings(model));
@@ -145,7 +157,7 @@ class Results {
     const v1::Profile& profile = *model.profile;
     return profiles_
         .insert({model.label, model.use.checkpoint_sha256(), model.use.dtype(), profile.score(),
-                 profile.antecedents(), profile.aggregation(),
+                 profile.antecedents(), profile.aggregation(), PromptsKey(*run_),
                  absl::StrCat(profile.min_lag(), " ", profile.n_prompts(), " ", profile.n_copy_ops(), " ",
                               profile.high_score_quantile())})
         .second;
@@ -153,7 +165,8 @@ class Results {
 
   void AddLimitsOfRun(const SavedRun& run) {
     const uint32_t n_prompts = run.metadata.n_prompts();
-    if (n_prompts > 0 && n_prompts < kFewPrompts) {
+    const bool of_halves = run.metadata.command() == "causal";  // which tells its own number
+    if (!of_halves && n_prompts > 0 && n_prompts < kFewPrompts) {
       AddOnce(absl::StrCat("Few prompts: ", run.metadata.command(), " of ", Enumeration(LabelsOf(run)),
                            " rests on ", Counted(n_prompts, "prompt"), "; intervals of fewer than ",
                            kFewPrompts, " are too narrow more often than 1 time in 20."),
@@ -169,7 +182,8 @@ class Results {
   const SavedRun* run_ = nullptr;  // that is being added
   std::vector<Section> sections_;
   std::vector<std::string> limits_, next_steps_;
-  std::set<std::vector<std::string>> profiles_;
+  std::set<std::vector<std::string>> profiles_;  // that were told, by what makes them the same
+  std::set<std::string> titles_;
 };
 
 // Runs that ended early, files that are missing or damaged, folders that are no runs.

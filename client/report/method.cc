@@ -1,15 +1,13 @@
 #include "client/report/method.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
-#include "client/report/phrases.h"
+#include "client/report/run_settings.h"
 #include "client/text.h"
-#include "common/file_names.h"
-#include "common/settings.h"
 
 namespace induct::client {
 namespace {
@@ -64,50 +62,65 @@ List Definitions(const std::vector<SavedRun>& runs) {
   return list;
 }
 
-// Prompts as the run's settings describe them.
-std::string PromptsText(const SavedRun& run) {
-  const std::string count = Counted(run.metadata.n_prompts(), "prompt");
-  const auto settings = ParseSettings(run.config, kConfigFile);
-  if (!settings.ok() || run.config.find("--prompts") != std::string::npos)
-    return absl::StrCat(count, ", given by the user");
-  const std::string lags = absl::StrJoin(settings->Integers("prompts.lag_values"), ", ");
-  return absl::StrCat(count, ": ", absl::StrJoin(settings->Texts("prompts.task_types"), ", "), " of lag ",
-                      lags);
+std::string Seconds(const v1::RunMetadata& metadata) {
+  if (!metadata.has_seconds()) return "-";
+  const v1::JobSeconds& seconds = metadata.seconds();
+  return absl::StrFormat("%.2f, %.2f, %.2f", seconds.queued(), seconds.preparing(), seconds.running());
 }
 
-std::string ScoreText(const SavedRun& run) {
-  const auto settings = ParseSettings(run.config, kConfigFile);
-  if (!settings.ok()) return "-";
-  std::string text =
-      absl::StrCat(settings->Text("score"), ", antecedents ", settings->Text("antecedents"), ", min_lag ",
-                   absl::StrJoin(settings->Integers("min_lag"), ""), ", ", settings->Text("aggregation"));
-  return text;
+std::string FolderOf(const SavedRun& run) {
+  const std::string folder = std::filesystem::path(run.path).lexically_normal().filename().string();
+  return folder.empty() ? run.path : folder;
 }
 
-std::string Seconds(const SavedRun& run) {
-  if (!run.metadata.has_seconds()) return "-";
-  return absl::StrFormat("%.2f", run.metadata.seconds().running());
+Table Runs(const std::vector<SavedRun>& runs) {
+  Table table{.header = {"run", "prompts", "seed", "seconds queued, preparing, running", "started"}};
+  for (const SavedRun& run : runs) {
+    const v1::RunMetadata& metadata = run.metadata;
+    table.rows.push_back({FolderOf(run), absl::StrCat(Grouped(metadata.n_prompts()), ": ", PromptsText(run)),
+                          absl::StrCat(metadata.seed()), Seconds(metadata), metadata.created()});
+  }
+  return table;
 }
 
-std::string DtypeOf(const SavedRun& run) { return run.models.empty() ? "-" : run.models.front().use.dtype(); }
+// What the runs ran on, each once.
+Paragraph Hardware(const std::vector<SavedRun>& runs) {
+  std::set<std::string> seen;
+  Paragraph paragraph;
+  for (const SavedRun& run : runs) {
+    const v1::RunMetadata& metadata = run.metadata;
+    const std::string text = absl::StrCat(
+        "device ", metadata.device(), ", induct-server ", metadata.server().version(), " with LibTorch ",
+        metadata.server().libtorch(), ", induct-client ", metadata.client_version());
+    if (seen.insert(text).second) absl::StrAppend(&paragraph.text, seen.size() == 1 ? "Run on " : "; ", text);
+  }
+  paragraph.text += ".";
+  return paragraph;
+}
+
+Table Settings(const std::vector<SavedRun>& runs) {
+  Table table{.header = {"run", "settings"}};
+  for (const SavedRun& run : runs) table.rows.push_back({FolderOf(run), SettingsText(run)});
+  return table;
+}
 
 }  // namespace
 
 Section ModelsSection(const std::vector<SavedRun>& runs) {
   Table table{.header = {"model", "source", "architecture", "layers x heads", "parameters", "dtype",
-                         "revision", "checkpoint SHA-256"}};
+                         "checkpoint SHA-256"}};
   std::set<std::vector<std::string>> seen;
   for (const SavedRun& run : runs) {
     for (const SavedModel& model : run.models) {
       const v1::ModelUse& use = model.use;
-      const std::vector<std::string> row = {model.label,
-                                            use.source(),
-                                            use.architecture(),
-                                            absl::StrCat(use.n_layers(), " x ", use.n_heads()),
-                                            Grouped(static_cast<uint64_t>(std::max(0.0, use.n_parameters()))),
-                                            absl::StrCat(use.dtype(), use.streamed() ? ", streamed" : ""),
-                                            use.revision().empty() ? "-" : use.revision(),
-                                            use.checkpoint_sha256().substr(0, 16)};
+      const std::vector<std::string> row = {
+          model.label,
+          absl::StrCat(use.source(), use.revision().empty() ? "" : " at ", use.revision()),
+          use.architecture(),
+          absl::StrCat(use.n_layers(), " x ", use.n_heads()),
+          Grouped(static_cast<uint64_t>(std::max(0.0, use.n_parameters()))),
+          absl::StrCat(use.dtype(), use.streamed() ? ", streamed" : ""),
+          use.checkpoint_sha256()};
       if (seen.insert(row).second) table.rows.push_back(row);
     }
   }
@@ -121,19 +134,11 @@ Section ModelsSection(const std::vector<SavedRun>& runs) {
 }
 
 Section MethodSection(const std::vector<SavedRun>& runs) {
-  Table table{.header = {"run", "command", "seed", "prompts", "score", "device", "dtype", "server",
-                         "LibTorch", "client", "seconds", "started"}};
-  for (const SavedRun& run : runs) {
-    const v1::RunMetadata& metadata = run.metadata;
-    const std::string path = run.path.substr(run.path.find_last_of('/') + 1);
-    table.rows.push_back({path.empty() ? run.path : path, metadata.command(), absl::StrCat(metadata.seed()),
-                          PromptsText(run), ScoreText(run), metadata.device(), DtypeOf(run),
-                          metadata.server().version(), metadata.server().libtorch(),
-                          metadata.client_version(), Seconds(run), metadata.created()});
-  }
   Section section{.title = "Method"};
   section.blocks.push_back(Definitions(runs));
-  section.blocks.push_back(std::move(table));
+  if (!runs.empty()) section.blocks.push_back(Hardware(runs));
+  section.blocks.push_back(Runs(runs));
+  section.blocks.push_back(Settings(runs));
   section.blocks.push_back(Paragraph{
       "Each run directory holds config.yaml, every setting as used, whose first line is the command that "
       "repeats the "

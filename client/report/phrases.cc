@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/text.h"
 
 namespace induct::client {
 
@@ -18,6 +19,12 @@ std::string HeadName(uint32_t layer, uint32_t head) { return absl::StrCat("layer
 std::string LagRange(const v1::LagBucket& bucket) {
   if (bucket.max_lag() == 0) return absl::StrCat("lag ", bucket.min_lag(), " and more");
   return absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
+}
+
+std::string FewPrompts(const std::string& what, uint64_t n_prompts) {
+  return absl::StrCat("Few prompts: ", what, " rests on ", Counted(n_prompts, "prompt"),
+                      "; intervals of fewer than ", kFewPrompts,
+                      " miss the true value more often than 1 time in 20.");
 }
 
 std::string Enumeration(const std::vector<std::string>& items) {

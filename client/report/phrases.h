@@ -1,6 +1,7 @@
 // How a report writes numbers and names, beside client/figures/captions.h.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ std::string OptionalInterval(bool there, const v1::BootstrapEstimate& estimate);
 std::string HeadName(uint32_t layer, uint32_t head);
 // "lag 9 to 16", "lag 17 and more".
 std::string LagRange(const v1::LagBucket& bucket);
+// Below this number intervals are told to rest on few prompts.
+inline constexpr uint64_t kFewPrompts = 40;
+// The limit that few prompts are: `what` rests on them.
+std::string FewPrompts(const std::string& what, uint64_t n_prompts);
 // "a", "a and b", "a, b and c".
 std::string Enumeration(const std::vector<std::string>& items);
 

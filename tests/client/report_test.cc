@@ -59,7 +59,7 @@ TEST(ReportTest, ResultsAreSentencesWithTheirIntervals) {
   EXPECT_THAT(ReportOf("causal"),
               AllOf(HasSubstr("By copy NLL it harms copying more than ablating random heads"),
                     HasSubstr("By copy accuracy nothing was found"),
-                    HasSubstr("the control \"same layers\" has 6 draws, so no p can be below 0.14")));
+                    HasSubstr("6 sets of other heads of the same layers allow no p below 0.14")));
   EXPECT_THAT(ReportOf("lagbuckets"), AllOf(testing::ContainsRegex("[Ll]onger lags"),
                                             HasSubstr("the bucket of lag 9 to 32 is empty")));
 }
@@ -158,6 +158,19 @@ TEST(ReportTest, HeadsTellTheirNullWhereAnyRunHasIt) {
   EXPECT_EQ(heads->data.at("ci_low").size(), 24u);
 }
 
+TEST(ReportTest, NullsOfOtherPromptsTellAHeadNothing) {
+  SavedRun other = ExampleRun("nulls", {ExampleWith("nulls")});
+  other.config = "seed: 1\n";
+  other.models[0].profile.reset();
+  const SavedRun run = ExampleRun("profile", {ExampleWith("profile")});
+  for (const Section& section : MakeDocument({run, other}, {}, "").sections) {
+    for (const Block& block : section.blocks) {
+      const auto* chart = std::get_if<Chart>(&block);
+      EXPECT_FALSE(chart != nullptr && chart->kind == "heads" && chart->data.contains("effect"));
+    }
+  }
+}
+
 TEST(ReportTest, ComparisonsNameModelsByTheirLabelsAndTheirLimits) {
   SavedRun run = ExampleRun("crosssize", {ExampleModel("one", 4, 6), ExampleModel("two", 6, 6)});
   v1::ModelPair* pair = run.cross_size.emplace().add_pairs();
@@ -170,7 +183,7 @@ TEST(ReportTest, ComparisonsNameModelsByTheirLabelsAndTheirLimits) {
   centroid->set_equivalent(true);
   run.models[1].label = "the <second>";
   EXPECT_THAT(Report({run}),
-              AllOf(HasSubstr("The centroid of the \\<second\\> lies 0.050 of the depth before that of one"),
+              AllOf(HasSubstr("The centroid of the \\<second\\> lies before that of one (-0.050"),
                     HasSubstr("a difference is shown, but it is smaller than one layer"),
                     HasSubstr("one training run of each size")));
 }

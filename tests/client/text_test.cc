@@ -33,6 +33,7 @@ TEST(TextTest, TellsUtf8FromOtherBytes) {
 
 TEST(TextTest, NothingPrintableSteersATerminal) {
   EXPECT_EQ(Printable("a\x1b[2J\n\t\x7f\xc2\x9b\xc3\xa9\xff"), "a\\x1b[2J\\n\\t\\x7f\\xc2\\x9b\xc3\xa9\\xff");
+  EXPECT_EQ(Printable("a\u202eb\u2066"), "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6") << "turns what follows";
 }
 
 TEST(TextTest, TableColumnsAlignByCharacters) {

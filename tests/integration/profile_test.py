@@ -16,7 +16,7 @@ class Profile(ProgramTest):
         names = {p.relative_to(run).as_posix() for p in run.rglob("*") if p.is_file()}
         expected = {"scores_demo-small.npy", "scores_demo-small_induction.npy", "scores_demo-small_duplicate.npy",
                     "scores_demo-small_previous.npy", "profile_demo-small.json", "prompts.txt", "prompts_demo-small.jsonl",
-                    "prompt_scores_demo-small.npy", "prompt_counts_demo-small.npy", "config.yaml", "metadata.json"}
+                    "prompt_scores_demo-small.npy", "prompt_counts_demo-small.npy", "config.yaml", "metadata.json", "report.html", "report.md"}
         for figure in ("heatmap_demo-small", "profile_demo-small"):
             expected |= {f"figs/{figure}.{kind}" for kind in ("png", "svg", "gp", "csv")}
         self.assertEqual(names, expected)
