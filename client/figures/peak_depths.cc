@@ -16,7 +16,6 @@ namespace induct::client {
 namespace {
 
 constexpr char kName[] = "peak_depth_parameters";
-constexpr size_t kLeastModels = 3;
 constexpr size_t kLabelCharacters = 30;
 constexpr int kLeastPlotWidth = 1150;  // pixels between the ends of the x axis
 constexpr int kPlotHeight = 700;       // of relative depth 0 to 1; the names stand above
@@ -150,7 +149,15 @@ std::string Caption(const std::vector<Model>& models, const std::vector<std::str
 
 }  // namespace
 
+bool HasPeakDepths(const SavedRun& run) {
+  const auto n_models = std::count_if(run.models.begin(), run.models.end(), [](const SavedModel& model) {
+    return model.profile.has_value() && CanBeShown(model);
+  });
+  return n_models >= (run.metadata.command() == "multisize" ? 2 : 3);
+}
+
 std::optional<Figure> PeakDepthsFigure(const SavedRun& run) {
+  if (!HasPeakDepths(run)) return std::nullopt;
   std::vector<Model> models;
   std::vector<std::string> left_out;
   for (const SavedModel& model : run.models) {
@@ -161,7 +168,6 @@ std::optional<Figure> PeakDepthsFigure(const SavedRun& run) {
       left_out.push_back(Shortened(model.label, kLabelCharacters));
     }
   }
-  if (models.size() < kLeastModels) return std::nullopt;
   const Axis axis = PlaceModels(&models);
   const int name_pixels = kSmallCharacterPixels * static_cast<int>(LongestLabel(models)) + 50;
   Figure figure{.name = kName, .csv = Csv(models), .width = axis.pixels + kMargin};

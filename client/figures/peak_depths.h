@@ -8,7 +8,11 @@
 
 namespace induct::client {
 
-// None where fewer than three models have a profile with a peak and a known number of parameters.
+// Whether there are models enough for the figure, with a profile that has a peak and a known number of
+// parameters: two where many sizes were asked for (multisize), three in any other comparison.
+bool HasPeakDepths(const SavedRun& run);
+
+// None where HasPeakDepths(run) is false.
 std::optional<Figure> PeakDepthsFigure(const SavedRun& run);
 
 }  // namespace induct::client

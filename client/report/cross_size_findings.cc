@@ -1,8 +1,8 @@
-#include <algorithm>
 #include <map>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/figures/peak_depths.h"
 #include "client/report/charts.h"
 #include "client/report/findings.h"
 #include "client/report/phrases.h"
@@ -10,8 +10,6 @@
 
 namespace induct::client {
 namespace {
-
-constexpr size_t kSizesForCurve = 3;  // as many points make a figure over parameters
 
 std::string Millions(double n_parameters) {
   return n_parameters >= 1e9 ? absl::StrFormat("%.2f B", n_parameters / 1e9)
@@ -118,11 +116,7 @@ Findings CrossSizeFindings(const SavedRun& run) {
   for (const v1::ModelPair& pair : cross_size.pairs())
     findings.blocks.push_back(Paragraph{PairSentence(pair, labels)});
   findings.blocks.push_back(OverlayChart(run));
-  const auto n_peaks =
-      static_cast<size_t>(std::count_if(run.models.begin(), run.models.end(), [](const SavedModel& model) {
-        return model.profile && model.profile->has_peak_depth();
-      }));
-  if (n_peaks >= kSizesForCurve) findings.blocks.push_back(SizesChart(run));
+  if (HasPeakDepths(run)) findings.blocks.push_back(SizesChart(run));
   findings.blocks.push_back(Peaks(run));
   findings.blocks.push_back(Pairs(cross_size, labels));
   AddOverlaps(run, &findings);

@@ -117,6 +117,12 @@ TEST(PeakDepthsTest, EveryModelHasItsSizePeakAndCentroid) {
   EXPECT_THAT(figure->settings, HasSubstr("'100 M' 100000000"));
 }
 
+TEST(PeakDepthsTest, TwoModelsAreEnoughWhereManySizesWereAskedFor) {
+  const std::vector<SavedModel> two = {ExampleModel("s", 2, 2), ExampleModel("l", 4, 4)};
+  EXPECT_TRUE(PeakDepthsFigure(ExampleRun("multisize", two)).has_value());
+  EXPECT_FALSE(PeakDepthsFigure(ExampleRun("crosssize", two)).has_value());
+}
+
 TEST(SpreadTest, LabelsKeepTheirOrderAndTheirDistance) {
   EXPECT_THAT(Spread({0, 10}, 1), ElementsAre(0, 10));
   EXPECT_THAT(Spread({5, 5, 5}, 2), ElementsAre(3, 5, 7));
