@@ -146,9 +146,6 @@ std::string Text(const std::string& label, const v1::Causal& causal) {
 std::string Text(const std::string& label, const v1::LagBuckets& lags) {
   std::string text = absl::StrCat(label, ": ", lags.score(), " profile by lag\n");
   for (const v1::LagBucket& bucket : lags.buckets()) {
-    const std::string range = bucket.max_lag() == 0
-                                  ? absl::StrCat("lag >= ", bucket.min_lag())
-                                  : absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
     std::string value =
         bucket.n_copy_ops() == 0 ? "no operations" : Counted(bucket.n_copy_ops(), "copy operation");
     if (bucket.has_centroid_rel()) absl::StrAppendFormat(&value, ", centroid %.3f", bucket.centroid_rel());
@@ -156,7 +153,7 @@ std::string Text(const std::string& label, const v1::LagBuckets& lags) {
       value += IntervalText(bucket.bootstrap().centroid_rel().ci_low(),
                             bucket.bootstrap().centroid_rel().ci_high());
     }
-    text += Row(range, value);
+    text += Row(LagRange(bucket), value);
   }
   if (!lags.has_centroid_difference()) return text;
   return text +

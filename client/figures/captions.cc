@@ -21,6 +21,11 @@ std::string Operations(const std::string& antecedents, uint32_t min_lag) {
 
 std::string IntervalText(double low, double high) { return absl::StrFormat(" [%.3f, %.3f]", low, high); }
 
+std::string LagRange(const v1::LagBucket& bucket) {
+  if (bucket.max_lag() == 0) return absl::StrCat("lag >= ", bucket.min_lag());
+  return absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
+}
+
 std::string PText(double p) { return absl::StrFormat("p = %.2g", p); }
 
 int TickStep(int n, int most) {

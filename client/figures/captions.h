@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "induct/v1/lag_buckets.pb.h"
 #include "induct/v1/profile.pb.h"
 
 namespace induct::client {
@@ -18,6 +19,9 @@ std::string Operations(const std::string& antecedents, uint32_t min_lag);
 
 // " [0.480, 0.560]".
 std::string IntervalText(double low, double high);
+
+// "lag 9 to 16", "lag >= 17".
+std::string LagRange(const v1::LagBucket& bucket);
 
 // The p below which figures mark what they show.
 inline constexpr double kSignificant = 0.05;

@@ -14,13 +14,8 @@ std::string BucketName(const v1::LagBucket& bucket) {
                                : absl::StrCat(bucket.min_lag(), "-", bucket.max_lag());
 }
 
-std::string LagText(const v1::LagBucket& bucket) {
-  if (bucket.max_lag() == 0) return absl::StrCat("lag >= ", bucket.min_lag());
-  return absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
-}
-
 std::string KeyLabel(const v1::LagBucket& bucket) {
-  const std::string lag = LagText(bucket);
+  const std::string lag = LagRange(bucket);
   if (bucket.n_copy_ops() == 0) return absl::StrCat(lag, ": no operations");
   const std::string counted = absl::StrCat(lag, ", ", Counted(bucket.n_copy_ops(), "operation"));
   if (!bucket.has_centroid_rel()) return absl::StrCat(counted, ": 0 everywhere");

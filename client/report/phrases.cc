@@ -16,11 +16,6 @@ std::string OptionalInterval(bool there, const v1::BootstrapEstimate& estimate) 
 
 std::string HeadName(uint32_t layer, uint32_t head) { return absl::StrCat("layer ", layer, " head ", head); }
 
-std::string LagRange(const v1::LagBucket& bucket) {
-  if (bucket.max_lag() == 0) return absl::StrCat("lag ", bucket.min_lag(), " and more");
-  return absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
-}
-
 std::string FewPrompts(const std::string& what, uint64_t n_prompts) {
   return absl::StrCat("Few prompts: ", what, " rests on ", Counted(n_prompts, "prompt"),
                       "; intervals of fewer than ", kFewPrompts,

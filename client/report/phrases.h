@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "client/figures/captions.h"
-#include "induct/v1/lag_buckets.pb.h"
 #include "induct/v1/profile.pb.h"
 
 namespace induct::client {
@@ -25,8 +24,6 @@ std::string OptionalInterval(const Message& message) {
 std::string OptionalInterval(bool there, const v1::BootstrapEstimate& estimate);
 // "layer 2 head 5".
 std::string HeadName(uint32_t layer, uint32_t head);
-// "lag 9 to 16", "lag 17 and more".
-std::string LagRange(const v1::LagBucket& bucket);
 // Below this number intervals are told to rest on few prompts.
 inline constexpr uint64_t kFewPrompts = 40;
 // The limit that few prompts are: `what` rests on them.
