@@ -1,5 +1,6 @@
 #include "server/runs/model_run.h"
 
+#include <algorithm>
 #include <set>
 
 #include "absl/strings/str_cat.h"
@@ -11,6 +12,17 @@ namespace {
 
 // The slots of a run's passing events.
 enum Slot : int { kPreparingSlot = 0, kProgressSlot = 1 };
+
+// One model under two names, by an alias or a path.
+absl::Status CheckDistinct(const std::vector<std::string>& names, const ModelFilesList& files) {
+  for (size_t i = 0; i < files.size(); ++i) {
+    const auto first = std::find(files.begin(), files.end(), files[i]) - files.begin();
+    if (static_cast<size_t>(first) == i) continue;
+    return InvalidField("models", absl::StrCat(names[static_cast<size_t>(first)], " and ", names[i],
+                                               " are the same model; a comparison takes different ones"));
+  }
+  return absl::OkStatus();
+}
 
 }  // namespace
 
@@ -33,6 +45,7 @@ absl::Status ModelRun::Prepare(jobs::JobContext& context) {
     Show(context, absl::StrCat("opening ", model));
     INDUCT_ASSIGN_OR_RETURN(files.emplace_back(), environment_.registry->Open(model));
   }
+  INDUCT_RETURN_IF_ERROR(CheckDistinct(request_.models, files));
   Show(context, "making prompts");
   INDUCT_ASSIGN_OR_RETURN(std::vector<PromptSet> sets,
                           MakeSharedPrompts(request_.prompts, files, context.stop()));

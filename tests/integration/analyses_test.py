@@ -251,6 +251,7 @@ class BadAnalyses(ProgramTest):
     def test_models(self):
         self.refused(2, "crosssize", "--models", "demo-small", says=["1 model given"])
         self.refused(2, "crosssize", "--models", "demo-small", "demo-small", says=["demo-small is given twice"])
+        self.refused(1, "crosssize", "--models", "demo-small", DEMO_MODELS / "demo-small", says=["are the same model"])
         self.refused(2, "crosssize", "--models", "demo-small", "demo-lage", says=["did you mean demo-large"])
 
     def test_random_across_tokenizers(self):

@@ -9,7 +9,7 @@ import tempfile
 import time
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-SECONDS = 60  # for any one answer; a slow machine under load
+SECONDS = 30  # for any one answer; a slow machine under load
 
 
 def find_browser():

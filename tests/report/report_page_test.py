@@ -87,7 +87,8 @@ class ReportPageTest(unittest.TestCase):
         return self.evaluate(f"data({figure})")
 
     def hover(self, place):
-        """The tooltip's lines with the pointer there."""
+        """The tooltip's lines with the pointer there. Scrolling, whose event comes with the next frame, would hide it."""
+        self.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
         self.browser.mouse("mouseMoved", place["x"], place["y"])
         return self.browser.wait_for("tooltipLines()")
 
@@ -234,7 +235,7 @@ class ReportPageTest(unittest.TestCase):
         figure = self.first("heads")
         whole = self.domains(figure)
         place = self.evaluate(f"drawnCell({figure}, datum => datum.layer === 3 && datum.head === 4)")
-        self.browser.mouse("mouseMoved", **place)
+        self.hover(place)
         self.browser.mouse("mouseWheel", **place, deltaX=0, deltaY=-240, modifiers=CONTROL)
         self.browser.wait_for(f"view({figure}).scale('x').domain()[1] < {whole[0][1]}")
         zoomed = self.spans(figure)
