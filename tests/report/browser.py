@@ -88,6 +88,13 @@ class Browser:
     def events_of(self, method):
         return [event["params"] for event in self.events if event["method"] == method]
 
+    def wait_for_event(self, method):
+        deadline = time.monotonic() + SECONDS
+        while not self.events_of(method):
+            message = self._read(deadline)
+            if "method" in message:
+                self.events.append(message)
+
     def evaluate(self, expression):
         """The value of a JavaScript expression; promises are waited for."""
         answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)

@@ -61,11 +61,12 @@ class ReportPageTest(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
         cls.page = pathlib.Path(cls.dir) / "report.html"
         cls.page.write_bytes(subprocess.run([os.environ["INDUCT_EXAMPLE_PAGE"]], check=True, capture_output=True).stdout)
+        cls.browser = browser.Browser(PROGRAM)
+        cls.addClassCleanup(cls.browser.close)
+        cls.browser.call("Page.addScriptToEvaluateOnNewDocument", source=VIOLATIONS)
 
     def setUp(self):
-        self.browser = browser.Browser(PROGRAM)
-        self.addCleanup(self.browser.close)
-        self.browser.call("Page.addScriptToEvaluateOnNewDocument", source=VIOLATIONS)
+        self.browser.events.clear()
         self.browser.call("Page.navigate", url=self.page.as_uri())
         self.evaluate = self.browser.evaluate
         self.browser.wait_for("document.readyState === 'complete'")
@@ -271,8 +272,11 @@ class ReportPageTest(unittest.TestCase):
             self.assertEqual(self.domains(figure), whole)
 
     def test_is_readable_without_scripts(self):
+        self.addCleanup(self.browser.call, "Emulation.setScriptExecutionDisabled", value=False)
         self.browser.call("Emulation.setScriptExecutionDisabled", value=True)
+        self.browser.events.clear()
         self.browser.call("Page.reload")
+        self.browser.wait_for_event("Page.loadEventFired")
         root = self.browser.call("DOM.getDocument")["root"]["nodeId"]
         text = self.browser.call("DOM.getOuterHTML", nodeId=root)["outerHTML"]
         for part in ("An item: plain text.", "0.412 [0.391, 0.433]", "Attention of one head of demo-large.", "The chart is drawn by JavaScript."):
