@@ -182,15 +182,18 @@ absl::Status MeasureArms(const Job& job, const MeasuredPrompts& evaluation, cons
 
 // What a reader of the result must know.
 void AddWarnings(const CausalOptions& causal, CausalResult& result) {
-  if (causal.random_k != result.top_heads.size()) {
-    result.warnings.push_back(absl::StrCat("random_k ablates ", causal.random_k, " heads, top_k ",
-                                           result.top_heads.size(),
-                                           ", so random_k has no p; give causal_random_k ",
-                                           result.top_heads.size(), " for one. matched_k has its own"));
+  if (causal.random_k != result.top_heads.size() && !result.random_k.draws.empty()) {
+    result.warnings.push_back(
+        absl::StrCat("random_k ablates ", causal.random_k, " heads, top_k ", result.top_heads.size(),
+                     ", so random_k has no p; give causal_random_k ", result.top_heads.size(), " for one"));
   }
   for (const auto& [name, control] :
        {std::pair("random_k", &result.random_k), std::pair("matched_k", &result.matched_k)}) {
     if (!control->reason.empty()) result.warnings.push_back(absl::StrCat(name, ": ", control->reason));
+  }
+  if (result.n_control_prompts > 0 && result.baseline.metrics.n_control == 0) {
+    result.warnings.push_back(
+        "the control prompts hold no position to predict (each has one token), so there is no control_nll");
   }
   if (result.baseline.metrics.n_predictable == 0) {
     result.warnings.push_back(
@@ -238,7 +241,8 @@ absl::StatusOr<CausalResult> MeasureCausal(engine::Model& model, std::span<const
                       .selection_scores = std::move(heads->scores),
                       .chosen_by_user = !causal.heads.empty(),
                       .top_heads = std::move(heads->top_heads),
-                      .n_control_prompts = static_cast<uint32_t>(control_prompts.size())};
+                      .n_control_prompts = static_cast<uint32_t>(control_prompts.size()),
+                      .warnings = std::move(heads->warnings)};
   const MeasuredPrompts measured = PlanBootstrap(
       {.name = "the evaluation half", .prompts = evaluation, .resamples = options.bootstrap_resamples},
       result.warnings);

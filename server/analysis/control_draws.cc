@@ -48,8 +48,12 @@ double Binomial(size_t n, size_t k) {
 
 double CountSets(std::span<const Pool> pools) {
   double count = 1;
-  for (const Pool& pool : pools) count *= Binomial(pool.heads.size(), pool.size);
-  return std::min(count, std::numeric_limits<double>::max());
+  for (const Pool& pool : pools) {
+    const double of_pool = Binomial(pool.heads.size(), pool.size);
+    if (of_pool == 0) return 0;  // before a product that may have reached infinity
+    count = std::min(count * of_pool, std::numeric_limits<double>::max());
+  }
+  return count;
 }
 
 HeadSet DrawSet(std::span<const Pool> pools, Random& random) {

@@ -120,6 +120,11 @@ absl::StatusOr<HeadSelection> SelectHeads(engine::Model& model, std::span<const 
   selection.scores.assign(scores.begin(), scores.end());
   if (causal.heads.empty()) {
     selection.top_heads = BestHeads(selection.scores, profile.n_heads, causal.top_k);
+    if (selection.scores[size_t{selection.top_heads[0].layer} * profile.n_heads +
+                         selection.top_heads[0].head] == 0) {
+      selection.warnings.push_back(
+          "every head scores 0 on the selection half, so the heads ablated are merely the first ones");
+    }
   }
   if (causal.ablation == Ablation::kMean) {
     int64_t n_positions = 0;

@@ -4,6 +4,7 @@
 
 #include <span>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -19,6 +20,7 @@ struct HeadSelection {
   std::vector<float> scores;            // [L, H] of the chosen kind
   std::vector<engine::Head> top_heads;  // the user's in their order, or the best, best first
   std::vector<float> replacement;  // [L, H, K] for mean ablation: each head's mean output; empty for zero
+  std::vector<std::string> warnings;
 };
 
 // INVALID_ARGUMENT where the model has fewer heads than asked for (field evaluation.causal_top_k), lacks one

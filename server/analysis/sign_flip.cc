@@ -9,12 +9,16 @@
 namespace induct::analysis {
 namespace {
 
-// The statistic of a column whose effects have this mean. A flip changes no square, so the sd follows from the
-// mean; below 1e-9 of the effects' size it is rounding, and counts as 0.
+// Effects of one size in all prompts have no sd, but rounding leaves them one. Share of the squares that is
+// rounding: of probabilities in float32, and of sums of `n_prompts` numbers in double.
+double Rounding(double n_prompts) { return 1e-14 + 4 * n_prompts * std::numeric_limits<double>::epsilon(); }
+
+// The statistic of a column whose effects have this mean. A flip changes no square, so the sd follows from
+// the mean.
 double Statistic(double mean, double squares, double n_prompts) {
-  const double variance = std::max(squares - n_prompts * mean * mean, 0.0) / (n_prompts - 1);
-  if (variance <= 1e-18 * squares / n_prompts) return 0;
-  return mean / std::sqrt(variance / n_prompts);
+  const double about_mean = squares - n_prompts * mean * mean;
+  if (about_mean <= Rounding(n_prompts) * squares) return 0;
+  return mean / std::sqrt(about_mean / (n_prompts - 1) / n_prompts);
 }
 
 // The sign of each prompt in one flip, a bit each.
@@ -68,8 +72,8 @@ absl::StatusOr<std::vector<double>> SignFlipTest(std::span<const double> effects
   std::sort(highest.begin(), highest.end());
   std::vector<double> p_adjusted;
   for (const double statistic : own) {
-    const auto reached =
-        highest.end() - std::lower_bound(highest.begin(), highest.end(), statistic - 1e-9 * std::abs(statistic));
+    const auto reached = highest.end() - std::lower_bound(highest.begin(), highest.end(),
+                                                          statistic - 1e-9 * std::abs(statistic));
     p_adjusted.push_back(static_cast<double>(1 + reached) / static_cast<double>(1 + uint64_t{resamples}));
   }
   return p_adjusted;

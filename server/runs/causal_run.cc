@@ -19,9 +19,8 @@ class CausalRun : public ModelRun {
     if (given_controls_.empty()) return absl::OkStatus();
     PromptRequest controls = request().prompts;
     controls.given = std::move(given_controls_);
-    auto made = MakePrompts(controls, models()[0].files, context.stop());
-    if (!made.ok()) return Annotate(made.status(), "control prompts");
-    controls_ = *std::move(made);
+    controls.given_field = "control_prompts";
+    INDUCT_ASSIGN_OR_RETURN(controls_, MakePrompts(controls, models()[0].files, context.stop()));
     return WritePromptFile(ControlPromptsFile(models()[0].file_name), controls_.prompts, SaveTo(context));
   }
 

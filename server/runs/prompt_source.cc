@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/status.h"
@@ -47,8 +49,8 @@ const models::ModelFiles* OddTokenizer(const ModelFilesList& models) {
   return odd == models.end() ? nullptr : odd->get();
 }
 
-absl::Status DifferentTokenizers(const char* field, const std::string& what, const ModelFilesList& models,
-                                 const models::ModelFiles& odd) {
+absl::Status DifferentTokenizers(const std::string& field, const std::string& what,
+                                 const ModelFilesList& models, const models::ModelFiles& odd) {
   return WithReason(
       InvalidField(field,
                    absl::StrCat(what, " made of token ids, and ", models.front()->name(), " and ", odd.name(),
@@ -110,7 +112,7 @@ bool Asks(const PromptRequest& request, const std::string& task) {
 // What the tokenizers offer the tasks that are asked for.
 struct Offer {
   analysis::Vocabulary vocabulary;
-  std::vector<std::string> lacks;
+  std::map<std::string, std::vector<std::string>> lacks;  // by task
 };
 
 absl::StatusOr<Offer> OfferFor(const PromptRequest& request, const ModelFilesList& models) {
@@ -122,7 +124,7 @@ absl::StatusOr<Offer> OfferFor(const PromptRequest& request, const ModelFilesLis
     INDUCT_ASSIGN_OR_RETURN(SharedWords shared, SingleTokenWords(models, task));
     *words = std::move(shared.words);
     used.insert(used.end(), words->begin(), words->end());
-    offer.lacks.insert(offer.lacks.end(), shared.lacks.begin(), shared.lacks.end());
+    offer.lacks[task] = std::move(shared.lacks);
   }
   if (!Asks(request, "RANDOM")) return offer;
   if (const models::ModelFiles* odd = OddTokenizer(models)) {
@@ -172,8 +174,13 @@ absl::StatusOr<analysis::GeneratedPrompts> Generate(const PromptRequest& request
                                               .n_bos = n_bos,
                                               .seed = request.seed},
                                              offer.vocabulary);
-  if (ReasonOf(generated.status()) != reason::kNotEnoughWords || offer.lacks.empty()) return generated;
-  return Annotate(generated.status(), absl::StrJoin(offer.lacks, "; "));
+  if (ReasonOf(generated.status()) != reason::kNotEnoughWords) return generated;
+  std::vector<std::string> lacks;  // of the task that has too few
+  for (const auto& [task, of_task] : offer.lacks) {
+    if (absl::StrContains(generated.status().message(), absl::StrCat("task ", task)))
+      lacks.insert(lacks.end(), of_task.begin(), of_task.end());
+  }
+  return lacks.empty() ? generated : Annotate(generated.status(), absl::StrJoin(lacks, "; "));
 }
 
 absl::StatusOr<std::vector<analysis::Prompt>> Tokenise(const PromptRequest& request,
@@ -292,8 +299,8 @@ class GivenPromptReader {
   }
 
   absl::Status Fault(const char* reason, const std::string& what) const {
-    return WithReason(InvalidField("given_prompts", absl::StrCat("prompt ", number_, ": ", what)), reason,
-                      "given_prompts");
+    return WithReason(InvalidField(request_.given_field, absl::StrCat("prompt ", number_, ": ", what)),
+                      reason, request_.given_field);
   }
 
   absl::Status MixedBos() const {
@@ -315,7 +322,7 @@ absl::StatusOr<std::vector<PromptSet>> GivenSets(const PromptRequest& request, c
   const models::ModelFiles* odd = OddTokenizer(models);
   for (size_t i = 0; odd != nullptr && i < request.given.size(); ++i) {
     if (request.given[i].text) continue;
-    return DifferentTokenizers("given_prompts", absl::StrCat("prompt ", i + 1, " is"), models, *odd);
+    return DifferentTokenizers(request.given_field, absl::StrCat("prompt ", i + 1, " is"), models, *odd);
   }
   std::vector<PromptSet> sets;
   for (const auto& files : models) {

@@ -24,7 +24,8 @@ struct GivenPrompt {
 };
 
 struct PromptRequest {
-  std::vector<GivenPrompt> given;  // where there are any, nothing is generated
+  std::vector<GivenPrompt> given;             // where there are any, nothing is generated
+  std::string given_field = "given_prompts";  // the request's field that they came in, for errors
   std::vector<std::string> task_types;
   std::vector<uint32_t> lag_values;
   uint32_t n_sequences = 400;

@@ -89,10 +89,6 @@ absl::Status ResolveDType(const RequestLimits& limits, v1::RunProfileRequest* re
 absl::Status CheckLagEdges(const v1::RunProfileRequest& request) {
   const auto& edges = request.evaluation().lag_edges();
   const auto not_rising = std::adjacent_find(edges.begin(), edges.end(), std::greater_equal<>());
-  if (edges.size() > kMaxLagEdges) {
-    return InvalidField("evaluation.lag_edges",
-                        absl::StrCat(edges.size(), " edges given, ", kMaxLagEdges, " are allowed"));
-  }
   if (not_rising == edges.end()) return absl::OkStatus();
   return InvalidField("evaluation.lag_edges",
                       absl::StrCat("edges must rise: ", *(not_rising + 1), " follows ", *not_rising));
@@ -119,6 +115,10 @@ absl::Status ResolveProfile(const Settings& server, const RequestLimits& limits,
   if (request->prompts().task_types_size() > kMaxTasks) {
     return InvalidField("prompts.task_types", absl::StrCat(request->prompts().task_types_size(),
                                                            " tasks given, there are ", kMaxTasks));
+  }
+  if (request->evaluation().lag_edges_size() > kMaxLagEdges) {
+    return InvalidField("evaluation.lag_edges", absl::StrCat(request->evaluation().lag_edges_size(),
+                                                             " edges given, ", kMaxLagEdges, " are allowed"));
   }
   if (request->job().request_id().size() > 64)
     return InvalidField("job.request_id", "at most 64 characters are allowed");

@@ -185,6 +185,8 @@ v1::LagBucket ToMessage(const analysis::LagBucket& bucket, uint32_t n_layers, ui
   if (bucket.statistics) message.set_peak_depth(bucket.statistics->peak_depth);
   if (bucket.statistics && bucket.statistics->centroid_rel)
     message.set_centroid_rel(*bucket.statistics->centroid_rel);
+  if (bucket.statistics && bucket.statistics->centroid_above_background)
+    message.set_centroid_above_background(*bucket.statistics->centroid_above_background);
   if (bucket.bootstrap) *message.mutable_bootstrap() = ToBootstrap(*bucket.bootstrap, n_layers, n_heads);
   return message;
 }

@@ -8,6 +8,9 @@
 namespace induct::service {
 namespace {
 
+// Of a result within an event, so that a stream's messages stay of a size that every client receives.
+constexpr size_t kMaxResultBytes = size_t{1} << 20;
+
 v1::ModelUse ToMessage(const runs::ModelUse& model) {
   v1::ModelUse message;
   message.set_name(model.file_name);
@@ -91,6 +94,7 @@ std::string RunEvents::Finished(const std::string& model, const runs::RunResult&
   v1::JobEvent event;
   v1::JobFinished& message = *event.mutable_finished();
   std::visit([&](const auto* of_kind) { SetResult(ToMessage(model, *of_kind), &message); }, result);
+  if (message.ByteSizeLong() > kMaxResultBytes) message.clear_result();
   v1::JobSeconds& seconds = *message.mutable_seconds();
   seconds.set_queued(absl::ToDoubleSeconds(record.preparing_since - record.created));
   seconds.set_preparing(absl::ToDoubleSeconds(record.running_since - record.preparing_since));

@@ -109,6 +109,18 @@ TEST(ControlDraws, PossibleSetsAreExactBelowTwoToThe53AndFiniteBeyond) {
   EXPECT_EQ(DrawRandomSets({48, 50, top, 1, 0}, 1200).n_possible, std::numeric_limits<double>::max());
 }
 
+TEST(ControlDraws, ALayerWithoutEnoughHeadsLeavesNoSetHoweverManyTheOthersOffer) {
+  HeadSet top;
+  for (uint32_t layer = 0; layer < 40; ++layer) {
+    for (uint32_t head = 0; head < 16; ++head) top.push_back({layer, head});
+  }
+  for (uint32_t head = 0; head < 40; ++head) top.push_back({79, head});
+  const ControlDraws matched = DrawMatchedSets({80, 64, top, 20, 1});
+  EXPECT_EQ(matched.n_possible, 0);
+  EXPECT_THAT(matched.sets, testing::IsEmpty());
+  EXPECT_THAT(matched.reason, HasSubstr("layer 79 has 40 top heads among its 64"));
+}
+
 TEST(ControlDraws, DependOnTheSeedAloneAndOnTheControl) {
   const HeadSet top = {{1, 0}};
   const DrawOptions options{.n_layers = 2, .n_heads = 40, .top_heads = top, .seed = 3},

@@ -57,6 +57,20 @@ TEST(SignFlipTest, EffectsWithoutAnyVariationGiveNoEvidence) {
   EXPECT_GT(p->at(0), 0.1);
 }
 
+TEST(SignFlipTest, RoundingOfEqualEffectsIsNoVariation) {
+  for (const size_t n_prompts : {3, 7, 10, 33, 400}) {
+    std::vector<double> effects;
+    for (size_t i = 0; i < n_prompts; ++i) {
+      for (const double value : {0.1, 1.0 / 3, 0.7071, 1e-4 / 7})
+        effects.push_back(value * (1 + (i % 3 == 0 ? 3e-8 : 0)));  // as float32 rounds
+    }
+    const auto p = SignFlipTest(effects, n_prompts, 199, 5, {});
+    ASSERT_TRUE(p.ok());
+    EXPECT_THAT(*p, Each(p->at(0))) << n_prompts << " prompts: all columns say the same, which is nothing";
+    EXPECT_GT(p->at(0), 0.1) << n_prompts;
+  }
+}
+
 TEST(SignFlipTest, StopsWhenAsked) {
   std::stop_source stop;
   stop.request_stop();
