@@ -26,11 +26,27 @@ struct LayerBlock {
   std::vector<double> scores;  // [resamples, width]
 };
 
+uint32_t RowOf(const BootstrapInput& input, size_t prompt) {
+  return input.rows.empty() ? static_cast<uint32_t>(prompt) : input.rows[prompt];
+}
+
+// Whether every prompt with operations has its sums.
+bool RowsFit(const BootstrapInput& input, size_t n_scores) {
+  const size_t n = input.counts.size();
+  if (input.rows.empty()) return input.sums.size() == n * n_scores;
+  if (input.rows.size() != n || input.sums.size() % n_scores != 0) return false;
+  for (size_t i = 0; i < n; ++i) {
+    const bool without_any = input.rows[i] == kNoRow && input.counts[i] == 0;
+    if (!without_any && input.rows[i] >= input.sums.size() / n_scores) return false;
+  }
+  return true;
+}
+
 absl::Status CheckInput(const BootstrapInput& input) {
   const size_t n = input.counts.size(), n_scores = size_t{input.n_layers} * input.n_heads;
-  const bool fits = input.strata != nullptr && input.strata->of_prompt.size() == n &&
-                    input.sums.size() == n * n_scores && n_scores > 0 &&
-                    input.kept.size() == size_t{input.n_layers} * input.n_kept && input.n_kept > 0;
+  const bool fits = input.strata != nullptr && input.strata->of_prompt.size() == n && n_scores > 0 &&
+                    RowsFit(input, n_scores) && input.kept.size() == size_t{input.n_layers} * input.n_kept &&
+                    input.n_kept > 0;
   const auto any = [](std::span<const uint32_t> counts) {
     return std::any_of(counts.begin(), counts.end(), [](uint32_t c) { return c > 0; });
   };
@@ -59,10 +75,12 @@ void ScoreGroup(const BootstrapInput& input, uint32_t first, std::span<const uin
   for (size_t tile = 0; tile < block.width; tile += kTile) {
     const size_t n = std::min(kTile, block.width - tile);
     for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
+      const uint32_t row = RowOf(input, prompt);
+      if (row == kNoRow) continue;
       for (size_t r = 0; r < operations.size(); ++r) {
         const uint32_t weight = weights[r * n_prompts + prompt];
         if (weight == 0) continue;
-        AddWeighted(weight, sums + prompt * n_scores + tile, scores + r * block.width + tile, n);
+        AddWeighted(weight, sums + row * n_scores + tile, scores + r * block.width + tile, n);
       }
     }
   }

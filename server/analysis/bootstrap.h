@@ -21,9 +21,15 @@ struct Estimate {
   Interval interval;
 };
 
+// The row of a prompt without operations.
+inline constexpr uint32_t kNoRow = UINT32_MAX;
+
 struct BootstrapInput {
-  std::span<const double> sums;      // [N, L, H]: sums over each prompt's operations
+  std::span<const double> sums;      // [rows, L, H]: sums over each prompt's operations
   std::span<const uint32_t> counts;  // [N]: operations of each prompt
+  // [N]: each prompt's row of `sums`; kNoRow, where it has no operations: all are 0. Empty: row i is prompt
+  // i's.
+  std::span<const uint32_t> rows = {};
   uint32_t n_layers = 0, n_heads = 0;
   std::span<const uint32_t> kept;  // [L, n_kept]: ranked once on all data and held fixed
   uint32_t n_kept = 0;

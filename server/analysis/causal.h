@@ -57,7 +57,8 @@ struct CausalResult {
 // INVALID_ARGUMENT: fewer than two prompts; NO_COPY_OPERATIONS where the selection half holds none of the
 // chosen kind; more top heads than the model has (field evaluation.causal_top_k); a given head that the model
 // lacks or that is given twice (field heads). FAILED_PRECONDITION (NON_FINITE_SCORES) naming where.
-// CANCELLED. Errors of the engine and of `on_layer` as they are.
+// RESOURCE_EXHAUSTED (OUT_OF_MEMORY) where the draws and prompts are too many to sum. CANCELLED. Errors of
+// the engine and of `on_layer` as they are.
 absl::StatusOr<CausalResult> MeasureCausal(engine::Model& model, std::span<const Prompt> prompts,
                                            std::span<const Prompt> control_prompts,
                                            const ProfileOptions& options, const CausalOptions& causal,

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "common/status.h"
@@ -60,20 +61,34 @@ Statistics Compared(const LayerStatistics& statistics) {
           statistics.bandwidth_interpolated.value_or(0)};
 }
 
+// The curves of one side of a pair: `given`, or drawn into `drawn`.
+absl::StatusOr<std::span<const double>> CurvesOf(const ComparedProfile& profile,
+                                                 std::span<const uint32_t> paired_counts,
+                                                 const std::stop_token& stop, std::vector<double>& drawn) {
+  if (!profile.curves.empty()) return profile.curves;
+  BootstrapInput input = profile.bootstrap;
+  input.paired_counts = paired_counts;
+  INDUCT_ASSIGN_OR_RETURN(ResampledScores scores, ResampleScores(input, stop));
+  drawn = std::move(scores.curves);
+  return std::span<const double>(drawn);
+}
+
 // [resamples] of each statistic: the second's minus the first's.
 absl::StatusOr<std::array<std::vector<double>, 3>> ResampleDifferences(const ComparedProfile& a,
                                                                        const ComparedProfile& b,
                                                                        const std::stop_token& stop) {
-  BootstrapInput first = a.bootstrap, second = b.bootstrap;
-  first.paired_counts = second.counts;
-  second.paired_counts = first.counts;
+  const BootstrapInput &first = a.bootstrap, &second = b.bootstrap;
   if (first.resamples != second.resamples || first.seed != second.seed)
     return absl::InvalidArgumentError("the two sides of a comparison need the same resamples");
-  INDUCT_ASSIGN_OR_RETURN(const ResampledScores of_a, ResampleScores(first, stop));
-  INDUCT_ASSIGN_OR_RETURN(const ResampledScores of_b, ResampleScores(second, stop));
+  std::vector<double> drawn_a, drawn_b;
+  INDUCT_ASSIGN_OR_RETURN(const auto of_a, CurvesOf(a, second.counts, stop, drawn_a));
+  INDUCT_ASSIGN_OR_RETURN(const auto of_b, CurvesOf(b, first.counts, stop, drawn_b));
+  if (of_a.size() != size_t{first.resamples} * first.n_layers ||
+      of_b.size() != size_t{second.resamples} * second.n_layers)
+    return absl::InvalidArgumentError("curves of a comparison do not fit its resamples and layers");
   std::array<std::vector<double>, 3> differences;
-  const auto statistics = [](const ResampledScores& scores, uint32_t n_layers, size_t r) {
-    return Compared(SummarizeResample(std::span(scores.curves).subspan(r * n_layers, n_layers)));
+  const auto statistics = [](std::span<const double> curves, uint32_t n_layers, size_t r) {
+    return Compared(SummarizeResample(curves.subspan(r * n_layers, n_layers)));
   };
   for (size_t r = 0; r < first.resamples; ++r) {
     const Statistics x = statistics(of_a, first.n_layers, r), y = statistics(of_b, second.n_layers, r);
@@ -92,6 +107,20 @@ void AddIntervals(std::vector<double> differences, double margin, PairedDifferen
 }
 
 }  // namespace
+
+absl::StatusOr<std::vector<std::vector<double>>> ResampleOnce(std::span<const ComparedProfile> profiles,
+                                                              std::stop_token stop) {
+  std::vector<std::vector<double>> curves;
+  const auto other_counts = [&](const ComparedProfile& profile) {
+    return !std::ranges::equal(profile.bootstrap.counts, profiles[0].bootstrap.counts);
+  };
+  if (std::any_of(profiles.begin(), profiles.end(), other_counts)) return curves;
+  for (const ComparedProfile& profile : profiles) {
+    INDUCT_ASSIGN_OR_RETURN(ResampledScores scores, ResampleScores(profile.bootstrap, stop));
+    curves.push_back(std::move(scores.curves));
+  }
+  return curves;
+}
 
 absl::StatusOr<ProfileComparison> CompareProfiles(const ComparedProfile& a, const ComparedProfile& b,
                                                   bool with_bootstrap, std::stop_token stop) {

@@ -23,6 +23,16 @@ struct BucketTargets {
     for (const uint64_t n : n_copy_ops) sum += n;
     return sum;
   }
+
+  // The buckets with operations. A prompt mostly has operations of one lag, so that what is kept of all
+  // buckets is little more than what a profile keeps.
+  std::vector<KeptGroup> FilledBuckets() const {
+    std::vector<KeptGroup> filled;
+    for (uint32_t i = 0; i < n_copy_ops.size(); ++i) {
+      if (n_copy_ops[i] > 0) filled.push_back({.group = i, .counts = counts[i]});
+    }
+    return filled;
+  }
 };
 
 absl::Status CheckScore(ScoreKind score) {
@@ -107,6 +117,7 @@ absl::Status FillBucket(const ScoreSums& sums, uint32_t group, std::span<const u
   bucket.statistics = SummarizeProfile(bucket.per_layer);
   measured.bootstrap = {.sums = sums.of_prompts(group),
                         .counts = counts,
+                        .rows = sums.rows_of_prompts(group),
                         .n_layers = n_layers,
                         .n_heads = n_heads,
                         .kept = measured.kept,
@@ -179,13 +190,11 @@ absl::StatusOr<LagBucketsResult> MeasureLagBuckets(engine::Model& model, std::sp
   LagBucketsResult result{.options = options,
                           .n_layers = static_cast<uint32_t>(model.spec().n_layers),
                           .n_heads = static_cast<uint32_t>(model.spec().n_heads)};
-  std::vector<uint32_t> buckets(edges.size() + 1);
-  for (uint32_t i = 0; i < buckets.size(); ++i) buckets[i] = i;
   ScoreSums sums({.n_prompts = static_cast<uint32_t>(prompts.size()),
                   .n_layers = result.n_layers,
                   .n_heads = result.n_heads,
-                  .n_groups = static_cast<uint32_t>(buckets.size())},
-                 buckets, model.options().dtype);
+                  .n_groups = static_cast<uint32_t>(targets.n_copy_ops.size())},
+                 targets.FilledBuckets(), model.options().dtype);
   const auto layer_done = [&](uint32_t layer) {
     return on_layer ? on_layer(OverAllLags(targets, sums, layer, options)) : absl::OkStatus();
   };

@@ -14,6 +14,10 @@
 
 namespace induct::analysis {
 
+// Bytes that the targets of a job may take. A lag-matched null reads a query at every lag that occurs, so
+// that its targets may come to the square of the tokens.
+inline constexpr uint64_t kMaxNullTargetBytes = uint64_t{2} << 30;
+
 enum class AntecedentNullKind { kUniform, kLagMatched };
 inline constexpr std::array<AntecedentNullKind, 2> kAntecedentNullKinds = {AntecedentNullKind::kUniform,
                                                                            AntecedentNullKind::kLagMatched};
@@ -39,7 +43,8 @@ struct AntecedentNullTargets {
 //
 // A query's probabilities sum to 1 over all keys. So the uniform null, a mean over nearly all earlier
 // positions, is read by what it leaves out: 1 minus the probabilities of the few positions that are no
-// candidates. CANCELLED when `stop` is requested.
+// candidates. CANCELLED when `stop` is requested; RESOURCE_EXHAUSTED (OUT_OF_MEMORY), before anything is
+// made, where the targets may take more than kMaxNullTargetBytes.
 absl::StatusOr<AntecedentNullTargets> FindNullTargets(std::span<const Prompt> prompts, ScoreKind kind,
                                                       Antecedents antecedents, uint32_t min_lag,
                                                       uint32_t first_group, const std::stop_token& stop);

@@ -28,17 +28,35 @@ struct Measured {
   }
 };
 
-// The targets of a profile and of its nulls, each prompt's by query and key: what several groups read of one
-// pair is then read once.
-std::vector<std::vector<engine::ReadoutTarget>> Merge(std::vector<std::vector<engine::ReadoutTarget>> targets,
-                                                      const AntecedentNullTargets& nulls) {
-  for (size_t i = 0; i < targets.size(); ++i) {
-    targets[i].insert(targets[i].end(), nulls.of_prompt[i].begin(), nulls.of_prompt[i].end());
-    std::stable_sort(targets[i].begin(), targets[i].end(), [](const auto& a, const auto& b) {
-      return std::pair(a.query, a.key) < std::pair(b.query, b.key);
-    });
+using Targets = std::vector<engine::ReadoutTarget>;
+
+bool ByQuery(const engine::ReadoutTarget& a, const engine::ReadoutTarget& b) { return a.query < b.query; }
+bool ByKey(const engine::ReadoutTarget& a, const engine::ReadoutTarget& b) { return a.key < b.key; }
+
+// A prompt's targets of both by query and key; `of_nulls` are by query already. A query at a time: sorting
+// all of a long prompt's would take too long to be cancelled.
+absl::StatusOr<Targets> MergeOfPrompt(Targets of_profile, const Targets& of_nulls,
+                                      const std::stop_token& stop) {
+  std::stable_sort(of_profile.begin(), of_profile.end(), ByQuery);
+  Targets merged(of_profile.size() + of_nulls.size());
+  std::merge(of_profile.begin(), of_profile.end(), of_nulls.begin(), of_nulls.end(), merged.begin(), ByQuery);
+  for (auto query = merged.begin(); query != merged.end();) {
+    if (stop.stop_requested()) return absl::CancelledError("cancelled while ordering what to read");
+    const auto end = std::upper_bound(query, merged.end(), *query, ByQuery);
+    std::stable_sort(query, end, ByKey);
+    query = end;
   }
-  return targets;
+  return merged;
+}
+
+// The targets of a profile and of its nulls, each prompt's by query and key: what several groups read of one
+// pair is then read once. Takes the nulls' targets a prompt at a time, so that they are not there twice.
+absl::Status Merge(AntecedentNullTargets& nulls, std::vector<Targets>& targets, const std::stop_token& stop) {
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const Targets of_nulls = std::exchange(nulls.of_prompt[i], {});
+    INDUCT_ASSIGN_OR_RETURN(targets[i], MergeOfPrompt(std::move(targets[i]), of_nulls, stop));
+  }
+  return absl::OkStatus();
 }
 
 std::string WhyEmpty(AntecedentNullKind kind, std::span<const uint32_t> lags) {
@@ -158,24 +176,23 @@ absl::StatusOr<NullsPass> FindTargets(std::span<const Prompt> prompts, const Pro
   if (!shuffle || options.score == ScoreKind::kPrevious) return pass;
   INDUCT_ASSIGN_OR_RETURN(pass.nulls, FindNullTargets(prompts, options.score, options.antecedents,
                                                       options.min_lag, kScoreKinds.size(), stop));
-  pass.targets.of_prompt = Merge(std::move(pass.targets.of_prompt), *pass.nulls);
-  pass.nulls->of_prompt = {};
+  INDUCT_RETURN_IF_ERROR(Merge(*pass.nulls, pass.targets.of_prompt, stop));
   return pass;
 }
 
 absl::Status RunPass(engine::Model& model, std::span<const Prompt> prompts, const ProfileOptions& options,
                      const std::stop_token& stop, const LayerScoresSink& on_layer,
                      const engine::ProgressSink& on_progress, NullsPass& pass) {
-  std::vector<uint32_t> kept = {GroupOf(options.score)};
+  std::vector<KeptGroup> kept = {{.group = GroupOf(options.score)}};
   if (pass.nulls) {
-    for (const NullTargets& null : pass.nulls->nulls) kept.push_back(null.effect_group);
+    for (const NullTargets& null : pass.nulls->nulls) kept.push_back({.group = null.effect_group});
   }
   ScoreSums& sums = pass.sums.emplace(
       ScoreSums::Shape{.n_prompts = static_cast<uint32_t>(prompts.size()),
                        .n_layers = static_cast<uint32_t>(model.spec().n_layers),
                        .n_heads = static_cast<uint32_t>(model.spec().n_heads),
                        .n_groups = pass.nulls ? pass.nulls->end_group : uint32_t{kScoreKinds.size()}},
-      std::move(kept), model.options().dtype);
+      kept, model.options().dtype);
   const auto layer_done = [&](uint32_t layer) {
     return on_layer ? on_layer(ScoresOfLayer(pass.targets, sums, layer)) : absl::OkStatus();
   };

@@ -51,7 +51,8 @@ struct NullsResult {
 };
 
 // Measures the profile and its nulls of the chosen score kind. Arguments and errors are those of
-// MeasureProfile.
+// MeasureProfile; RESOURCE_EXHAUSTED (OUT_OF_MEMORY) also where the shuffled antecedents are too many to
+// list.
 absl::StatusOr<NullsResult> MeasureNulls(engine::Model& model, std::span<const Prompt> prompts,
                                          const ProfileOptions& options, const NullOptions& nulls,
                                          std::stop_token stop, const LayerScoresSink& on_layer,

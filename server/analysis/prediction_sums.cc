@@ -19,6 +19,18 @@ std::vector<bool> MarkPredictable(const Prompt& prompt, std::optional<Antecedent
   return predictable;
 }
 
+absl::Status CheckBytes(const VariantPass& pass) {
+  constexpr uint64_t kMetrics = 3;
+  const uint64_t bytes = kMetrics * pass.variants.size() * pass.prompts.size() * sizeof(double);
+  if (bytes <= kMaxPredictionSumBytes) return absl::OkStatus();
+  return WithReason(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "what ", pass.variants.size(), " variants (2 and up to twice random_draws) predict on ",
+          pass.prompts.size(), " prompts takes ", bytes, " bytes to sum; ", kMaxPredictionSumBytes,
+          " are allowed: lower random_draws or n_sequences, or give fewer prompts")),
+      reason::kOutOfMemory);
+}
+
 // Gathers a pass's predictions.
 class Gatherer {
  public:
@@ -101,6 +113,7 @@ class Gatherer {
 
 absl::StatusOr<PredictionSums> SumPredictions(engine::Model& model, const VariantPass& pass,
                                               std::stop_token stop, const engine::ProgressSink& on_progress) {
+  INDUCT_RETURN_IF_ERROR(CheckBytes(pass));
   Gatherer gatherer(pass);
   engine::AblationPass of_engine{
       .variants = {pass.variants.begin(), pass.variants.end()},

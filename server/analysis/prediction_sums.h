@@ -25,6 +25,9 @@ struct PredictionSums {
   MetricSums other_nll;                // over all others with t - 1 >= n_bos
 };
 
+// Bytes that the sums of a pass may take.
+inline constexpr uint64_t kMaxPredictionSumBytes = uint64_t{4} << 30;
+
 struct VariantPass {
   std::span<const Prompt> prompts;                      // all with the same n_bos
   std::span<const std::vector<engine::Head>> variants;  // heads ablated in each
@@ -37,7 +40,8 @@ struct VariantPass {
 
 // One pass of all variants over all prompts; `on_progress` may be empty. FAILED_PRECONDITION
 // (NON_FINITE_SCORES) naming the heads ablated, prompt and position; INTERNAL where the engine's predictions
-// do not fit the pass; CANCELLED; errors of the engine as they are.
+// do not fit the pass; RESOURCE_EXHAUSTED (OUT_OF_MEMORY), before anything is made, where the sums would take
+// more than kMaxPredictionSumBytes; CANCELLED; errors of the engine as they are.
 absl::StatusOr<PredictionSums> SumPredictions(engine::Model& model, const VariantPass& pass,
                                               std::stop_token stop, const engine::ProgressSink& on_progress);
 

@@ -124,11 +124,12 @@ absl::StatusOr<ProfileResult> MeasureProfile(engine::Model& model, std::span<con
                           FindScoreTargets(prompts, options.antecedents, options.min_lag, stop));
   INDUCT_RETURN_IF_ERROR(
       CheckHasOperations(targets.n_copy_ops[GroupOf(options.score)], prompts.size(), options));
+  const KeptGroup kept{.group = GroupOf(options.score)};
   ScoreSums sums({.n_prompts = static_cast<uint32_t>(prompts.size()),
                   .n_layers = static_cast<uint32_t>(model.spec().n_layers),
                   .n_heads = static_cast<uint32_t>(model.spec().n_heads),
                   .n_groups = kScoreKinds.size()},
-                 {GroupOf(options.score)}, model.options().dtype);
+                 {&kept, 1}, model.options().dtype);
   const auto layer_done = [&](uint32_t layer) {
     return on_layer ? on_layer(ScoresOfLayer(targets, sums, layer)) : absl::OkStatus();
   };

@@ -3,21 +3,27 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 
 namespace induct::analysis {
 
-ScoreSums::ScoreSums(const Shape& shape, std::vector<uint32_t> kept, DType dtype)
+ScoreSums::PromptSums::PromptSums(const KeptGroup& kept, const Shape& shape) : group(kept.group) {
+  size_t n_rows = kept.counts.empty() ? shape.n_prompts : 0;
+  for (const uint32_t count : kept.counts)
+    rows.push_back(count > 0 ? static_cast<uint32_t>(n_rows++) : kNoRow);
+  sums.resize(n_rows * shape.n_layers * shape.n_heads);
+}
+
+ScoreSums::ScoreSums(const Shape& shape, std::span<const KeptGroup> kept, DType dtype)
     : shape_(shape),
-      kept_(std::move(kept)),
       dtype_(dtype),
       of_group_(size_t{shape.n_groups} * shape.n_layers * shape.n_heads),
-      of_prompts_(kept_.size(),
-                  std::vector<double>(size_t{shape.n_prompts} * shape.n_layers * shape.n_heads)),
-      n_prompts_seen_(shape.n_layers) {}
+      n_prompts_seen_(shape.n_layers) {
+  of_prompts_.reserve(kept.size());
+  for (const KeptGroup& group : kept) of_prompts_.emplace_back(group, shape);
+}
 
 absl::Status ScoreSums::Add(const engine::LayerReadout& readout) {
   INDUCT_RETURN_IF_ERROR(CheckShape(readout));
@@ -32,10 +38,11 @@ absl::Status ScoreSums::Add(const engine::LayerReadout& readout) {
       double* of_group = &of_group_[(group * shape_.n_layers + layer) * n_heads];
       for (size_t head = 0; head < n_heads; ++head) of_group[head] += sums[head];
     }
-    const size_t at = ((readout.first_prompt + i) * shape_.n_layers + layer) * n_heads;
-    for (size_t k = 0; k < kept_.size(); ++k) {
-      const std::span<const double> sums = sums_of(i, kept_[k]);
-      std::copy(sums.begin(), sums.end(), of_prompts_[k].begin() + static_cast<std::ptrdiff_t>(at));
+    for (PromptSums& kept : of_prompts_) {
+      const uint32_t row = kept.RowOf(readout.first_prompt + i);
+      if (row == kNoRow) continue;
+      const std::span<const double> sums = sums_of(i, kept.group);
+      std::copy(sums.begin(), sums.end(), &kept.sums[(size_t{row} * shape_.n_layers + layer) * n_heads]);
     }
   }
   n_prompts_seen_[layer] += readout.n_prompts;
@@ -60,21 +67,26 @@ std::span<const double> ScoreSums::of_group(uint32_t group) const {
   return std::span(of_group_).subspan(group * width, width);
 }
 
-std::span<const double> ScoreSums::of_prompts(uint32_t group) const { return of_prompts_[PlaceOf(group)]; }
+std::span<const double> ScoreSums::of_prompts(uint32_t group) const { return Kept(group).sums; }
+
+std::span<const uint32_t> ScoreSums::rows_of_prompts(uint32_t group) const { return Kept(group).rows; }
 
 void ScoreSums::AddConstants(uint32_t group, std::span<const double> constants) {
   const size_t width = size_t{shape_.n_layers} * shape_.n_heads;
-  std::vector<double>& of_prompts = of_prompts_[PlaceOf(group)];
+  PromptSums& kept = of_prompts_[&Kept(group) - of_prompts_.data()];
   double total = 0;
   for (size_t prompt = 0; prompt < constants.size(); ++prompt) {
     total += constants[prompt];
-    for (size_t i = 0; i < width; ++i) of_prompts[prompt * width + i] += constants[prompt];
+    const uint32_t row = kept.RowOf(prompt);
+    if (row == kNoRow) continue;
+    for (size_t i = 0; i < width; ++i) kept.sums[row * width + i] += constants[prompt];
   }
   for (size_t i = 0; i < width; ++i) of_group_[group * width + i] += total;
 }
 
-size_t ScoreSums::PlaceOf(uint32_t group) const {
-  return static_cast<size_t>(std::find(kept_.begin(), kept_.end(), group) - kept_.begin());
+const ScoreSums::PromptSums& ScoreSums::Kept(uint32_t group) const {
+  return *std::find_if(of_prompts_.begin(), of_prompts_.end(),
+                       [&](const PromptSums& kept) { return kept.group == group; });
 }
 
 absl::Status ScoreSums::CheckShape(const engine::LayerReadout& readout) const {

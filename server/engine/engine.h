@@ -119,7 +119,8 @@ using PredictionSink = std::function<absl::Status(const PromptPredictions&)>;
 
 // A pass of several variants of one model over the same prompts, to its logits. A variant is the model with
 // the outputs z of some heads replaced before the output projection; it shares the unablated model's residual
-// stream until its first ablated layer. A layer's weights are brought to the device once for all variants.
+// stream until its first ablated layer. A layer's weights are brought to the device once for all variants of
+// a group.
 struct AblationPass {
   std::vector<std::span<const int32_t>> prompts;  // N, each [T]; must stay alive while the pass runs
   std::vector<std::vector<Head>> variants;        // heads replaced, no head twice; empty: the unablated model
@@ -128,8 +129,10 @@ struct AblationPass {
   std::span<const float> replacement;
   // Predictions are made of the tokens after this position: the number of BOS tokens.
   int64_t first_position = 0;
-  int64_t batch_size = 0;                        // as for Pass
-  int64_t activation_budget = int64_t{4} << 30;  // for the residual streams of all variants together
+  int64_t batch_size = 0;  // as for Pass
+  // Bytes that the residual streams of all variants together may take. Where one prompt's exceed it, the
+  // variants go in groups, each through all layers on its own.
+  int64_t activation_budget = int64_t{4} << 30;
   // Called on the thread that runs the pass, once for each variant and prompt, in any order. A prompt without
   // a token after first_position gives an empty span.
   PredictionSink on_predictions;
@@ -157,8 +160,8 @@ struct LoadOptions {
   std::string device = "cpu";     // "cpu", "cuda" or "cuda:N"
   DType dtype = DType::kFloat32;  // of weights and activations; scores and softmax are float32 always
   // Keep only the embedding and the layer at work on the device and read each layer, and for logits the final
-  // norm and the unembedding, from the source when its turn comes: each tensor once a wave, of a layer that
-  // is not run to its end only what its queries, keys and values need.
+  // norm and the unembedding, from the source when its turn comes: each tensor once a wave (and group of
+  // variants), of a layer that is not run to its end only what its queries, keys and values need.
   bool stream_layers = false;
 };
 

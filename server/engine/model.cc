@@ -10,6 +10,7 @@
 #include "server/engine/errors.h"
 #include "server/engine/layer_pass.h"
 #include "server/engine/validation.h"
+#include "server/engine/variant_groups.h"
 #include "server/engine/variant_pass.h"
 #include "server/engine/weight_store.h"
 
@@ -33,7 +34,11 @@ class DecoderModel : public Model {
 
   absl::Status RunVariants(const AblationPass& pass, std::stop_token stop) override {
     INDUCT_RETURN_IF_ERROR(ValidateAblationPass(spec_, pass));
-    return Compute([&] { return VariantPass(spec_, *weights_, pass, stop).Run(); });
+    return Compute([&] {
+      return RunInGroups(pass, weights_->BytesPerToken(), [&](const AblationPass& group) {
+        return VariantPass(spec_, *weights_, group, stop).Run();
+      });
+    });
   }
 
  private:

@@ -20,6 +20,8 @@ struct Measured {
   std::vector<uint32_t> kept;  // [L, n_kept]
   analysis::Strata strata;
 
+  std::vector<double> curves;  // resampled once for all pairs, where that can be
+
   analysis::ComparedProfile Compared() const {
     return {.per_layer = profile.per_layer,
             .bootstrap = {.sums = sums,
@@ -30,7 +32,8 @@ struct Measured {
                           .n_kept = profile.n_heads_kept,
                           .strata = &strata,
                           .resamples = profile.options.bootstrap_resamples,
-                          .seed = profile.options.seed}};
+                          .seed = profile.options.seed},
+            .curves = curves};
   }
   double share_kept() const { return static_cast<double>(profile.n_heads_kept) / profile.n_heads; }
 };
@@ -61,6 +64,7 @@ class CrossSizeRun : public ModelRun {
       INDUCT_ASSIGN_OR_RETURN(measured.emplace_back(), MeasureModel(i, &warnings, context));
     }
     WarnOfShares(measured, &warnings);
+    INDUCT_RETURN_IF_ERROR(ResampleForAllPairs(context, &measured));
     INDUCT_ASSIGN_OR_RETURN(const CrossSizeResult result, Compare(measured, context));
     INDUCT_RETURN_IF_ERROR(SaveJson(kCrossSizeFile, 0, &result, context));
     return Finished(0, &result, warnings, context);
@@ -94,6 +98,18 @@ class CrossSizeRun : public ModelRun {
         "aggregation mean",
         100 * least->share_kept(), models()[least - measured.begin()].source, 100 * most->share_kept(),
         models()[most - measured.begin()].source));
+  }
+
+  // One bootstrap a model instead of two a pair.
+  static absl::Status ResampleForAllPairs(jobs::JobContext& context, std::vector<Measured>* measured) {
+    std::vector<analysis::ComparedProfile> profiles;
+    for (const Measured& each : *measured) {
+      if (!each.profile.bootstrap.has_value()) return absl::OkStatus();
+      profiles.push_back(each.Compared());
+    }
+    INDUCT_ASSIGN_OR_RETURN(auto curves, analysis::ResampleOnce(profiles, context.stop()));
+    for (size_t i = 0; i < curves.size(); ++i) (*measured)[i].curves = std::move(curves[i]);
+    return absl::OkStatus();
   }
 
   absl::StatusOr<CrossSizeResult> Compare(std::span<const Measured> measured,

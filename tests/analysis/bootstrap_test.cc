@@ -238,6 +238,40 @@ TEST(BootstrapProfile, BlocksOfLayersSeeTheSameResamples) {
   EXPECT_EQ(result->peak_layer_frequency[2], 1);
 }
 
+// Of prompts without operations no sums need be there.
+TEST(BootstrapProfile, RowsOfPromptsWithOperationsGiveTheSameToTheBit) {
+  Data data = TwoStrata();
+  std::vector<double> rows_only;
+  std::vector<uint32_t> rows;
+  for (size_t i = 0; i < data.counts.size(); ++i) {
+    double* const sums = &data.sums[i * 15];
+    rows.push_back(data.counts[i] == 0 ? kNoRow : static_cast<uint32_t>(rows_only.size() / 15));
+    if (data.counts[i] > 0) rows_only.insert(rows_only.end(), sums, sums + 15);
+  }
+  ASSERT_LT(rows_only.size(), data.sums.size());
+  BootstrapInput input = data.Input(100);
+  const auto expected = ResampleScores(input, {});
+  input.sums = rows_only;
+  input.rows = rows;
+  const auto given = ResampleScores(input, {});
+  ASSERT_TRUE(expected.ok() && given.ok()) << given.status();
+  EXPECT_EQ(given->curves, expected->curves);
+  for (size_t k = 0; k < 15; ++k) EXPECT_EQ(given->heads[k].low, expected->heads[k].low);
+}
+
+TEST(BootstrapProfile, RefusesRowsThatAreNotThere) {
+  const Data data = TwoStrata();
+  std::vector<uint32_t> rows(data.counts.size());
+  std::iota(rows.begin(), rows.end(), 0u);
+  BootstrapInput input = data.Input(20);
+  input.rows = rows;
+  EXPECT_TRUE(ResampleScores(input, {}).ok());
+  for (const uint32_t bad : {kNoRow, static_cast<uint32_t>(rows.size())}) {
+    rows[1] = bad;  // a prompt with operations
+    EXPECT_TRUE(absl::IsInvalidArgument(ResampleScores(input, {}).status()));
+  }
+}
+
 TEST(BootstrapProfile, EndsWhenStopped) {
   std::stop_source stop;
   stop.request_stop();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "server/analysis/random.h"
@@ -134,6 +135,51 @@ TEST(CrossSize, ResamplesWithoutOperationsOnEitherSideAreDrawnAgain) {
     EXPECT_GT(weights[0], 0u);
     EXPECT_GT(weights[1] + weights[2], 0u);
   }
+}
+
+// Without their sums, so that nothing else can be drawn from.
+TEST(CrossSize, CurvesResampledOnceCompareEveryPairToTheBit) {
+  const std::vector<uint32_t> counts = {3, 0, 4, 1};
+  const std::vector<Model> models = {Model(4, counts, 1), Model(7, counts, 2), Model(5, counts, 3)};
+  std::vector<ComparedProfile> profiles;
+  for (const Model& model : models) profiles.push_back(model.profile());
+  const auto curves = ResampleOnce(profiles, {});
+  ASSERT_TRUE(curves.ok()) << curves.status();
+  ASSERT_EQ(curves->size(), 3u);
+  std::vector<ComparedProfile> resampled = profiles;
+  for (size_t i = 0; i < 3; ++i) {
+    resampled[i].curves = (*curves)[i];
+    resampled[i].bootstrap.sums = {};
+  }
+  for (const auto& [a, b] : {std::pair(0, 1), std::pair(0, 2), std::pair(1, 2)}) {
+    const auto once = CompareProfiles(resampled[a], resampled[b], true, {});
+    const auto apart = CompareProfiles(profiles[a], profiles[b], true, {});
+    ASSERT_TRUE(once.ok() && apart.ok()) << once.status();
+    for (const auto field : {&ProfileComparison::peak_depth, &ProfileComparison::centroid_rel,
+                             &ProfileComparison::bandwidth_interpolated}) {
+      const PairedDifference &x = *((*once).*field), &y = *((*apart).*field);
+      EXPECT_EQ(x.difference, y.difference);
+      EXPECT_EQ(x.interval->low, y.interval->low);
+      EXPECT_EQ(x.interval->high, y.interval->high);
+      EXPECT_EQ(x.interval90->low, y.interval90->low);
+      EXPECT_EQ(x.equivalent, y.equivalent);
+    }
+  }
+}
+
+TEST(CrossSize, ProfilesOfOtherCountsAreNotResampledOnce) {
+  const Model a(3, {1, 2}, 1), b(3, {1, 3}, 2);
+  const auto curves = ResampleOnce(std::vector<ComparedProfile>{a.profile(), b.profile()}, {});
+  ASSERT_TRUE(curves.ok()) << curves.status();
+  EXPECT_TRUE(curves->empty());
+}
+
+TEST(CrossSize, RefusesCurvesThatDoNotFit) {
+  const Model a(3, {1, 2}, 1);
+  ComparedProfile bad = a.profile();
+  const std::vector<double> curves(7);
+  bad.curves = curves;
+  EXPECT_TRUE(absl::IsInvalidArgument(CompareProfiles(a.profile(), bad, true, {}).status()));
 }
 
 TEST(CrossSize, FlatAndZeroProfilesLeaveOutWhatIsUndefined) {

@@ -190,6 +190,33 @@ TEST_P(VariantPassTest, TheBudgetHoldsTheStreamsOfAllVariants) {
   }
 }
 
+// Of the longest prompt (40 tokens) a stream takes 40 * 16 * 4 bytes. There are 5 ablated variants, and waves
+// for 6 streams: with room for 3 streams of the longest, of 20 tokens or one prompt, which are 5 waves.
+TEST_P(VariantPassTest, VariantsWhoseStreamsOfOnePromptExceedTheBudgetRunInGroups) {
+  const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
+  AblationPass pass = AllVariantsByMeans();
+  pass.batch_size = 1;  // so that rounding does not depend on what is run together
+  const Predictions expected = Run(*model, pass);
+  const std::string tensor = test_model_.spec.layers[0].qkv_weight.name;
+  const int64_t stream = 40 * 16 * 4;
+  for (const auto& [budget, reads] : std::map<int64_t, int>{{3 * stream, 3 * 5}, {1, 5 * 7}}) {
+    pass.activation_budget = budget;
+    std::vector<double> shares;
+    pass.on_progress = [&](double share) { shares.push_back(share); };
+    test_model_.source->reads().clear();
+    const Predictions predictions = Run(*model, pass);
+    EXPECT_EQ(test_model_.source->reads().at(tensor), reads);
+    ASSERT_EQ(predictions.size(), expected.size());
+    for (const auto& [key, values] : predictions) {
+      ASSERT_EQ(values.size(), expected.at(key).size());
+      for (size_t i = 0; i < values.size(); ++i) EXPECT_EQ(values[i].nll, expected.at(key)[i].nll);
+    }
+    EXPECT_TRUE(std::is_sorted(shares.begin(), shares.end()));
+    EXPECT_DOUBLE_EQ(shares.back(), 1);
+    EXPECT_LT(shares[shares.size() - 2], 1);
+  }
+}
+
 TEST_P(VariantPassTest, AStreamedPassReadsEachTensorOnceAWaveWithTheSamePredictions) {
   const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
   test_model_.source->reads().clear();
