@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "client/text.h"
 #include "common/file_names.h"
 #include "common/sha256.h"
 
@@ -14,6 +16,23 @@ struct Overloaded : Cases... {
 };
 
 std::string HeadText(const v1::HeadRef& head) { return absl::StrCat(head.layer(), ".", head.head()); }
+
+std::string HeadsText(const v1::CausalRequest& causal) {
+  return absl::StrJoin(causal.heads(), ",", [](std::string* out, const v1::HeadRef& head) {
+    absl::StrAppend(out, HeadText(head));
+  });
+}
+
+// As a shell's word, on one line whatever the text holds.
+std::string ShellQuoted(const std::string& text) {
+  return absl::StrCat("'", absl::StrReplaceAll(Printable(text), {{"'", "'\\''"}}), "'");
+}
+
+std::string LabelFlag(const std::vector<std::string>& labels) {
+  return absl::StrCat("--labels ", absl::StrJoin(labels, " ", [](std::string* out, const std::string& label) {
+                        absl::StrAppend(out, ShellQuoted(label));
+                      }));
+}
 
 }  // namespace
 
@@ -59,22 +78,20 @@ std::string RequestSha256(const AnalysisRequest& request) {
       plain);
 }
 
-std::string FlagsToRepeat(const AnalysisRequest& request, const std::string& model) {
+std::string FlagsToRepeat(const AnalysisRequest& request, const std::vector<std::string>& labels) {
+  const std::vector<std::string> models = ModelsOf(request);
+  const std::string first = ModelFileName(models.front());
   std::vector<std::string> flags;
   if (!ProfileOf(request).given_prompts().empty())
-    flags.push_back(absl::StrCat("--prompts ", PromptsFile(model)));
+    flags.push_back(absl::StrCat("--prompts RUN/", PromptsFile(first)));
   if (const auto* causal = std::get_if<v1::CausalRequest>(&request)) {
     if (!causal->control_prompts().empty())
-      flags.push_back(absl::StrCat("--control_prompts ", ControlPromptsFile(model)));
-    if (!causal->heads().empty()) {
-      flags.push_back(
-          absl::StrCat("--heads ", absl::StrJoin(causal->heads(), ",", [](auto* out, const auto& head) {
-                         absl::StrAppend(out, HeadText(head));
-                       })));
-    }
+      flags.push_back(absl::StrCat("--control_prompts RUN/", ControlPromptsFile(first)));
+    if (!causal->heads().empty()) flags.push_back(absl::StrCat("--heads ", HeadsText(*causal)));
   }
   if (const auto* pattern = std::get_if<v1::PatternRequest>(&request))
     flags.push_back(absl::StrCat("--head ", HeadText(pattern->head()), " --prompt ", pattern->prompt()));
+  if (labels != models) flags.push_back(LabelFlag(labels));
   return absl::StrJoin(flags, " ");
 }
 

@@ -37,8 +37,9 @@ std::unique_ptr<grpc::ClientReader<v1::JobEvent>> Submit(v1::AnalysisService::St
 // What the request asks, whatever it is called: SHA-256 of its kind and its fields without the request id.
 std::string RequestSha256(const AnalysisRequest& request);
 
-// Flags that repeat the run beside its config.yaml: files for what was given, and what is no setting. Empty
-// where the settings alone do. `model` is the first model's name in file names.
-std::string FlagsToRepeat(const AnalysisRequest& request, const std::string& model);
+// Flags that repeat the run with its config.yaml, from another folder than its own, which they call RUN:
+// files for what was given, what is no setting, and `labels` where they are other than the models' names.
+// Empty where the settings alone do. One line of text that a shell reads.
+std::string FlagsToRepeat(const AnalysisRequest& request, const std::vector<std::string>& labels);
 
 }  // namespace induct::client

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "client/artifact_reader.h"
 #include "client/exit_code.h"
 #include "client/request.h"
@@ -39,8 +40,11 @@ absl::StatusOr<std::string> ConfigYaml(const v1::JobAccepted& accepted, const st
   }
   constexpr std::array kOwners = {SettingOwner::kRequest};
   const nlohmann::json models(std::vector<std::string>(accepted.models().begin(), accepted.models().end()));
-  const std::string comment = absl::StrCat("# To repeat the run: induct-client ", command, " --settings ",
-                                           kConfigFile, flags.empty() ? "" : " ", flags, "\n");
+  // No real path, so that equal runs leave equal files; and not from within, where figs/ would be
+  // overwritten.
+  const std::string comment =
+      absl::StrCat("# To repeat the run from another folder, RUN being this one: induct-client ", command,
+                   " --settings RUN/", kConfigFile, flags.empty() ? "" : " ", flags, "\n");
   return absl::StrCat(comment, "models: ", models.dump(), "\n",  // JSON strings are YAML strings
                       settings->ToYaml(kOwners));
 }
@@ -106,7 +110,7 @@ absl::Status AnalysisRun::Accept(const v1::JobAccepted& accepted) {
   metadata_.mutable_server()->set_id(accepted.server_id());
   INDUCT_RETURN_IF_ERROR(WriteMetadata());
   const std::string flags =
-      FlagsToRepeat(stream_->request(), ModelFileName(ModelsOf(stream_->request()).front()));
+      FlagsToRepeat(stream_->request(), {metadata_.labels().begin(), metadata_.labels().end()});
   INDUCT_ASSIGN_OR_RETURN(const std::string config, ConfigYaml(accepted, metadata_.command(), flags));
   return directory_->Write(kConfigFile, config);
 }
@@ -136,7 +140,10 @@ void AnalysisRun::AddWarning(const std::string& sentence) { metadata_.add_warnin
 
 void AnalysisRun::Conclude(const absl::Status& outcome) {
   metadata_.set_state(outcome.ok() ? "succeeded" : absl::IsCancelled(outcome) ? "cancelled" : "failed");
-  metadata_.set_error(std::string(outcome.message()));
+  // Files of the run are named without its folder, which may be moved and which readers know.
+  const std::string& path = directory_->path();
+  const std::string message(outcome.message());
+  metadata_.set_error(path.empty() ? message : absl::StrReplaceAll(message, {{absl::StrCat(path, "/"), ""}}));
 }
 
 absl::Status AnalysisRun::Close() { return directory_->path().empty() ? absl::OkStatus() : WriteMetadata(); }

@@ -2,7 +2,9 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <string_view>
 
 #include "absl/strings/str_cat.h"
 #include "client/exit_code.h"
@@ -41,6 +43,23 @@ absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::
   result.values.Override(environment);
   result.values.Override(flags);
   return result;
+}
+
+std::vector<std::string> MisspeltVariables() {
+  constexpr size_t kMostEdits = 2;
+  std::vector<std::string> known;
+  for (const SettingKey& key : SettingKeys()) known.push_back(SettingEnvironment(key));
+  std::vector<std::string> sentences;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string name(text.substr(0, text.find('=')));
+    if (!name.starts_with("INDUCT_") || std::find(known.begin(), known.end(), name) != known.end()) continue;
+    const std::string nearest = NearestWord(name, known, kMostEdits);
+    if (nearest.empty()) continue;
+    sentences.push_back(
+        absl::StrCat("environment variable ", name, " sets nothing; did you mean ", nearest, "?"));
+  }
+  return sentences;
 }
 
 }  // namespace induct::client

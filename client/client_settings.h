@@ -20,4 +20,8 @@ struct ClientSettings {
 // Errors are the user's to mend: exit code kUsage.
 absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::string& settings_file);
 
+// A sentence for each environment variable that is almost a setting's: what it was meant to set is not set.
+// Others that begin with INDUCT_ belong to whom they belong to.
+std::vector<std::string> MisspeltVariables();
+
 }  // namespace induct::client

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "client/client_settings.h"
 #include "client/command_line.h"
 #include "client/commands/command.h"
 #include "client/exit_code.h"
@@ -62,6 +63,14 @@ absl::Status NoCommand(const CLI::App& app) {
   return absl::InvalidArgumentError(absl::StrCat("no command: one of ", names, "; see induct-client --help"));
 }
 
+// A misspelt key in a file is an error; a variable may belong to another program.
+void WarnOfMisspeltVariables(const CLI::App& command) {
+  const CLI::Option* quiet = command.get_option_no_throw("--quiet");
+  if (quiet != nullptr && quiet->count() > 0) return;
+  for (const std::string& sentence : MisspeltVariables())
+    std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
+}
+
 absl::Status RunCommand(int argc, char** argv) {
   CLI::App app("Finds the induction heads of language models on an induct-server.", "induct-client");
   app.require_subcommand(0, 1);
@@ -84,6 +93,7 @@ absl::Status RunCommand(int argc, char** argv) {
   if (argc < 2) return NoCommand(app);
   const absl::Status parsed = Parse(&app, argc, argv);
   if (!parsed.ok() || !action) return parsed;
+  WarnOfMisspeltVariables(*app.get_subcommands().front());
   Interrupt interrupt;
   return action(&interrupt);
 }

@@ -16,6 +16,16 @@ void FillRequest(const Settings& settings, v1::RunProfileRequest* request) {
   }
 }
 
+void MatchRandomSets(const Settings& settings, v1::CausalRequest* request) {
+  if (settings.IsSet("evaluation.causal_random_k")) return;
+  v1::EvaluationSettings* evaluation = request->mutable_profile()->mutable_evaluation();
+  if (!request->heads().empty()) {
+    evaluation->set_causal_random_k(static_cast<uint32_t>(request->heads_size()));
+  } else if (evaluation->has_causal_top_k()) {
+    evaluation->set_causal_random_k(evaluation->causal_top_k());
+  }
+}
+
 absl::StatusOr<Settings> SettingsOfRequest(const v1::RunProfileRequest& request) {
   Settings settings;
   for (const SettingKey& key : SettingKeys()) {

@@ -72,30 +72,41 @@ int CountSignificant(const google::protobuf::RepeatedField<double>& p) {
       std::count_if(p.begin(), p.end(), [](double value) { return value <= kSignificant; }));
 }
 
-std::string NullRow(const char* label, const v1::AntecedentNull& null) {
-  if (null.n_copy_ops() == 0) return Row(label, absl::StrCat("not computed: ", Printable(null.reason())));
-  if (!null.has_p_adjusted()) return Row(label, "no p-values: that takes two prompts with operations");
+// What the null leaves out; empty where that is nothing.
+std::string DroppedText(const v1::AntecedentNull& null) {
+  if (null.n_dropped() == 0) return "";
+  return absl::StrCat("; ", Counted(null.n_dropped(), "operation"), " without a candidate dropped, ",
+                      Counted(null.n_prompts(), "prompt"), " left");
+}
+
+std::string NullText(const v1::AntecedentNull& null) {
+  if (!null.has_p_adjusted()) return "no p-values: that takes two prompts with operations";
   const auto& effects = null.effect().values();
   const auto best = std::max_element(effects.begin(), effects.end());
   const auto index = static_cast<int>(best - effects.begin());
   const int n_heads = static_cast<int>(null.effect().n_heads());
-  return Row(label,
-             absl::StrFormat(
-                 "%d of %d heads above it (p <= 0.05, adjusted); most: layer %d head %d by %.3f, p = %.3g",
-                 CountSignificant(null.p_adjusted().values()), effects.size(), index / n_heads,
-                 index % n_heads, *best, null.p_adjusted().values(index)));
+  return absl::StrFormat(
+      "%d of %d heads above it (p <= 0.05, adjusted); most: layer %d head %d by %.3f, p = %.3g",
+      CountSignificant(null.p_adjusted().values()), effects.size(), index / n_heads, index % n_heads, *best,
+      null.p_adjusted().values(index));
 }
 
-std::string Text(const std::string& label, const v1::Nulls& nulls) {
-  std::string text = absl::StrCat(label, ": ", nulls.score(), " scores against their nulls\n");
-  if (nulls.has_shuffled_antecedent()) {
-    text += NullRow("shuffled: uniform", nulls.shuffled_antecedent().uniform());
-    text += NullRow("shuffled: lag_matched", nulls.shuffled_antecedent().lag_matched());
-  }
-  if (!nulls.has_head_permutation()) return text;
-  const v1::HeadPermutation& heads = nulls.head_permutation();
-  text += Row("head permutation", absl::StrFormat("%s above chance (p <= 0.05, adjusted)",
-                                                  Counted(CountSignificant(heads.p_adjusted()), "layer")));
+std::string NullRow(const char* label, const v1::AntecedentNull& null) {
+  if (null.n_copy_ops() == 0) return Row(label, absl::StrCat("not computed: ", Printable(null.reason())));
+  return Row(label, absl::StrCat(NullText(null), DroppedText(null)));
+}
+
+std::string ShuffledRows(const v1::Nulls& nulls) {
+  if (nulls.score() == "previous") return Row("shuffled", "previous has no antecedent to shuffle");
+  if (!nulls.has_shuffled_antecedent()) return "";
+  return absl::StrCat(NullRow("shuffled: uniform", nulls.shuffled_antecedent().uniform()),
+                      NullRow("shuffled: lag_matched", nulls.shuffled_antecedent().lag_matched()));
+}
+
+std::string PermutationRows(const v1::HeadPermutation& heads) {
+  std::string text =
+      Row("head permutation", absl::StrFormat("%s above chance (p <= 0.05, adjusted)",
+                                              Counted(CountSignificant(heads.p_adjusted()), "layer")));
   if (heads.has_depth_spread()) {
     text +=
         Row("depth spread", absl::StrFormat("%.3f, %.3f by chance, p = %.3g", heads.depth_spread().observed(),
@@ -104,13 +115,25 @@ std::string Text(const std::string& label, const v1::Nulls& nulls) {
   return text;
 }
 
+std::string Text(const std::string& label, const v1::Nulls& nulls) {
+  std::string rows = ShuffledRows(nulls);
+  if (nulls.has_head_permutation()) rows += PermutationRows(nulls.head_permutation());
+  if (rows.empty()) rows = Row("nulls", "none asked for: shuffle_null and head_permutation_null are false");
+  return absl::StrCat(label, ": ", nulls.score(), " scores against their nulls\n", rows);
+}
+
 std::string DeltaRow(const char* label, bool has, const v1::IntervalEstimate& delta) {
   return has ? Row(label, absl::StrFormat("%+.4f%s", delta.value(), OptionalInterval(delta))) : "";
 }
 
-std::string ControlRow(const char* label, const v1::ControlArm& arm) {
+std::string ControlRow(const char* label, const v1::ControlArm& arm, int n_ablated) {
   if (arm.draws().empty()) return Row(label, absl::StrCat("no draws: ", Printable(arm.reason())));
-  std::string text = Counted(arm.draws_size(), "draw");
+  std::string text = Counted(static_cast<uint64_t>(arm.draws_size()), "draw");
+  const int n_heads = HeadsOfEachSet(arm);
+  if (n_heads != n_ablated) {
+    absl::StrAppend(&text, " of ", Counted(static_cast<uint64_t>(n_heads), "head"),
+                    " (no p, as that is not the ", n_ablated, " ablated)");
+  }
   if (arm.delta_mean().has_copy_nll())
     absl::StrAppendFormat(&text, ", mean delta %+.4f nats", arm.delta_mean().copy_nll());
   if (arm.has_p_copy_nll())
@@ -118,11 +141,17 @@ std::string ControlRow(const char* label, const v1::ControlArm& arm) {
   return Row(label, text);
 }
 
-// The plan's question: do the top heads matter more than random ones?
-std::string CheckRow(const v1::AblationCheck& check) {
-  return Row("delta_top < delta_rand", absl::StrFormat("%s: %+.4f against %+.4f in copy_accuracy",
-                                                       check.delta_top_below_delta_rand() ? "yes" : "no",
-                                                       check.delta_top(), check.delta_rand()));
+// The plan's question: do the top heads matter more than random ones? Sets of another size do not answer it.
+std::string CheckRow(const v1::Causal& causal) {
+  if (!causal.has_check() || HeadsOfEachSet(causal.random_k()) != causal.top_heads_size()) return "";
+  const v1::AblationCheck& check = causal.check();
+  const char* ablated = causal.chosen_by() == "user" ? "chosen" : "top";
+  return Row(
+      "against random heads",
+      absl::StrFormat("copy accuracy changes by %+.3f without the %s heads, by %+.3f on average without "
+                      "random ones: the %s heads %s",
+                      check.delta_top(), ablated, check.delta_rand(), ablated,
+                      check.delta_top_below_delta_rand() ? "matter more" : "do not matter more"));
 }
 
 std::string Text(const std::string& label, const v1::Causal& causal) {
@@ -131,16 +160,15 @@ std::string Text(const std::string& label, const v1::Causal& causal) {
         absl::StrAppend(out, head.layer(), ".", head.head());
       });
   const v1::AblationDelta& delta = causal.top_k().delta();
-  return absl::StrCat(label, ": heads ", heads, " ablated (", causal.ablation(), "), chosen by ",
-                      causal.chosen_by(), " on ", Counted(causal.selection_prompts_size(), "prompt"),
-                      ", measured on ", causal.evaluation_prompts_size(), "\n",
-                      DeltaRow("delta of copy_accuracy", delta.has_copy_accuracy(), delta.copy_accuracy()),
-                      DeltaRow("delta of copy_nll", delta.has_copy_nll(), delta.copy_nll()),
-                      DeltaRow("delta of other_nll", delta.has_other_nll(), delta.other_nll()),
-                      DeltaRow("delta of control_nll", delta.has_control_nll(), delta.control_nll()),
-                      ControlRow("random_k, copy_nll", causal.random_k()),
-                      ControlRow("matched_k, copy_nll", causal.matched_k()),
-                      causal.has_check() ? CheckRow(causal.check()) : "");
+  return absl::StrCat(
+      label, ": heads ", heads, " ablated (", causal.ablation(), "), chosen by ", causal.chosen_by(), " on ",
+      Counted(causal.selection_prompts_size(), "prompt"), ", measured on ", causal.evaluation_prompts_size(),
+      "\n", DeltaRow("delta of copy_accuracy", delta.has_copy_accuracy(), delta.copy_accuracy()),
+      DeltaRow("delta of copy_nll", delta.has_copy_nll(), delta.copy_nll()),
+      DeltaRow("delta of other_nll", delta.has_other_nll(), delta.other_nll()),
+      DeltaRow("delta of control_nll", delta.has_control_nll(), delta.control_nll()),
+      ControlRow("random_k, copy_nll", causal.random_k(), causal.top_heads_size()),
+      ControlRow("matched_k, copy_nll", causal.matched_k(), causal.top_heads_size()), CheckRow(causal));
 }
 
 std::string Text(const std::string& label, const v1::LagBuckets& lags) {
@@ -190,24 +218,52 @@ std::string PeakTable(const SavedRun& run) {
                      rows);
 }
 
+// By its name in file names; nullptr where the run lacks it.
+const SavedModel* FindModel(const SavedRun& run, const std::string& name) {
+  for (const SavedModel& model : run.models) {
+    if (model.use.name() == name) return &model;
+  }
+  return nullptr;
+}
+
 // What the table above calls the model.
 std::string LabelOf(const SavedRun& run, const std::string& name) {
-  for (const SavedModel& model : run.models) {
-    if (model.use.name() == name) return Printable(model.label);
+  const SavedModel* model = FindModel(run, name);
+  return model == nullptr ? Printable(name) : Printable(model->label);
+}
+
+// The margin of equivalence: "+-0.250, one layer of demo-small". Empty where a model is missing.
+std::string MarginText(const SavedRun& run, const v1::ModelPair& pair) {
+  const SavedModel* a = FindModel(run, pair.model_a());
+  const SavedModel* b = FindModel(run, pair.model_b());
+  if (a == nullptr || b == nullptr) return "";
+  const SavedModel& smaller = b->use.n_layers() < a->use.n_layers() ? *b : *a;
+  const bool same = a->use.n_layers() == b->use.n_layers();
+  return absl::StrFormat("+-%.3f, one layer of %s", 1.0 / smaller.use.n_layers(),
+                         same ? "either" : Printable(smaller.label));
+}
+
+std::string DifferenceRow(const char* label, const v1::PairedDifference& difference,
+                          const std::string& margin) {
+  std::string value = absl::StrFormat("%+.3f%s", difference.difference(), OptionalInterval(difference));
+  if (difference.has_equivalent() && difference.equivalent()) {
+    absl::StrAppend(&value, ", equivalent (90 % interval within ", margin, ")");
+  } else if (difference.has_equivalent()) {
+    absl::StrAppend(&value, ", not shown to be equivalent within ", margin);
   }
-  return name;
+  return Row(label, value);
 }
 
 std::string PairText(const SavedRun& run, const v1::ModelPair& pair) {
   const std::string models =
-      absl::StrCat(LabelOf(run, pair.model_b()), " - ", LabelOf(run, pair.model_a()), ": ");
-  if (!pair.has_centroid_rel()) return absl::StrCat(models, "a profile is 0 everywhere\n");
-  const v1::PairedDifference& centroid = pair.centroid_rel();
-  std::string value = absl::StrFormat("centroid %+.3f%s", centroid.difference(), OptionalInterval(centroid));
-  if (centroid.has_equivalent())
-    value += centroid.equivalent() ? ", equivalent within a layer" : ", not shown to be equivalent";
-  if (pair.has_overlap()) absl::StrAppendFormat(&value, "; overlap of curves %.3f", pair.overlap());
-  return absl::StrCat(models, value, "\n");
+      absl::StrCat(LabelOf(run, pair.model_b()), " - ", LabelOf(run, pair.model_a()), ":");
+  if (!pair.has_centroid_rel()) return absl::StrCat(models, " a profile is 0 everywhere\n");
+  const std::string margin = MarginText(run, pair);
+  return absl::StrCat(
+      models, "\n", DifferenceRow("peak depth", pair.peak_depth(), margin),
+      DifferenceRow("centroid (relative)", pair.centroid_rel(), margin),
+      DifferenceRow("bandwidth (interpolated)", pair.bandwidth_interpolated(), margin),
+      pair.has_overlap() ? Row("overlap of curves", absl::StrFormat("%.3f", pair.overlap())) : "");
 }
 
 std::string ModelText(const SavedModel& model) {

@@ -389,7 +389,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .type = kText,
      .owner = kClient,
      .default_value = "figs",
-     .help = "Folder for the newest run's figures"},
+     .help = "Folder for the newest figure of each name"},
 });
 
 std::string Quoted(const std::string& value) { return absl::StrCat("\"", value, "\""); }
@@ -584,7 +584,7 @@ absl::StatusOr<Settings> SettingsFromEnvironment() {
   return settings;
 }
 
-std::string NearestWord(std::string_view word, std::span<const std::string> known) {
+std::string NearestWord(std::string_view word, std::span<const std::string> known, size_t most_edits) {
   const auto distance = [&](std::string_view other) {
     std::vector<size_t> row(other.size() + 1);
     for (size_t j = 0; j <= other.size(); ++j) row[j] = j;
@@ -600,7 +600,7 @@ std::string NearestWord(std::string_view word, std::span<const std::string> know
     return row[other.size()];
   };
   std::string best;
-  size_t best_distance = std::max<size_t>(2, word.size() / 3) + 1;
+  size_t best_distance = std::min(std::max<size_t>(2, word.size() / 3), most_edits) + 1;
   for (const std::string& candidate : known) {
     if (const size_t d = distance(candidate); d < best_distance) {
       best = candidate;

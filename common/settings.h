@@ -110,7 +110,8 @@ absl::StatusOr<Settings> ParseSettings(const std::string& text, const std::strin
 // Values from INDUCT_... environment variables. INVALID_ARGUMENT naming the variable.
 absl::StatusOr<Settings> SettingsFromEnvironment();
 
-// The known word nearest to `word` by edit distance; empty where none is near.
-std::string NearestWord(std::string_view word, std::span<const std::string> known);
+// The known word nearest to `word` by edit distance; empty where none is near, or within `most_edits`.
+std::string NearestWord(std::string_view word, std::span<const std::string> known,
+                        size_t most_edits = SIZE_MAX);
 
 }  // namespace induct

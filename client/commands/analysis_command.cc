@@ -82,8 +82,7 @@ void WarnOfIdleFlags(const AnalysisFlags& flags) {
 }
 
 // What an interrupt left, given how following the job ended.
-absl::Status Interrupted(const absl::Status& outcome, const Connection& connection,
-                         const std::string& directory) {
+absl::Status Interrupted(const absl::Status& outcome, const Connection& connection) {
   std::string job = "job cancelled";
   if (outcome.ok()) {
     job = "the job had ended";
@@ -92,9 +91,15 @@ absl::Status Interrupted(const absl::Status& outcome, const Connection& connecti
   } else if (connection.abandoned() && !connection.is_private()) {
     job = "the job may still run";
   }
-  return WithExitCode(absl::CancelledError(absl::StrCat(
-                          "interrupted: ", job, directory.empty() ? "" : ", partial results in ", directory)),
-                      ExitCode::kInterrupted);
+  return WithExitCode(absl::CancelledError(absl::StrCat("interrupted: ", job)), ExitCode::kInterrupted);
+}
+
+// For the terminal alone: metadata.json does not name its own run's folder.
+absl::Status WithFolder(const absl::Status& interrupted, const std::string& directory) {
+  if (directory.empty()) return interrupted;
+  return WithExitCode(
+      absl::CancelledError(absl::StrCat(interrupted.message(), "; what there is so far is in ", directory)),
+      ExitCode::kInterrupted);
 }
 
 // Pictures and report from the saved files. Missing ones are no reason to fail, as all numbers are saved: a
@@ -237,9 +242,11 @@ absl::StatusOr<SavedRun> RunAnalysis(const AnalysisFlags& flags, const std::stri
   progress.EndLine();
   run.Conclude(outcome);
   if (outcome.ok()) outcome = IllustrateRun(flags, settings, directory.path(), &run);
-  if (interrupt->requested()) outcome = Interrupted(outcome, *connection, directory.path());
+  const bool interrupted = interrupt->requested();
+  if (interrupted) outcome = Interrupted(outcome, *connection);
   run.Conclude(outcome);
   const absl::Status closed = run.Close();
+  if (interrupted) return WithFolder(outcome, directory.path());
   INDUCT_RETURN_IF_ERROR(outcome);  // the first error counts
   INDUCT_RETURN_IF_ERROR(closed);
   return ReadRun(directory.path());

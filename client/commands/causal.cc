@@ -3,6 +3,7 @@
 #include "client/commands/analysis_command.h"
 #include "client/commands/command.h"
 #include "client/given_prompts.h"
+#include "client/request.h"
 #include "common/status.h"
 
 namespace induct::client {
@@ -25,6 +26,7 @@ absl::Status Run(const Options& options, Interrupt* interrupt) {
       INDUCT_ASSIGN_OR_RETURN(*request.add_heads(), ParseHead("--heads", std::string(text)));
     }
   }
+  MatchRandomSets(settings.values, &request);
   if (!options.control_prompts_file.empty()) {
     INDUCT_ASSIGN_OR_RETURN(std::vector<v1::Prompt> prompts, ReadPromptFile(options.control_prompts_file));
     for (v1::Prompt& prompt : prompts) *request.add_control_prompts() = std::move(prompt);
@@ -41,7 +43,8 @@ void AddCausalCommand(CLI::App* app, Action* action) {
   AddAnalysisFlags(command, ModelFlag::kOne, &options->flags);
   command
       ->add_option("--heads", options->heads,
-                   "Ablate these heads, LAYER.HEAD from 0, instead of the best of the selection half")
+                   "Ablate these heads, LAYER.HEAD from 0, instead of the best of the selection half; random "
+                   "sets get as many heads unless --causal_random_k says otherwise, as with --causal_top_k")
       ->type_name("L.H,L.H,...")
       ->excludes(command->get_option("--causal_top_k"));
   command

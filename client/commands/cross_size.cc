@@ -1,4 +1,6 @@
 // induct-client crosssize, multisize: several models on relative depth.
+#include <set>
+
 #include "absl/strings/str_cat.h"
 #include "client/commands/analysis_command.h"
 #include "client/commands/command.h"
@@ -14,8 +16,13 @@ absl::Status CheckLabels(const AnalysisFlags& flags, size_t n_models) {
     return absl::InvalidArgumentError(absl::StrCat("--labels: ", flags.labels.size(), " given for ", n_models,
                                                    " models; give one for each, in their order"));
   }
+  std::set<std::string> seen;
   for (const std::string& label : flags.labels) {
     if (!IsUtf8(label)) return absl::InvalidArgumentError("--labels: no valid UTF-8");
+    if (!seen.insert(label).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--labels: \"", label, "\" is given twice; give each model another label"));
+    }
   }
   return absl::OkStatus();
 }

@@ -32,7 +32,8 @@ void AddPatternCommand(CLI::App* app, Action* action) {
   command->add_option("--head", options->head, "The head, both from 0")->type_name("LAYER.HEAD")->required();
   command
       ->add_option("--prompt", options->prompt,
-                   "Which of the prompts, from 0 [default 0]; `profile --print_prompts` lists them")
+                   "Which of the prompts, counted from 0: prompt N is line N+1 of what `profile "
+                   "--print_prompts` prints for the same model and settings [default 0]")
       ->type_name("N");
   command->callback(
       [options, action] { *action = [options](Interrupt* interrupt) { return Run(*options, interrupt); }; });

@@ -39,20 +39,22 @@ absl::Status Run(const Options& options) {
                                                    "gets the same name with .md"));
   }
   std::vector<SavedRun> runs;
-  std::vector<std::string> problems;
-  absl::Status first_error;
+  std::vector<absl::Status> unreadable;
   for (const std::string& path : options.runs) {
     auto run = ReadRun(path);
-    if (run.ok()) {
-      for (const std::string& problem : run->problems) Tell(absl::StrCat(path, ": ", problem));
-      runs.push_back(*std::move(run));
-    } else {
-      Tell(std::string(run.status().message()));
-      problems.emplace_back(run.status().message());
-      first_error.Update(run.status());
+    if (!run.ok()) {
+      unreadable.push_back(run.status());
+      continue;
     }
+    for (const std::string& problem : run->problems) Tell(absl::StrCat(path, ": ", problem));
+    runs.push_back(*std::move(run));
   }
-  if (runs.empty()) return first_error;
+  std::vector<std::string> problems;
+  for (const absl::Status& status : unreadable) {
+    if (runs.empty() && &status == &unreadable.back()) return status;  // main tells it
+    problems.emplace_back(status.message());
+    Tell(problems.back());
+  }
   INDUCT_RETURN_IF_ERROR(WriteReport(runs, problems, output));
   std::printf("%s of %s\n", Printable(output).c_str(), Counted(runs.size(), "run").c_str());
   return absl::OkStatus();

@@ -52,7 +52,9 @@ absl::StatusOr<std::vector<Step>> MakeSteps(const AnalysisFlags& flags, const Se
     steps.push_back({models.size() > 2 ? "multisize" : "crosssize", std::move(cross_size)});
   }
   add_each("nulls", with_profile(v1::NullsRequest()));
-  add_each("causal", with_profile(v1::CausalRequest()));
+  v1::CausalRequest causal = with_profile(v1::CausalRequest());
+  MatchRandomSets(settings, &causal);
+  add_each("causal", causal);
   add_each("lagbuckets", with_profile(v1::LagBucketsRequest()));
   for (Step& step : steps) MutableProfileOf(&step.request)->mutable_job()->set_request_id(NewRequestId());
   return steps;

@@ -11,8 +11,25 @@
 namespace induct::client {
 
 std::string MeasuredOn(const v1::Profile& profile) {
-  return absl::StrCat(Counted(profile.n_prompts(), "prompt"), ", ",
-                      Counted(profile.n_copy_ops(), "copy operation"), ", ", Operations(profile));
+  const std::string prompts = Counted(profile.n_prompts(), "prompt");
+  if (profile.score() == "previous") {
+    return absl::StrCat(prompts, ", ", Counted(profile.n_copy_ops(), "position"), " without an antecedent");
+  }
+  return absl::StrCat(prompts, ", ", Counted(profile.n_copy_ops(), "copy operation"), ", ",
+                      Operations(profile));
+}
+
+std::string ScoreOfKeptHeads(const v1::Profile& profile) {
+  const std::string score = absl::StrCat(profile.score(), " score of ");
+  if (profile.n_heads_kept() == 1) return absl::StrCat(score, "the top head of ", profile.n_heads());
+  if (profile.aggregation() == "mean")
+    return absl::StrCat("mean ", score, "all ", profile.n_heads(), " heads");
+  return absl::StrCat("mean ", score, "the top ", profile.n_heads_kept(), " of ", profile.n_heads(),
+                      " heads");
+}
+
+int HeadsOfEachSet(const v1::ControlArm& control) {
+  return control.draws().empty() ? 0 : control.draws(0).heads_size();
 }
 
 std::string Operations(const std::string& antecedents, uint32_t min_lag) {

@@ -4,13 +4,21 @@
 #include <string>
 #include <vector>
 
+#include "induct/v1/causal.pb.h"
 #include "induct/v1/lag_buckets.pb.h"
 #include "induct/v1/profile.pb.h"
 
 namespace induct::client {
 
-// "400 prompts, 12,345 copy operations, antecedents first, lag >= 3".
+// "400 prompts, 12,345 copy operations, antecedents first, lag >= 3"; of the kind "previous", which reads
+// other positions, "400 prompts, 5,600 positions without an antecedent".
 std::string MeasuredOn(const v1::Profile& profile);
+
+// What a point of the profile's curve is: "induction score of the top head of 8".
+std::string ScoreOfKeptHeads(const v1::Profile& profile);
+
+// Heads of each set that the control draws; 0 where it has no draws.
+int HeadsOfEachSet(const v1::ControlArm& control);
 
 // "antecedents first, lag >= 3", of any result that says so.
 template <typename Result>

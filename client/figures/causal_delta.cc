@@ -78,12 +78,21 @@ const char* ChosenWord(const v1::Causal& causal) { return IsUsersChoice(causal) 
 // Draws lie side by side around their bar's middle, so that equal ones do not hide each other.
 double Sideways(int draw, int n_draws) { return n_draws < 2 ? 0 : 0.6 * draw / (n_draws - 1) - 0.3; }
 
-// "random\np = 0.048" below a bar.
-std::string TickLabel(const Metric& metric, const Control& control) {
-  std::string label = GnuplotString(control.label);
-  if (control.arm.draws().empty()) return absl::StrCat(label, ".\"\\nno draws\"");
-  const std::optional<double> p = metric.p == nullptr ? std::nullopt : metric.p(control.arm);
-  return p.has_value() ? absl::StrCat(label, ".\"\\n\".", GnuplotString(PText(*p))) : label;
+// The line below a control's name: its p; or, since there is none then, what it lacks or how many heads its
+// sets have where that is another number than the ablated one's.
+std::string Below(const v1::Causal& causal, const Metric& metric, const v1::ControlArm& arm) {
+  const int n_heads = HeadsOfEachSet(arm);
+  if (arm.draws().empty()) return "no draws";
+  if (n_heads != causal.top_heads_size()) return Counted(static_cast<uint64_t>(n_heads), "head");
+  const std::optional<double> p = metric.p == nullptr ? std::nullopt : metric.p(arm);
+  return p.has_value() ? PText(*p) : "";
+}
+
+// "random\np = 0.048" below a bar, or "random\n3 heads".
+std::string TickLabel(const v1::Causal& causal, const Metric& metric, const Control& control) {
+  const std::string below = Below(causal, metric, control.arm);
+  if (below.empty()) return GnuplotString(control.label);
+  return absl::StrCat(GnuplotString(control.label), ".\"\\n\".", GnuplotString(below));
 }
 
 class Panel {
@@ -97,7 +106,7 @@ class Panel {
         absl::StrCat(GnuplotString(absl::StrCat(ChosenWord(causal_), " ", causal_.top_heads_size())), " 1");
     int place = 2;
     for (const Control& control : Controls(causal_)) {
-      absl::StrAppend(&ticks, ", ", TickLabel(metric_, control), " ", place);
+      absl::StrAppend(&ticks, ", ", TickLabel(causal_, metric_, control), " ", place);
       if (!control.arm.draws().empty()) AddControl(control, place);
       ++place;
     }

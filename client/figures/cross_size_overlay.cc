@@ -50,7 +50,8 @@ std::optional<Figure> CrossSizeOverlayFigure(const SavedRun& run) {
   figure.title = {
       absl::StrCat(first->score(), " profiles of ", Counted(curves.size(), "model")),
       absl::StrCat("large points: peaks", bands ? "; bands: 95 % intervals (bootstrap over prompts)" : ""),
-      absl::StrCat(Counted(first->n_prompts(), "prompt"), ", ", Operations(*first))};
+      absl::StrCat(Counted(first->n_prompts(), "prompt"),
+                   first->score() == "previous" ? "" : absl::StrCat(", ", Operations(*first)))};
   return figure;
 }
 

@@ -44,15 +44,6 @@ double HighestPoint(const v1::Profile& profile) {
   return highest > 0 ? highest : 1;
 }
 
-std::string ValueLabel(const v1::Profile& profile) {
-  const std::string score = absl::StrCat(profile.score(), " score of ");
-  if (profile.n_heads_kept() == 1) return absl::StrCat(score, "the top head of ", profile.n_heads());
-  if (profile.aggregation() == "mean")
-    return absl::StrCat("mean ", score, "all ", profile.n_heads(), " heads");
-  return absl::StrCat("mean ", score, "the top ", profile.n_heads_kept(), " of ", profile.n_heads(),
-                      " heads");
-}
-
 // The peak's caption in the key: layer, and the interval of its depth where it has any width.
 std::string PeakLabel(const v1::Profile& profile) {
   std::string label =
@@ -116,8 +107,8 @@ Figure ProfileCurveFigure(const SavedModel& model) {
   // Both axes show the same positions: layer l stands at relative depth (l + 0.5) / n_layers.
   figure.settings = absl::StrCat(
       "set title offset 0,0.4\n", "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ",
-      GnuplotString(ValueLabel(profile)), "\n", "set xrange [-0.5:", n_layers, "-0.5]\nset x2range [0:1]\n",
-      "set xtics out nomirror 0,", TickStep(n_layers, kMostLabels),
+      GnuplotString(ScoreOfKeptHeads(profile)), "\n", "set xrange [-0.5:", n_layers,
+      "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,", TickStep(n_layers, kMostLabels),
       "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
       "set yrange [0:", absl::StrFormat("%.6g", top), "]\nset border 7\n",
       "set format '%g'\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples 2\n");

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -28,7 +29,8 @@ std::string WhatWasDone(const std::string& label, const v1::Causal& causal) {
   const auto count = [](int n) { return Counted(static_cast<uint64_t>(n), "prompt"); };
   const std::string heads = absl::StrCat(Counted(static_cast<uint64_t>(causal.top_heads_size()), "head"),
                                          " of ", label, " (layer.head: ", HeadList(causal.top_heads()), ")");
-  const std::string ablated = absl::StrCat("were ablated (", causal.ablation(), ") on ");
+  const std::string ablated =
+      absl::StrCat(causal.top_heads_size() == 1 ? "was" : "were", " ablated (", causal.ablation(), ") on ");
   const int n_evaluation = causal.evaluation_prompts_size();
   if (causal.chosen_by() == "user")
     return absl::StrCat(heads, ", given by the user, ", ablated, count(n_evaluation), ".");
@@ -69,8 +71,10 @@ std::string Verdict(const char* metric, const char* sets, double p, double small
     return absl::StrCat("By ", metric, " it harms copying more than every set of ", sets,
                         ", but there are too few for p <= 0.05 (", numbers, ").");
   }
-  return absl::StrCat("By ", metric, " nothing was found: too many sets of ", sets, " harm copying as much (",
-                      numbers, ").");
+  const auto n_reached = static_cast<uint64_t>(std::llround(p * static_cast<double>(1 + n_draws))) - 1;
+  return absl::StrCat("By ", metric, " nothing was found: ", Grouped(n_reached), " of ", Grouped(n_draws),
+                      " sets of ", sets, n_reached == 1 ? " harms" : " harm", " copying at least as much (",
+                      PText(p), ").");
 }
 
 void AddControl(const char* sets, const v1::ControlArm& arm, Findings* findings) {
@@ -105,9 +109,11 @@ void AddLimits(const std::string& label, const v1::Causal& causal, Findings* fin
     if (!arm->has_smallest_p() || !arm->has_p_copy_nll()) continue;
     const bool at_smallest = std::min(arm->p_copy_nll(), arm->p_copy_accuracy()) <= arm->smallest_p();
     if (!at_smallest && arm->smallest_p() <= kSignificant) continue;
-    findings->limits.push_back(absl::StrFormat(
-        "%s: %s of %s allow no p below %.2g; more draws (--draws) tell more, where there are as many sets.",
-        label, Counted(static_cast<uint64_t>(arm->draws_size()), "set"), name, arm->smallest_p()));
+    findings->limits.push_back(
+        absl::StrFormat("%s: %s of %s allow no p below %.2g; %s.", label,
+                        Counted(static_cast<uint64_t>(arm->draws_size()), "set"), name, arm->smallest_p(),
+                        arm->n_possible() > arm->draws_size() ? "more draws (--draws) can tell more"
+                                                              : "there are no others"));
   }
   if (causal.ablation() == "zero")
     findings->limits.push_back(

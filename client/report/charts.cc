@@ -3,6 +3,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/figures/captions.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
 
@@ -147,8 +148,7 @@ Chart CurveChart(const SavedModel& model) {
   const v1::Profile& profile = *model.profile;
   json data = {{"label", model.label},
                {"score", profile.score()},
-               {"value_label", absl::StrCat("mean ", profile.score(), " score of ", profile.n_heads_kept(),
-                                            " of ", Counted(profile.n_heads(), "head"))},
+               {"value_label", ScoreOfKeptHeads(profile)},
                {"per_layer", Numbers(profile.per_layer())}};
   PutBand(profile.bootstrap().per_layer(), &data);
   PutPeak(profile.has_peak_layer(), profile.peak_layer(), profile.has_centroid_rel(), profile.centroid_rel(),
@@ -211,8 +211,8 @@ Chart AblationChart(const SavedModel& model) {
                                                  Control("same layers", causal.matched_k(), metric)})}});
   }
   return {.kind = "ablation",
-          .caption = absl::StrCat("What becomes of ", model.label, " without its ",
-                                  Counted(static_cast<uint64_t>(causal.top_heads_size()), "top head"),
+          .caption = absl::StrCat("What becomes of ", model.label, " without the ",
+                                  Counted(static_cast<uint64_t>(causal.top_heads_size()), "ablated head"),
                                   ", and without each set of other heads (dots; bars: their means)."),
           .data = {{"label", model.label}, {"metrics", std::move(metrics)}},
           .image = "causal_delta.png"};

@@ -93,7 +93,9 @@ class Results {
     for (const SavedModel& model : run.models) AddModel(model);
     if (sections_.size() == before && !HasResult(run)) {
       Findings none;
-      none.blocks.push_back(Paragraph{"This run left no result."});
+      none.blocks.push_back(Paragraph{
+          run.problems.empty() ? "This run left no result."
+                               : "No result of this run can be used; see above what is missing or damaged."});
       Add(run.path, std::move(none));
     }
     AddLimitsOfRun(run);

@@ -58,6 +58,11 @@ bool LooksLikeNumber(std::string_view cell) {
   return rest.find_first_not_of("0123456789.,+-[] ") == std::string::npos;
 }
 
+// A hash, or another word that would make its column as wide as itself.
+bool IsLongWord(std::string_view cell) {
+  return cell.size() > 40 && cell.find(' ') == std::string_view::npos;
+}
+
 bool IsNumberColumn(const Table& table, size_t column) {
   return !table.rows.empty() &&
          std::all_of(table.rows.begin(), table.rows.end(),
@@ -88,8 +93,10 @@ class BlockWriter {
       classes.push_back(IsNumberColumn(table, i) ? " class=\"number\"" : "");
     const auto row = [&](const char* tag, const std::vector<std::string>& cells) {
       std::string html = "<tr>";
-      for (size_t i = 0; i < cells.size(); ++i)
-        absl::StrAppend(&html, "<", tag, classes[i], ">", Escaped(cells[i]), "</", tag, ">");
+      for (size_t i = 0; i < cells.size(); ++i) {
+        const char* of_cell = IsLongWord(cells[i]) ? " class=\"long\"" : classes[i];
+        absl::StrAppend(&html, "<", tag, of_cell, ">", Escaped(cells[i]), "</", tag, ">");
+      }
       return html + "</tr>\n";
     };
     std::string html =

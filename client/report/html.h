@@ -8,7 +8,8 @@
 namespace induct::client {
 
 // The page: texts as text whatever they hold, charts drawn by Vega-Lite from data inlined beside it, under a
-// Content-Security-Policy that lets nothing run or load but what the page was made with. Readable without scripts.
+// Content-Security-Policy that lets nothing run or load but what the page was made with. Readable without
+// scripts.
 std::string HtmlPage(const Document& document);
 
 }  // namespace induct::client

@@ -21,18 +21,28 @@ bool Any(const std::vector<SavedRun>& runs, const std::vector<std::string>& comm
 // The definitions that the runs' numbers follow, shortly; docs/method.md has them whole.
 List Definitions(const std::vector<SavedRun>& runs) {
   List list;
-  list.items = {
+  list.items.push_back(
       "A copy operation is a position whose token stood before in the same prompt (its antecedent), at a lag "
       "of at "
-      "least min_lag. The induction score of a head is its mean attention from that position to the one "
-      "after the "
-      "antecedent; duplicate reads the antecedent itself, previous the position before.",
-      "The profile is the mean score of each layer's best heads (topq) or of all (mean). Layer l stands at "
-      "relative "
-      "depth (l + 0.5) / layers; the centroid is the mass-weighted mean depth.",
-      "Intervals are 95 % bootstrap intervals over prompts, resampled within each task and lag, the kept "
-      "heads held "
-      "fixed."};
+      "least min_lag: exactly once (antecedents first), at least once, the latest counting (nearest), or at "
+      "least once, "
+      "all counting together (all). The induction score of a head is its mean attention from that position "
+      "to the one "
+      "after the antecedent; duplicate is that to the antecedent itself. previous is the mean attention from "
+      "a position "
+      "without any antecedent to the one before it.");
+  if (Any(runs, {"profile", "nulls", "crosssize", "multisize", "lagbuckets"})) {
+    list.items.push_back(
+        "The profile is the mean score of each layer's best heads (topq) or of all (mean). Layer l stands at "
+        "relative "
+        "depth (l + 0.5) / layers; the centroid is the mass-weighted mean depth.");
+  }
+  if (!Any(runs, {"pattern"}) || runs.size() > 1) {
+    list.items.push_back(
+        "Intervals are 95 % bootstrap intervals over prompts, resampled within each task and lag, the kept "
+        "heads held "
+        "fixed.");
+  }
   if (Any(runs, {"nulls"})) {
     list.items.push_back(
         "Shuffled antecedents: what would be read if the antecedent were another position, all alike "
@@ -99,8 +109,11 @@ Paragraph Hardware(const std::vector<SavedRun>& runs) {
 }
 
 Table Settings(const std::vector<SavedRun>& runs) {
-  Table table{.header = {"run", "settings"}};
-  for (const SavedRun& run : runs) table.rows.push_back({FolderOf(run), SettingsText(run)});
+  std::vector<std::string> names;
+  for (const SavedRun& run : runs) names.push_back(FolderOf(run));
+  Table table{.header = {"setting", "value"}};
+  for (const SettingUsed& setting : SettingsUsed(runs, names))
+    table.rows.push_back({setting.name, setting.value});
   return table;
 }
 
@@ -139,10 +152,12 @@ Section MethodSection(const std::vector<SavedRun>& runs) {
   if (!runs.empty()) section.blocks.push_back(Hardware(runs));
   section.blocks.push_back(Runs(runs));
   section.blocks.push_back(Settings(runs));
-  section.blocks.push_back(Paragraph{
-      "Each run directory holds config.yaml, every setting as used, whose first line is the command that "
-      "repeats the "
-      "run, and the prompts as they were tokenised. The same build, device and dtype give the same bytes."});
+  section.blocks.push_back(
+      Paragraph{"Each run directory holds config.yaml, every setting as used, whose first line is the "
+                "command that repeats the run "
+                "(RUN stands for the directory), and the prompts as they were tokenised. The same build, "
+                "device and dtype give the "
+                "same bytes."});
   return section;
 }
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -35,6 +36,17 @@ std::string StrongestHead(const v1::AntecedentNull& null) {
                       Signed(null.effect().values(best)), interval, p);
 }
 
+// Of the significant heads: a small p does not make an effect large.
+std::string EffectRange(const v1::AntecedentNull& null) {
+  double least = std::numeric_limits<double>::infinity(), most = -least;
+  for (int i = 0; i < null.p_adjusted().values_size(); ++i) {
+    if (null.p_adjusted().values(i) > kSignificant) continue;
+    least = std::min(least, null.effect().values(i));
+    most = std::max(most, null.effect().values(i));
+  }
+  return least < most ? absl::StrFormat(", by %.2g to %.2g", least, most) : "";
+}
+
 // How much more heads attend to the antecedent than to shuffled ones.
 std::string ShuffledSentence(const std::string& label, const std::string& name,
                              const v1::AntecedentNull& null) {
@@ -56,8 +68,8 @@ std::string ShuffledSentence(const std::string& label, const std::string& name,
   }
   return absl::StrCat(Grouped(significant), " of ", Counted(n_heads, "head"), " of ", label,
                       " score higher than with ", name,
-                      " shuffled antecedents (p <= 0.05, adjusted over all heads). The strongest is ",
-                      StrongestHead(null), ".");
+                      " shuffled antecedents (p <= 0.05, adjusted over all heads)", EffectRange(null),
+                      ". The strongest is ", StrongestHead(null), ".");
 }
 
 std::vector<std::string> SignificantLayers(const v1::HeadPermutation& heads) {
@@ -110,7 +122,8 @@ void AddLimits(const SavedModel& model, Findings* findings) {
     if (null->n_copy_ops() == 0 || null->n_dropped() == 0) continue;
     findings->limits.push_back(absl::StrCat(model.label, ": ", Counted(null->n_dropped(), "operation"),
                                             " of ", Grouped(uint64_t{null->n_copy_ops()} + null->n_dropped()),
-                                            " had no ", name, " candidate and count on neither side."));
+                                            " had no ", name, " candidate and count on neither side; ",
+                                            Counted(null->n_prompts(), "prompt"), " take part."));
   }
 }
 

@@ -118,7 +118,7 @@ function effectsChart(data, {width}) {
   const most = Math.max(...data.effect.map(Math.abs), 0) || 1;
   const color = {
     field: 'value', type: 'quantitative', legend: colorLegend('effect', size.height),
-    scale: {scheme: 'purpleorange', reverse: true, domain: [-most, most], domainMid: 0},
+    scale: {scheme: 'blueorange', domain: [-most, most], domainMid: 0},
   };
   const tip = ({i, layer, head}) => [
     ['layer', String(layer)],

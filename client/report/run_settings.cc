@@ -1,5 +1,7 @@
 #include "client/report/run_settings.h"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -11,17 +13,10 @@
 namespace induct::client {
 namespace {
 
-// "lag_values 4,8" for each request setting that `takes` wants.
-template <typename Takes>
-std::string Join(const SavedRun& run, const Takes& takes) {
-  const auto settings = ParseSettings(run.config, kConfigFile);
-  if (!settings.ok()) return "";
-  std::vector<std::string> parts;
-  for (const SettingKey& key : SettingKeys()) {
-    if (key.owner != SettingOwner::kRequest || !takes(key)) continue;
-    parts.push_back(absl::StrCat(SettingFlag(key), " ", absl::StrJoin(settings->Values(key), ",")));
-  }
-  return absl::StrJoin(parts, "; ");
+// As a flag would be given: "4,8", "auto".
+std::string ValueText(const Settings& settings, const SettingKey& key) {
+  const std::string value = absl::StrJoin(settings.Values(key), ",");
+  return value == "0" && !key.zero_word.empty() ? std::string(key.zero_word) : value;
 }
 
 bool IsOfPrompts(const SettingKey& key) {
@@ -30,9 +25,10 @@ bool IsOfPrompts(const SettingKey& key) {
 
 }  // namespace
 
-// The first line of config.yaml says how to repeat the run.
+// The first line of config.yaml says how to repeat the run; the labels, which may hold anything, end it.
 bool HasGivenPrompts(const SavedRun& run) {
-  return absl::StrContains(run.config.substr(0, run.config.find('\n')), " --prompts ");
+  const std::string line = run.config.substr(0, run.config.find('\n'));
+  return absl::StrContains(line.substr(0, line.find(" --labels ")), " --prompts ");
 }
 
 std::string PromptsText(const SavedRun& run) {
@@ -43,15 +39,42 @@ std::string PromptsText(const SavedRun& run) {
                       absl::StrJoin(settings->Integers("prompts.lag_values"), ", "));
 }
 
-std::string SettingsText(const SavedRun& run) {
-  const std::string text = Join(run, [&](const SettingKey& key) {
-    return HasEffectOn(key, run.metadata.command()) && !absl::StartsWith(std::string(key.path), "job.");
-  });
-  return text.empty() ? "-" : text;
+std::vector<SettingUsed> SettingsUsed(const std::vector<SavedRun>& runs,
+                                      const std::vector<std::string>& names) {
+  std::vector<SettingUsed> used;
+  for (const SettingKey& key : SettingKeys()) {
+    if (key.owner != SettingOwner::kRequest || absl::StartsWith(std::string(key.path), "job.")) continue;
+    std::vector<std::pair<std::string, std::vector<std::string>>>
+        values;  // and who has them, in the runs' order
+    for (size_t i = 0; i < runs.size(); ++i) {
+      const auto settings = ParseSettings(runs[i].config, kConfigFile);
+      if (!settings.ok() || !HasEffectOn(key, runs[i].metadata.command())) continue;
+      const std::string value = ValueText(*settings, key);
+      auto it =
+          std::find_if(values.begin(), values.end(), [&](const auto& known) { return known.first == value; });
+      if (it == values.end()) it = values.insert(values.end(), {value, {}});
+      it->second.push_back(names[i]);
+    }
+    if (values.empty()) continue;
+    const bool same = values.size() == 1;
+    used.push_back(
+        {SettingFlag(key),
+         same ? values[0].first : absl::StrJoin(values, "; ", [](std::string* out, const auto& value) {
+           absl::StrAppend(out, value.first, " (", absl::StrJoin(value.second, ", "), ")");
+         })});
+  }
+  return used;
 }
 
 std::string PromptsKey(const SavedRun& run) {
-  return HasGivenPrompts(run) ? run.path : Join(run, IsOfPrompts);
+  if (HasGivenPrompts(run)) return run.path;
+  const auto settings = ParseSettings(run.config, kConfigFile);
+  if (!settings.ok()) return run.path;
+  std::string key_text;
+  for (const SettingKey& key : SettingKeys()) {
+    if (IsOfPrompts(key)) absl::StrAppend(&key_text, SettingFlag(key), " ", ValueText(*settings, key), "; ");
+  }
+  return key_text;
 }
 
 }  // namespace induct::client

@@ -1,7 +1,8 @@
-// The settings that a saved run was made with, from its config.yaml.
+// The settings that saved runs were made with, from its config.yaml.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "client/saved_run.h"
 
@@ -13,9 +14,13 @@ bool HasGivenPrompts(const SavedRun& run);
 // "ABAB, NAMES of lag 4, 8, 16, 32", or that they were given.
 std::string PromptsText(const SavedRun& run);
 
-// Every setting that has an effect on the run's command, "seq_len 256; n_repeats 2; ..."; "-" where
-// config.yaml is missing or cannot be read.
-std::string SettingsText(const SavedRun& run);
+// Every setting that had an effect on any of the runs, with its value: where runs differ, each value with the
+// runs that have it. REQUIRES: a name for each run.
+struct SettingUsed {
+  std::string name, value;
+};
+std::vector<SettingUsed> SettingsUsed(const std::vector<SavedRun>& runs,
+                                      const std::vector<std::string>& names);
 
 // Equal for runs whose prompts are the same, where their models' tokenizers are: seed and settings of
 // prompts; of given prompts no two runs' are known to be.

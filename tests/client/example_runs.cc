@@ -161,6 +161,11 @@ v1::Causal ExampleCausal(const SavedModel& model) {
   *causal.mutable_top_k() = ExampleArm(0.45);
   *causal.mutable_random_k() = ExampleControl(20, 0.03);
   *causal.mutable_matched_k() = ExampleControl(6, 0.08);
+  auto others = causal.top_heads();
+  for (v1::HeadRef& head : others) head.set_head(model.use.n_heads() - 1);
+  for (v1::ControlArm* control : {causal.mutable_random_k(), causal.mutable_matched_k()}) {
+    for (v1::AblationArm& draw : *control->mutable_draws()) *draw.mutable_heads() = others;
+  }
   causal.mutable_check()->set_delta_top(-0.45);
   causal.mutable_check()->set_delta_rand(causal.random_k().delta_mean().copy_accuracy());
   causal.mutable_check()->set_delta_top_below_delta_rand(true);

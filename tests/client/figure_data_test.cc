@@ -174,6 +174,17 @@ TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
   EXPECT_EQ(draws, 20u + 1);
 }
 
+TEST(CausalDeltaTest, AControlOfAnotherSizeSaysItsOwn) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.causal = ExampleCausal(model);
+  EXPECT_THAT(CausalDeltaFigure(model, "causal_delta")->plot, Not(HasSubstr("3 heads")));
+  model.causal->mutable_top_heads()->RemoveLast();
+  for (v1::AblationArm& draw : *model.causal->mutable_matched_k()->mutable_draws())
+    draw.mutable_heads()->RemoveLast();
+  EXPECT_THAT(CausalDeltaFigure(model, "causal_delta")->plot,
+              AllOf(HasSubstr("'random'.\"\\n\".'3 heads' 2"), HasSubstr("'matched'.\"\\n\".'p = 0.14' 3")));
+}
+
 TEST(CausalDeltaTest, AControlWithoutDrawsSaysWhyAndControlTextsGetAPanel) {
   SavedModel model = ExampleModel("m", 4, 4);
   model.causal = ExampleCausal(model);
@@ -243,6 +254,16 @@ TEST(ScriptTest, LinesOfATitleAreAboutAsLongAndAddToTheHeight) {
   EXPECT_THAT(script, HasSubstr("heading = 'm word0 word1 word2 word3 word4 word5 word6'.\"\\n\".'word7"));
   EXPECT_THAT(script, HasSubstr(",1194 font"));
   EXPECT_EQ(figure.height, 1080);
+}
+
+TEST(CaptionsTest, ThePreviousKindIsMeasuredOnPositionsWithoutAnAntecedent) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.profile->set_score("previous");
+  model.profile->set_n_prompts(40);
+  model.profile->set_n_copy_ops(560);
+  EXPECT_EQ(MeasuredOn(*model.profile), "40 prompts, 560 positions without an antecedent");
+  const auto figure = CrossSizeOverlayFigure(ExampleRun("crosssize", {model, model}));
+  EXPECT_THAT(Title(*figure), Not(HasSubstr("lag >=")));
 }
 
 TEST(CaptionsTest, TicksStandOneTwoOrFiveApart) {

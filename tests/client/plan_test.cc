@@ -101,6 +101,14 @@ TEST_F(PlanTest, SeveralModelsAreComparedAsWell) {
   EXPECT_THAT(std::get<v1::CrossSizeRequest>(requests[3]).models(), testing::ElementsAre("a", "b", "c"));
 }
 
+TEST_F(PlanTest, RandomSetsAreAsLargeAsTheAblatedOne) {
+  WritePlan("models: [m]\nevaluation:\n  causal_top_k: 2\n");
+  const FakeServer server(AllResults());
+  Run(server);
+  const auto causal = std::get<v1::CausalRequest>(server.record().requests.at(2));
+  EXPECT_EQ(causal.profile().evaluation().causal_random_k(), 2u);
+}
+
 TEST_F(PlanTest, AFailedAnalysisIsToldAndTheOthersRun) {
   Script script = AllResults();
   script.plays = {

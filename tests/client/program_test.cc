@@ -265,6 +265,8 @@ TEST(ProgramTest, AFullDiskIs4LeavesNoHalfFileAndCancelsTheJob) {
   EXPECT_THAT(server.record().cancelled, SizeIs(1));
   const std::string run = RunDirectories(folder.path()).at(0);
   EXPECT_EQ(StateOf(run), "failed");
+  const std::string error = json::parse(FileBytes(run + "/metadata.json"))["error"];
+  EXPECT_THAT(error, AllOf(HasSubstr("prompts.txt"), Not(HasSubstr("outputs/runs"))));
   for (const auto& entry : std::filesystem::directory_iterator(run)) {
     EXPECT_THAT(entry.path().filename().string(),
                 testing::AnyOf("metadata.json", "config.yaml", "profile_org_tiny.json"));
@@ -283,10 +285,26 @@ TEST(ProgramTest, InterruptsCancelTheJobAndExitWith130) {
     client.Signal(signal);
     const ClientResult result = client.Wait();
     EXPECT_EQ(result.exit_code, 130);
-    EXPECT_THAT(result.err, HasSubstr("interrupted: job cancelled, partial results in outputs/runs/"));
+    EXPECT_THAT(result.err,
+                HasSubstr("interrupted: job cancelled; what there is so far is in outputs/runs/"));
     EXPECT_EQ(server.record().cancelled, std::vector<std::string>{kFakeJob});
     EXPECT_EQ(StateOf(RunDirectories(folder.path()).at(0)), "cancelled");
   }
+}
+
+TEST(ProgramTest, WhatReadsAnInterruptedRunNamesItsFolderOnce) {
+  Script script = SuccessfulScript("org/tiny");
+  script.plays = {{.end_index = 5, .wait_for_cancel = true}};
+  FakeServer server(script);
+  const TemporaryFolder folder;
+  RunningClient client(ProfileArguments(server), folder.path());
+  server.AwaitWaiting();
+  client.Signal(SIGINT);
+  client.Wait();
+  const std::string run = RunDirectories(folder.path()).at(0);
+  const ClientResult figures = RunClient({"figures", run}, folder.path());
+  EXPECT_THAT(figures.err, testing::StartsWith("induct-client: " + run + " holds nothing to draw: the run"));
+  EXPECT_EQ(figures.err.find("outputs/runs"), figures.err.rfind("outputs/runs"));
 }
 
 TEST(ProgramTest, WrongUsageIs2AndNamesTheNearest) {
@@ -310,6 +328,7 @@ TEST(ProgramTest, WrongUsageIs2AndNamesTheNearest) {
       {{"jobs", "--settings", "d.yaml"}, "cannot read d.yaml"},
       {{"profile", "--model", "m", "--memory_saver", "yes"}, "\"yes\" given, true or false needed"},
       {{"crosssize", "--models", "a", "b", "--labels", "one"}, "--labels: 1 given for 2 models"},
+      {{"crosssize", "--models", "a", "b", "--labels", "A", "A"}, "--labels: \"A\" is given twice"},
       {{"causal", "--model", "m", "--heads", "3"}, "--heads: \"3\" is no head"},
       {{"causal", "--model", "m", "--heads", "1.2", "--topk", "2"}, "--heads"},
       {{"causal", "--model", "m", "--topk", "0"}, "--causal_top_k"},
@@ -378,6 +397,20 @@ TEST(ProgramTest, AFlagBeatsTheEnvironmentWhichBeatsTheFile) {
   EXPECT_FALSE(request.run().has_antecedents());
 }
 
+TEST(ProgramTest, AVariableThatIsAlmostASettingsIsToldUnlessQuiet) {
+  const FakeServer server(SuccessfulScript("org/tiny"));
+  const TemporaryFolder folder;
+  const std::map<std::string, std::string> environment = {
+      {"INDUCT_SEDE", "1"},       {"INDUCT_SEED", "2"},        {"INDUCT_TEST_BIN", "x"},
+      {"INDUCT_TORCH", "x"},      {"INDUCT_TORCH_INDEX", "x"}, {"INDUCT_NPM_REGISTRY", "x"},
+      {"INDUCT_TOKENIZERS", "x"}, {"INDUCT_VEGA_DIR", "x"}};
+  const std::string told =
+      "induct-client: environment variable INDUCT_SEDE sets nothing; did you mean INDUCT_SEED?\n";
+  EXPECT_EQ(RunClient({"models", "--server", server.address()}, folder.path(), environment).err, told);
+  EXPECT_THAT(RunClient(ProfileArguments(server), folder.path(), environment).err, HasSubstr(told));
+  EXPECT_EQ(RunClient(ProfileArguments(server, {"--quiet"}), folder.path(), environment).err, "");
+}
+
 TEST(ProgramTest, TheUsersOwnFileIsReadWhereNoneIsGiven) {
   const FakeServer server(SuccessfulScript("org/tiny"));
   const TemporaryFolder folder;
@@ -401,9 +434,28 @@ TEST(ProgramTest, GivenPromptsTravelWithTheRequest) {
 
   const std::string config = RunDirectories(folder.path()).at(0) + "/config.yaml";
   EXPECT_THAT(FileBytes(config),
-              testing::MatchesRegex("# To repeat the run: induct-client profile --settings config.yaml "
-                                    "--prompts prompts_org_tiny.jsonl\nmodels: .*"));
+              testing::MatchesRegex(
+                  "# To repeat the run from another folder, RUN being this one: induct-client profile "
+                  "--settings RUN/config.yaml --prompts RUN/prompts_org_tiny.jsonl\n"
+                  "models: .*"));
   EXPECT_TRUE(LoadSettings(config).ok());
+}
+
+TEST(ProgramTest, LabelsAreRepeatedAsAShellReadsThemOnOneLine) {
+  const FakeServer server(SuccessfulScript("m"));
+  const TemporaryFolder folder;
+  const std::vector<std::string> arguments = {"crosssize", "--models",       "a",          "b",
+                                              "--server",  server.address(), "--no_report"};
+  const auto config_with = [&](const std::vector<std::string>& labels) {
+    std::vector<std::string> all = arguments;
+    all.insert(all.end(), labels.begin(), labels.end());
+    RunClient(all, folder.path(), {{"PATH", folder.path()}});
+    return RunDirectories(folder.path()).back() + "/config.yaml";
+  };
+  const std::string config = config_with({"--labels", "it's $(x)", "a\nb: c"});
+  EXPECT_THAT(FileBytes(config), HasSubstr("RUN/config.yaml --labels 'it'\\''s $(x)' 'a\\nb: c'\nmodels: "));
+  EXPECT_TRUE(LoadSettings(config).ok());
+  EXPECT_THAT(FileBytes(config_with({})), Not(HasSubstr("--labels")));
 }
 
 TEST(ProgramTest, FlagsThatChooseGeneratedPromptsAreNamedWherePromptsAreGiven) {
@@ -459,6 +511,29 @@ TEST(ProgramTest, EachCommandMakesItsRequest) {
   EXPECT_EQ(pattern.head().layer(), 3u);
   EXPECT_EQ(pattern.head().head(), 1u);
   EXPECT_EQ(pattern.prompt(), 5u);
+}
+
+TEST(ProgramTest, RandomSetsAreAsLargeAsTheAblatedOneUnlessTheUserSaysHowLarge) {
+  const FakeServer server(SuccessfulScript("m"));
+  const TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileAtomically(folder / "top.yaml", "evaluation:\n  causal_top_k: 5\n").ok());
+  ASSERT_TRUE(WriteFileAtomically(folder / "random.yaml", "evaluation:\n  causal_random_k: 7\n").ok());
+  const auto random_k = [&](const std::vector<std::string>& flags,
+                            const std::map<std::string, std::string>& environment = {}) {
+    std::vector<std::string> arguments = {"causal", "--model", "m", "--server", server.address(), "--quiet"};
+    arguments.insert(arguments.end(), flags.begin(), flags.end());
+    RunClient(arguments, folder.path(), environment);
+    const auto request = std::get<v1::CausalRequest>(server.record().requests.back());
+    return request.profile().evaluation().causal_random_k();
+  };
+  EXPECT_EQ(random_k({}), 0u) << "the server's default";
+  EXPECT_EQ(random_k({"--topk", "2"}), 2u);
+  EXPECT_EQ(random_k({"--heads", "1.2,0.3,0.1,0.2"}), 4u);
+  EXPECT_EQ(random_k({"--heads", "1.2", "--settings", "top.yaml"}), 1u);
+  EXPECT_EQ(random_k({"--settings", "top.yaml"}), 5u);
+  EXPECT_EQ(random_k({}, {{"INDUCT_EVALUATION_CAUSAL_TOP_K", "6"}}), 6u);
+  EXPECT_EQ(random_k({"--topk", "2", "--randomk", "4"}), 4u);
+  EXPECT_EQ(random_k({"--heads", "1.2", "--settings", "random.yaml"}), 7u);
 }
 
 TEST(ProgramTest, PrintPromptsPrintsThemEscapedAndRunsNoJob) {

@@ -60,17 +60,17 @@ TEST(ReportTest, ResultsAreSentencesWithTheirIntervals) {
               AllOf(HasSubstr("By copy NLL it harms copying more than ablating random heads"),
                     HasSubstr("By copy accuracy nothing was found"),
                     HasSubstr("6 sets of other heads of the same layers allow no p below 0.14")));
-  EXPECT_THAT(ReportOf("lagbuckets"), AllOf(testing::ContainsRegex("[Ll]onger lags"),
-                                            HasSubstr("the bucket of lag 9 to 32 is empty")));
+  EXPECT_THAT(ReportOf("lagbuckets"),
+              AllOf(testing::ContainsRegex("[Ll]onger lags"), testing::ContainsRegex("curves peak at"),
+                    HasSubstr("| lag 9 to 32 | 0 | - |")));
 }
 
 TEST(ReportTest, NothingFoundIsSaidInPlainWords) {
   SavedModel model = ExampleWith("causal");
   model.causal->mutable_random_k()->set_p_copy_nll(0.4);
-  EXPECT_THAT(
-      Report({ExampleRun("causal", {model})}),
-      HasSubstr(
-          "By copy NLL nothing was found: too many sets of random heads harm copying as much (p = 0.4"));
+  EXPECT_THAT(Report({ExampleRun("causal", {model})}),
+              HasSubstr("By copy NLL nothing was found: 7 of 20 sets of random heads harm copying at least "
+                        "as much (p = 0.4"));
   model = ExampleWith("nulls");
   for (double& p : *model.nulls->mutable_shuffled_antecedent()
                         ->mutable_lag_matched()

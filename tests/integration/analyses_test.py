@@ -1,5 +1,6 @@
 """Every analysis from the command to the files, as a researcher runs it."""
 import json
+import shlex
 import shutil
 import unittest
 
@@ -20,8 +21,13 @@ class Analyses(ProgramTest):
     def figures(self, run):
         return {p.name for p in (run / "figs").glob("*.png")}
 
+    def repeating(self, run):
+        """The arguments that the run's config.yaml says repeat it."""
+        line = (run / "config.yaml").read_text().splitlines()[0]
+        return shlex.split(line.split("induct-client ")[1].replace("RUN/", f"{run}/"))
+
     def test_crosssize_compares_two_models_on_the_same_texts(self):
-        out = self.client("crosssize", "--models", "demo-small", "demo-large", *SMALL, "--labels", "small <one>", "large").stdout
+        out = self.client("crosssize", "--models", "demo-small", "demo-large", *SMALL, "--labels", "small <one>", "the 'large'").stdout
         run = self.only("*-crosssize-demo-small+1")
         names = {p.name for p in run.iterdir()}
         for model in ("demo-small", "demo-large"):
@@ -38,8 +44,13 @@ class Analyses(ProgramTest):
             self.assertLessEqual(pair[key]["ci90_high"], pair[key]["ci_high"])
         self.assertIn("cross_size_overlay.png", self.figures(run))
         self.assertTrue((self.dir / "figs" / "cross_size_overlay.png").exists())
-        self.assertEqual(self.json(run / "metadata.json")["labels"], ["small <one>", "large"])
-        self.assertIn("small <one>", out)
+        self.assertEqual(self.json(run / "metadata.json")["labels"], ["small <one>", "the 'large'"])
+        self.assertIn("the 'large' - small <one>:", out)
+        self.assertIn("one layer of small <one>", out)
+        self.client(*self.repeating(run), "--output_dir", "again", "--no_report")
+        again = next((self.dir / "again" / "runs").iterdir())
+        for name in ("cross_size.json", "config.yaml"):
+            self.assertEqual((again / name).read_bytes(), (run / name).read_bytes())
         self.assert_no_broken_files(self.dir)
 
     def test_multisize_tabulates_peaks_against_parameters(self):
@@ -81,7 +92,8 @@ class Analyses(ProgramTest):
         self.assert_close(profile, self.json(alone / "profile_demo-small.json"), "profile")
 
     def test_nulls_that_were_not_asked_for_are_absent(self):
-        self.client("nulls", *ONE, "--shuffle_null", "false", "--head_permutation_null", "false", "--no_report")
+        out = self.client("nulls", *ONE, "--shuffle_null", "false", "--head_permutation_null", "false", "--no_report").stdout
+        self.assertIn("none asked for", out)
         nulls = self.json(self.only("*-nulls-*") / "nulls_demo-small.json")
         self.assertIsNone(nulls.get("shuffled_antecedent"))
         self.assertIsNone(nulls.get("head_permutation"))
@@ -110,19 +122,18 @@ class Analyses(ProgramTest):
 
     def test_causal_with_the_users_heads_and_control_prompts(self):
         (self.dir / "c.txt").write_text("The house by the river was old.\nNobody knew who had built it.\n")
-        self.client("causal", *ONE, "--heads", "1.2,0.3", "--randomk", "2", "--draws", "5", "--ablation", "mean", "--control_prompts", "c.txt")
+        self.client("causal", *ONE, "--heads", "1.2,0.3", "--draws", "5", "--ablation", "mean", "--control_prompts", "c.txt")
         run = self.only("*-causal-*")
         causal = self.json(run / "causal_demo-small.json")
         self.assertEqual(causal["chosen_by"], "user")
         self.assertEqual(causal["top_heads"], [{"layer": 1, "head": 2}, {"layer": 0, "head": 3}])
         self.assertEqual((causal["ablation"], len(causal["random_k"]["draws"])), ("mean", 5))
+        self.assertEqual({len(draw["heads"]) for draw in causal["random_k"]["draws"]}, {2})
+        self.assertIn("p_copy_nll", causal["random_k"])
         self.assertIn("control_nll", causal["top_k"]["delta"])
         self.assertEqual(len((run / "control_prompts_demo-small.jsonl").read_text().splitlines()), 2)
         # And it is repeated by what the run's settings say.
-        line = (run / "config.yaml").read_text().splitlines()[0]
-        arguments = line.split("induct-client ")[1].split()
-        arguments = [str(run / a) if a.endswith((".yaml", ".jsonl")) else a for a in arguments]
-        self.client(*arguments, "--output_dir", "again", "--no_report")
+        self.client(*self.repeating(run), "--output_dir", "again", "--no_report")
         again = next((self.dir / "again" / "runs").iterdir())
         self.assertEqual((again / "causal_demo-small.json").read_bytes(), (run / "causal_demo-small.json").read_bytes())
 

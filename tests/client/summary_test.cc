@@ -1,0 +1,125 @@
+// What a run's summary on standard output says of each result.
+#include "client/summary.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/client/example_runs.h"
+
+namespace induct::client {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string Summary(const std::string& command, const SavedModel& model) {
+  return SummaryText(ExampleRun(command, {model}), "there");
+}
+
+SavedModel Ablated() {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.causal = ExampleCausal(model);
+  return model;
+}
+
+TEST(SummaryTest, CausalAnswersInWordsWhetherTheTopHeadsMatterMore) {
+  SavedModel model = Ablated();
+  model.causal->mutable_check()->set_delta_rand(-0.0304);
+  EXPECT_THAT(Summary("causal", model),
+              HasSubstr("copy accuracy changes by -0.450 without the top heads, by -0.030 on average without "
+                        "random ones: the top heads matter more\n"));
+  model.causal->mutable_check()->set_delta_top_below_delta_rand(false);
+  model.causal->set_chosen_by("user");
+  EXPECT_THAT(Summary("causal", model), HasSubstr(": the chosen heads do not matter more\n"));
+}
+
+TEST(SummaryTest, RandomSetsOfAnotherSizeAreNotComparedAndSayTheirSize) {
+  SavedModel model = Ablated();
+  model.causal->mutable_top_heads()->RemoveLast();
+  model.causal->mutable_random_k()->clear_p_copy_nll();
+  EXPECT_THAT(Summary("causal", model),
+              AllOf(HasSubstr("20 draws of 3 heads (no p, as that is not the 2 ablated), mean delta"),
+                    Not(HasSubstr("matter more"))));
+}
+
+v1::PairedDifference Difference(double value, bool equivalent) {
+  v1::PairedDifference difference;
+  difference.set_difference(value);
+  difference.set_ci_low(value - 0.01);
+  difference.set_ci_high(value + 0.01);
+  difference.set_equivalent(equivalent);
+  return difference;
+}
+
+SavedRun Compared(int n_layers_of_large) {
+  SavedRun run = ExampleRun("crosssize", {ExampleModel("small", 4, 8), ExampleModel("large", 8, 8)});
+  run.models[1].use.set_n_layers(static_cast<uint32_t>(n_layers_of_large));
+  run.models[0].label = "S\x1b";
+  v1::ModelPair* pair = run.cross_size->add_pairs();
+  pair->set_model_a("small");
+  pair->set_model_b("large");
+  *pair->mutable_peak_depth() = Difference(-0.3, false);
+  *pair->mutable_centroid_rel() = Difference(0.05, true);
+  *pair->mutable_bandwidth_interpolated() = Difference(0, true);
+  pair->set_overlap(0.75);
+  return run;
+}
+
+TEST(SummaryTest, TwoSizesDifferByPeakCentroidAndBandwidthWithinAMargin) {
+  EXPECT_THAT(
+      SummaryText(Compared(8), "there"),
+      HasSubstr(
+          "large - S\\x1b:\n"
+          "peak depth                -0.300 (95 % interval -0.310 to -0.290), not shown to be equivalent "
+          "within +-0.250, one layer of S\\x1b\n"
+          "centroid (relative)       +0.050 (95 % interval 0.040 to 0.060), equivalent (90 % interval "
+          "within +-0.250, one layer of S\\x1b)\n"
+          "bandwidth (interpolated)  +0.000 (95 % interval -0.010 to 0.010), equivalent (90 % interval "
+          "within +-0.250, one layer of S\\x1b)\n"
+          "overlap of curves         0.750\n"));
+  EXPECT_THAT(SummaryText(Compared(2), "there"), HasSubstr("within +-0.500, one layer of large\n"));
+  EXPECT_THAT(SummaryText(Compared(4), "there"), HasSubstr("within +-0.250, one layer of either\n"));
+}
+
+TEST(SummaryTest, AComparisonWithoutBootstrapHasDifferencesAlone) {
+  SavedRun run = Compared(8);
+  for (v1::PairedDifference* difference : {run.cross_size->mutable_pairs(0)->mutable_peak_depth(),
+                                           run.cross_size->mutable_pairs(0)->mutable_centroid_rel()}) {
+    const double value = difference->difference();
+    difference->Clear();
+    difference->set_difference(value);
+  }
+  EXPECT_THAT(SummaryText(run, "there"), AllOf(HasSubstr("peak depth                -0.300\n"),
+                                               HasSubstr("centroid (relative)       +0.050\n")));
+}
+
+TEST(SummaryTest, NullsTellWhatTheyDropped) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.nulls = ExampleNulls(model);
+  v1::ShuffledAntecedent* shuffled = model.nulls->mutable_shuffled_antecedent();
+  shuffled->mutable_uniform()->set_n_dropped(1);
+  shuffled->mutable_lag_matched()->set_n_prompts(390);
+  EXPECT_THAT(Summary("nulls", model),
+              AllOf(HasSubstr("; 1 operation without a candidate dropped, 400 prompts left\n"),
+                    HasSubstr("; 345 operations without a candidate dropped, 390 prompts left\n")));
+  shuffled->mutable_uniform()->set_n_dropped(0);
+  shuffled->mutable_lag_matched()->set_n_dropped(0);
+  EXPECT_THAT(Summary("nulls", model), Not(HasSubstr("dropped")));
+}
+
+TEST(SummaryTest, NullsThatAreAbsentAreExplained) {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.nulls = ExampleNulls(model);
+  model.nulls->clear_shuffled_antecedent();
+  EXPECT_THAT(Summary("nulls", model), Not(HasSubstr("none asked for")));
+  model.nulls->clear_head_permutation();
+  EXPECT_THAT(Summary("nulls", model),
+              HasSubstr("none asked for: shuffle_null and head_permutation_null are false\n"));
+  model.nulls->set_score("previous");
+  EXPECT_THAT(Summary("nulls", model),
+              AllOf(HasSubstr("previous has no antecedent to shuffle\n"), Not(HasSubstr("none asked for"))));
+}
+
+}  // namespace
+}  // namespace induct::client
