@@ -33,6 +33,9 @@ enum class SettingOwner {
   kClient,   // read by induct-client
 };
 
+// `max` of a setting of 64 bits: 2^64 - 1, which no double holds, rounded.
+inline constexpr double kMaxOf64Bits = 18446744073709551615.0;
+
 struct SettingKey {
   std::string_view path;  // "prompts.lag_values"; its last word is the client's flag
   SettingType type;
