@@ -12,6 +12,7 @@ namespace induct::client {
 namespace {
 
 constexpr int kHeadsNamed = 8;
+constexpr double kCopies = 0.1;  // copy accuracy below which a model is told to copy hardly at all
 
 std::string HeadList(const google::protobuf::RepeatedPtrField<v1::HeadRef>& heads) {
   std::vector<std::string> names;
@@ -114,6 +115,13 @@ void AddLimits(const std::string& label, const v1::Causal& causal, Findings* fin
                         Counted(static_cast<uint64_t>(arm->draws_size()), "set"), name, arm->smallest_p(),
                         arm->n_possible() > arm->draws_size() ? "more draws (--draws) can tell more"
                                                               : "there are no others"));
+  }
+  const v1::AblationMetrics& baseline = causal.baseline().metrics();
+  if (baseline.has_copy_accuracy() && baseline.copy_accuracy() < kCopies) {
+    findings->limits.push_back(
+        absl::StrFormat("%s: the unablated model copies at %.3f of the predictable positions only, so there "
+                        "is hardly any copying to lose.",
+                        label, baseline.copy_accuracy()));
   }
   if (causal.ablation() == "zero")
     findings->limits.push_back(

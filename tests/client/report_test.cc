@@ -80,6 +80,14 @@ TEST(ReportTest, NothingFoundIsSaidInPlainWords) {
   EXPECT_THAT(Report({ExampleRun("nulls", {model})}), HasSubstr("Nothing was found against lag-matched"));
 }
 
+TEST(ReportTest, AModelThatDoesNotCopyHasNothingToLose) {
+  SavedModel model = ExampleWith("causal");
+  EXPECT_THAT(Report({ExampleRun("causal", {model})}), Not(HasSubstr("hardly any copying to lose")));
+  model.causal->mutable_baseline()->mutable_metrics()->set_copy_accuracy(0.002);
+  EXPECT_THAT(Report({ExampleRun("causal", {model})}),
+              HasSubstr("copies at 0.002 of the predictable positions only"));
+}
+
 TEST(ReportTest, AProfileOfZerosHasNoPeakAndSaysSo) {
   SavedModel model = ExampleWith("profile");
   for (double& value : *model.profile->mutable_per_layer()) value = 0;
