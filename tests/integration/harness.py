@@ -138,7 +138,7 @@ class ProgramTest(unittest.TestCase):
             for i, (x, y) in enumerate(zip(a, b)):
                 self.assert_close(x, y, f"{where} {i}")
         elif isinstance(a, float):
-            self.assertAlmostEqual(a, b, delta=2e-5 * max(1, abs(a)), msg=where)
+            self.assertAlmostEqual(a, b, delta=1e-5 * max(1, abs(a)), msg=where)
         else:
             self.assertEqual(a, b, where)
 
