@@ -17,8 +17,6 @@ namespace induct::checkpoint {
 namespace {
 
 constexpr char kConfigFile[] = "config.json";
-constexpr char kWeightFile[] = "model.safetensors";
-constexpr char kShardIndexFile[] = "model.safetensors.index.json";
 constexpr char kTokenizerFile[] = "tokenizer.json";
 constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
 
@@ -45,10 +43,9 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit) 
 }
 
 // Every tensor that the spec names, once.
-std::vector<const TensorSpec*> TensorsOf(const DecoderSpec& spec) {
-  std::vector<const TensorSpec*> tensors = {&spec.token_embedding, &spec.final_norm_weight,
-                                            &spec.final_norm_bias};
-  for (const LayerTensors& layer : spec.layers) {
+std::vector<TensorSpec*> TensorsOf(DecoderSpec& spec) {
+  std::vector<TensorSpec*> tensors = {&spec.token_embedding, &spec.final_norm_weight, &spec.final_norm_bias};
+  for (LayerTensors& layer : spec.layers) {
     tensors.insert(tensors.end(),
                    {&layer.attention_norm_weight, &layer.attention_norm_bias, &layer.qkv_weight,
                     &layer.qkv_bias, &layer.attention_output_weight, &layer.attention_output_bias,
@@ -60,27 +57,51 @@ std::vector<const TensorSpec*> TensorsOf(const DecoderSpec& spec) {
   return tensors;
 }
 
-absl::Status CheckTensor(const SafetensorsFile& weights, const TensorSpec& expected) {
-  const auto found = weights.Find(expected.name);
-  if (!found.ok()) {
+std::vector<const TensorSpec*> TensorsOf(const DecoderSpec& spec) {
+  const std::vector<TensorSpec*> tensors = TensorsOf(const_cast<DecoderSpec&>(spec));
+  return {tensors.begin(), tensors.end()};
+}
+
+int64_t CountOf(const TensorSpec& tensor) {
+  int64_t numbers = 1;
+  for (const int64_t size : tensor.shape) numbers *= size;
+  return numbers;
+}
+
+// What transformers puts before the names of a model's body. Checkpoints saved from the body alone lack it.
+constexpr const char* kBodyPrefixes[] = {"gpt_neox.", "transformer.", "model."};
+
+// `name` as the files have it: as it is, without its prefix, or with one; `name` where they hold none of
+// these.
+std::string StoredName(const WeightFiles& weights, const std::string& name) {
+  if (weights.Holds(name)) return name;
+  for (const std::string prefix : kBodyPrefixes) {
+    const std::string other =
+        name.starts_with(prefix) ? name.substr(prefix.size()) : absl::StrCat(prefix, name);
+    if (weights.Holds(other)) return other;
+  }
+  return name;
+}
+
+// Makes the spec name tensors as the files do. A tied unembedding follows the token embedding.
+void UseStoredNames(const WeightFiles& weights, DecoderSpec& spec) {
+  const bool tied = spec.unembedding.name == spec.token_embedding.name;
+  for (TensorSpec* tensor : TensorsOf(spec)) tensor->name = StoredName(weights, tensor->name);
+  if (tied) spec.unembedding.name = spec.token_embedding.name;
+}
+
+absl::Status CheckTensor(const WeightFiles& weights, const TensorSpec& expected) {
+  const absl::StatusOr<const StoredTensor*> found = weights.Find(expected.name);
+  if (absl::IsNotFound(found.status())) {
     return BadCheckpoint(absl::StrCat(found.status().message(), "; expected shape [",
                                       absl::StrJoin(expected.shape, ", "), "]"));
   }
-  if ((*found)->shape == expected.shape) return absl::OkStatus();
-  return BadCheckpoint(absl::StrCat(kWeightFile, ": tensor ", Quoted(expected.name), " has shape [",
-                                    absl::StrJoin((*found)->shape, ", "), "], config.json asks for [",
-                                    absl::StrJoin(expected.shape, ", "), "]"));
-}
-
-absl::StatusOr<std::unique_ptr<SafetensorsFile>> OpenWeights(const std::string& directory) {
-  const std::string path = PathOf(directory, kWeightFile);
-  if (Exists(path)) return SafetensorsFile::Open(path);
-  if (Exists(PathOf(directory, kShardIndexFile))) {
-    return UnsupportedModel(absl::StrCat(directory, ": its weights are split into several files (",
-                                         kShardIndexFile, "), which is not supported; save them as one ",
-                                         kWeightFile));
-  }
-  return BadCheckpoint(absl::StrCat(directory, ": holds no ", kWeightFile));
+  INDUCT_RETURN_IF_ERROR(found.status());
+  const StoredTensor& tensor = **found;
+  if (tensor.shape == expected.shape) return absl::OkStatus();
+  return BadCheckpoint(absl::StrCat(weights.FileOf(tensor), ": tensor ", Quoted(expected.name),
+                                    " has shape [", absl::StrJoin(tensor.shape, ", "),
+                                    "], config.json asks for [", absl::StrJoin(expected.shape, ", "), "]"));
 }
 
 // The text of `bos_token`: a string, or an object with its `content`; empty where there is none.
@@ -103,26 +124,32 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& 
   checkpoint->directory_ = directory;
   INDUCT_ASSIGN_OR_RETURN(const std::string config, ReadTextFile(config_path, kMaxConfigBytes));
   INDUCT_ASSIGN_OR_RETURN(checkpoint->spec_, ParseConfig(config));
-  INDUCT_ASSIGN_OR_RETURN(checkpoint->weights_, OpenWeights(directory));
+  INDUCT_ASSIGN_OR_RETURN(checkpoint->weights_, WeightFiles::Open(directory));
+  UseStoredNames(*checkpoint->weights_, checkpoint->spec_);
   for (const TensorSpec* tensor : TensorsOf(checkpoint->spec_)) {
     INDUCT_RETURN_IF_ERROR(CheckTensor(*checkpoint->weights_, *tensor));
   }
   return checkpoint;
 }
 
+std::vector<std::string> Checkpoint::files() const {
+  std::vector<std::string> files = {kConfigFile, kTokenizerFile, kTokenizerConfigFile};
+  files.insert(files.end(), weights_->names().begin(), weights_->names().end());
+  return files;
+}
+
 DType Checkpoint::stored_dtype() const {
-  std::map<DType, uint64_t> numbers;
-  for (const auto& [name, tensor] : weights_->tensors())
-    numbers[tensor.dtype] += tensor.bytes / DTypeBytes(tensor.dtype);
+  std::map<DType, int64_t> numbers;
+  for (const TensorSpec* tensor : TensorsOf(spec_)) {
+    numbers[weights_->Find(tensor->name).value()->dtype] += CountOf(*tensor);
+  }
   return std::ranges::max_element(numbers, {}, [](const auto& entry) { return entry.second; })->first;
 }
 
 int64_t Checkpoint::n_parameters() const {
   int64_t total = 0;
   for (const TensorSpec* tensor : TensorsOf(spec_)) {
-    int64_t numbers = 1;
-    for (const int64_t size : tensor->shape) numbers *= size;
-    total += numbers;
+    total += CountOf(*tensor);
   }
   return total;
 }
@@ -150,9 +177,9 @@ absl::StatusOr<int64_t> Checkpoint::BosTokenId(const Tokenizer* tokenizer) const
 
 absl::StatusOr<std::string> Checkpoint::Sha256() const {
   std::vector<std::string> lines;
-  for (const char* file : {kConfigFile, kTokenizerFile, kWeightFile}) {
+  for (const std::string& file : files()) {
     const std::string path = PathOf(directory_, file);
-    if (!Exists(path)) continue;
+    if (file == kTokenizerConfigFile || !Exists(path)) continue;
     INDUCT_ASSIGN_OR_RETURN(const std::string digest, Sha256HexOfFile(path));
     lines.push_back(absl::StrCat(digest, "  ", file, "\n"));
   }

@@ -1,5 +1,6 @@
-// server/checkpoint reads a model's folder in the Hugging Face layout: config.json, model*.safetensors,
-// tokenizer.json. Must not know: devices, tensors' mathematics, jobs, gRPC, what prompts are for.
+// server/checkpoint reads a model's folder in the Hugging Face layout: config.json, tokenizer.json,
+// model*.safetensors or pytorch_model*.bin. Must not know: devices, tensors' mathematics, jobs, gRPC, what
+// prompts are for.
 //
 // Everything in such a folder may be hostile or broken: every bound is checked before it is used, and what is
 // wrong comes back as FAILED_PRECONDITION with reason BAD_CHECKPOINT (or UNSUPPORTED_MODEL) naming the file
@@ -18,22 +19,28 @@
 #include "absl/status/statusor.h"
 #include "common/decoder_spec.h"
 #include "common/dtype.h"
-#include "server/checkpoint/safetensors.h"
 #include "server/checkpoint/tokenizer.h"
+#include "server/checkpoint/weight_files.h"
 
 namespace induct::checkpoint {
 
-// A checkpoint folder, opened: its configuration is parsed and its weight file's header checked, no weights
-// are read. Immutable after Open and safe for concurrent use.
+// A checkpoint folder, opened: its configuration is parsed and its weight files' headers checked, no weights
+// are read. The folder's files may be links, as in the snapshots of the hub's cache. Immutable after Open and
+// safe for concurrent use.
 class Checkpoint {
  public:
   // NOT_FOUND where `directory` holds no config.json; FAILED_PRECONDITION as above.
   static absl::StatusOr<std::unique_ptr<Checkpoint>> Open(const std::string& directory);
 
+  // The decoder, with tensors named as the weight files name them: with or without the family's prefix.
   const DecoderSpec& spec() const { return spec_; }
-  const SafetensorsFile& weights() const { return *weights_; }
+  const WeightFiles& weights() const { return *weights_; }
 
-  // The dtype that most weights are stored in.
+  // Names, within the folder, of the files that make this checkpoint what it is: config.json, tokenizer.json
+  // and tokenizer_config.json (which need not be there), and the weight files, an index of shards included.
+  std::vector<std::string> files() const;
+
+  // The dtype that most of the weights that the spec names are stored in.
   DType stored_dtype() const;
   // Parameters in the tensors that the spec names.
   int64_t n_parameters() const;
@@ -50,8 +57,8 @@ class Checkpoint {
   // FAILED_PRECONDITION (NO_TOKENIZER) where there is none.
   absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizer() const;
 
-  // SHA-256 over the sorted lines "<sha256>  <file name>\n" of config.json, tokenizer.json and the weight
-  // files that are there. Reads every file once: seconds for large models.
+  // SHA-256 over the sorted lines "<sha256>  <file name>\n" of those files() that are there,
+  // tokenizer_config.json apart. Reads every file once: seconds for large models.
   absl::StatusOr<std::string> Sha256() const;
 
  private:
@@ -59,7 +66,7 @@ class Checkpoint {
 
   std::string directory_;
   DecoderSpec spec_;
-  std::unique_ptr<SafetensorsFile> weights_;
+  std::unique_ptr<WeightFiles> weights_;
 };
 
 // Parses config.json text into a spec, names of tensors included. FAILED_PRECONDITION (UNSUPPORTED_MODEL)

@@ -1,9 +1,8 @@
 #include "server/checkpoint/json.h"
 
+#include <algorithm>
 #include <cmath>
-#include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
@@ -13,47 +12,137 @@ namespace {
 
 using nlohmann::json;
 
-// Whether brackets outside of strings nest deeper than `max_depth`. Text that is no JSON may count wrongly;
-// the parser refuses it anyway.
-bool NestsDeeperThan(std::string_view text, int max_depth) {
+// What the parser itself does not bound: brackets outside of strings that nest too deep, and strings so long
+// that its buffers would take a multiple of the text. Text that is no JSON may count wrongly; the parser
+// refuses it anyway.
+absl::Status CheckBounds(std::string_view text, const std::string& what) {
   int depth = 0;
-  bool in_string = false;
   for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > max_depth) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
+    if (text[i] == '[' || text[i] == '{') ++depth;
+    if (text[i] == ']' || text[i] == '}') --depth;
+    if (depth > kMaxJsonDepth) {
+      return BadCheckpoint(absl::StrCat(what, ": JSON nested deeper than ", kMaxJsonDepth, " levels"));
+    }
+    if (text[i] != '"') continue;
+    const size_t begin = i;
+    for (++i; i < text.size() && text[i] != '"'; ++i) i += text[i] == '\\';
+    if (i - begin > kMaxJsonTextBytes) {
+      return BadCheckpoint(absl::StrCat(what, ": a text of more than ", kMaxJsonTextBytes, " bytes"));
     }
   }
-  return false;
+  return absl::OkStatus();
 }
 
-// Sees every key as the parser meets it and remembers the first that its object holds already.
-class DuplicateKeyFinder {
+// Builds the document as the parser goes, handing over what is streamed. Its functions, which the parser
+// calls, return whether to go on; status() says why not.
+class DocumentBuilder : public nlohmann::json_sax<json> {
  public:
-  bool operator()(int, json::parse_event_t event, json& parsed) {
-    using Event = json::parse_event_t;
-    if (event == Event::object_start) open_objects_.emplace_back();
-    if (event == Event::object_end) open_objects_.pop_back();
-    if (event == Event::key) {
-      const auto& key = parsed.get_ref<const std::string&>();
-      if (!open_objects_.back().insert(key).second && !duplicate_) duplicate_ = key;
-    }
-    return true;
-  }
+  DocumentBuilder(const std::string& what, size_t text_bytes, std::span<const JsonStream> streams)
+      : what_(what), text_bytes_(text_bytes), streams_(streams) {}
 
-  const std::optional<std::string>& duplicate() const { return duplicate_; }
+  const absl::Status& status() const { return status_; }
+  json& document() { return document_; }
+
+  bool null() override { return AddScalar(nullptr); }
+  bool boolean(bool value) override { return AddScalar(value); }
+  bool number_integer(number_integer_t value) override { return AddScalar(value); }
+  bool number_unsigned(number_unsigned_t value) override { return AddScalar(value); }
+  bool number_float(number_float_t value, const string_t&) override { return AddScalar(value); }
+  bool string(string_t& value) override { return AddScalar(value); }
+  bool binary(binary_t&) override { return Fail("holds binary data"); }  // no text does
+  bool start_object(size_t) override { return Open(json::object()); }
+  bool start_array(size_t) override { return Open(json::array()); }
+  bool end_object() override { return Close(); }
+  bool end_array() override { return Close(); }
+  bool key(string_t& key) override;
+  bool parse_error(size_t position, const std::string& token, const json::exception& error) override;
 
  private:
-  std::vector<absl::flat_hash_set<std::string>> open_objects_;
-  std::optional<std::string> duplicate_;
+  // An object or list that is not at its end yet.
+  struct Level {
+    json* container;
+    std::string key;           // of the member that is being read
+    const JsonStream* stream;  // of the container; nullptr: it is kept
+  };
+
+  bool Fail(const std::string& complaint) {
+    status_ = BadCheckpoint(absl::StrCat(what_, ": ", complaint));
+    return false;
+  }
+  // Puts a value where it belongs; nullptr where there are too many.
+  json* Add(json value);
+  bool AddScalar(json value) { return Add(std::move(value)) != nullptr && FinishMember(); }
+  bool Open(json container);
+  bool Close();
+  // After a whole member of the innermost container: hands it over where that is streamed.
+  bool FinishMember();
+  const JsonStream* StreamHere() const;
+
+  const std::string& what_;
+  const size_t text_bytes_;
+  const std::span<const JsonStream> streams_;
+  json document_;
+  std::vector<Level> levels_;
+  size_t n_values_ = 0;  // in document_, without what has been handed over but for its containers
+  size_t n_values_before_member_ = 0;  // of the container that is streamed now
+  absl::Status status_;
 };
+
+json* DocumentBuilder::Add(json value) {
+  if (++n_values_ > kMaxJsonValues) {
+    Fail(absl::StrCat("more than ", kMaxJsonValues, " values"));
+    return nullptr;
+  }
+  if (levels_.empty()) return &(document_ = std::move(value));
+  json& parent = *levels_.back().container;
+  if (parent.is_object()) return &(parent[levels_.back().key] = std::move(value));
+  parent.push_back(std::move(value));
+  return &parent.back();
+}
+
+bool DocumentBuilder::Open(json container) {
+  json* added = Add(std::move(container));
+  if (added == nullptr) return false;
+  const JsonStream* stream = StreamHere();
+  if (stream != nullptr) n_values_before_member_ = n_values_;
+  levels_.push_back({.container = added, .stream = stream});
+  return true;
+}
+
+bool DocumentBuilder::Close() {
+  levels_.pop_back();
+  return FinishMember();
+}
+
+bool DocumentBuilder::FinishMember() {
+  if (levels_.empty() || levels_.back().stream == nullptr) return true;
+  json& container = *levels_.back().container;
+  status_ = levels_.back().stream->take(levels_.back().key, *container.begin());
+  container.clear();
+  n_values_ = n_values_before_member_;
+  return status_.ok();
+}
+
+bool DocumentBuilder::key(string_t& key) {
+  if (levels_.back().container->contains(key))
+    return Fail(absl::StrCat("key ", Quoted(key), " stands twice"));
+  levels_.back().key = key;
+  return true;
+}
+
+// The stream of the container that is being opened at this place.
+const JsonStream* DocumentBuilder::StreamHere() const {
+  for (const JsonStream& stream : streams_) {
+    if (std::ranges::equal(stream.path, levels_, {}, {}, &Level::key)) return &stream;
+  }
+  return nullptr;
+}
+
+bool DocumentBuilder::parse_error(size_t position, const std::string&, const json::exception& error) {
+  constexpr int kNumberOutOfRange = 406;  // beyond double
+  if (error.id == kNumberOutOfRange) return Fail("holds a number that is out of range");
+  return Fail(absl::StrCat("not valid JSON at byte ", position, " of ", text_bytes_));
+}
 
 std::string Described(const json& value) {
   if (value.is_object()) return "an object";
@@ -64,22 +153,13 @@ std::string Described(const json& value) {
 
 }  // namespace
 
-absl::StatusOr<json> ParseJson(std::string_view text, const std::string& what, int max_depth) {
-  if (NestsDeeperThan(text, max_depth)) {
-    return BadCheckpoint(absl::StrCat(what, ": JSON nested deeper than ", max_depth, " levels"));
-  }
-  DuplicateKeyFinder finder;
-  json document;
-  try {
-    document = json::parse(text, std::ref(finder));
-  } catch (const json::parse_error& error) {
-    return BadCheckpoint(absl::StrCat(what, ": not valid JSON at byte ", error.byte, " of ", text.size()));
-  } catch (const json::exception&) {  // a number beyond the range of double
-    return BadCheckpoint(absl::StrCat(what, ": holds a number that is out of range"));
-  }
-  if (finder.duplicate())
-    return BadCheckpoint(absl::StrCat(what, ": key ", Quoted(*finder.duplicate()), " stands twice"));
-  return document;
+absl::StatusOr<json> ParseJson(std::string_view text, const std::string& what,
+                               std::span<const JsonStream> streams) {
+  INDUCT_RETURN_IF_ERROR(CheckBounds(text, what));
+  DocumentBuilder builder(what, text.size(), streams);
+  json::sax_parse(text, &builder);
+  INDUCT_RETURN_IF_ERROR(builder.status());
+  return std::move(builder.document());
 }
 
 bool IsIntegerIn(const json& value, int64_t min, int64_t max, int64_t& out) {

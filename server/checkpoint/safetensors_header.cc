@@ -1,5 +1,3 @@
-#include "server/checkpoint/safetensors_header.h"
-
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -9,17 +7,17 @@
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
 #include "server/checkpoint/json.h"
+#include "server/checkpoint/safetensors.h"
 
 namespace induct::checkpoint {
 namespace {
 
 using nlohmann::json;
-using Tensor = SafetensorsFile::Tensor;
 
 constexpr int64_t kMaxOffset = std::numeric_limits<int64_t>::max();
 
 struct StoredType {
-  std::string_view name;
+  const char* name;
   uint64_t bits;
   std::optional<DType> dtype;  // set where induct computes with it
 };
@@ -57,12 +55,16 @@ const StoredType* FindStoredType(std::string_view name) {
 // A tensor's place in the data, for the check that places cover it exactly.
 struct Extent {
   uint64_t begin, end;
-  const std::string* name;
+  const std::string* name;  // in the table
 };
 
 absl::StatusOr<std::vector<int64_t>> ParseShape(const JsonFields& fields) {
   const json* shape = fields.Find("shape");
   if (shape == nullptr || !shape->is_array()) return fields.Wrong("shape", "must be a list of whole numbers");
+  if (shape->size() > kMaxDimensions) {
+    return BadCheckpoint(
+        absl::StrCat(fields.what(), ": shape has more than ", kMaxDimensions, " dimensions"));
+  }
   std::vector<int64_t> sizes;
   for (const json& size : *shape) {
     int64_t value = 0;
@@ -84,7 +86,7 @@ std::optional<uint64_t> BytesOf(const std::vector<int64_t>& shape, uint64_t bits
   return total_bits / 8;
 }
 
-absl::StatusOr<Extent> ParseOffsets(const JsonFields& fields, const std::string& name, uint64_t data_bytes) {
+absl::StatusOr<Extent> ParseOffsets(const JsonFields& fields, uint64_t data_bytes) {
   const json* offsets = fields.Find("data_offsets");
   int64_t begin = 0;
   int64_t end = 0;
@@ -97,18 +99,52 @@ absl::StatusOr<Extent> ParseOffsets(const JsonFields& fields, const std::string&
                                       "] do not lie within the ", data_bytes,
                                       " bytes of data that the file holds; it may be truncated"));
   }
-  return Extent{static_cast<uint64_t>(begin), static_cast<uint64_t>(end), &name};
+  return Extent{static_cast<uint64_t>(begin), static_cast<uint64_t>(end)};
 }
 
-absl::StatusOr<Extent> ParseTensor(const std::string& name, const json& value, uint64_t data_start,
-                                   uint64_t data_bytes, const std::string& what, SafetensorsHeader& header) {
+// Reads a file's header entry by entry.
+class HeaderReader {
+ public:
+  HeaderReader(uint64_t data_start, uint64_t data_bytes, const std::string& what)
+      : data_start_(data_start), data_bytes_(data_bytes), what_(what) {}
+
+  absl::Status Take(const std::string& name, const json& value) {
+    if (name == "__metadata__") return CheckMetadata(value);
+    if (table_.Holds(name)) {
+      return BadCheckpoint(absl::StrCat(what_, ": tensor ", Quoted(name), " stands twice"));
+    }
+    if (table_.size() == kMaxTensors) {
+      return BadCheckpoint(absl::StrCat(what_, ": more than ", kMaxTensors, " tensors"));
+    }
+    return TakeTensor(name, value);
+  }
+
+  // The table, once all entries are taken.
+  absl::StatusOr<TensorTable> Finish() {
+    INDUCT_RETURN_IF_ERROR(CheckCoverage());
+    return std::move(table_);
+  }
+
+ private:
+  absl::Status TakeTensor(const std::string& name, const json& value);
+  absl::Status CheckMetadata(const json& value) const;
+  absl::Status CheckCoverage();
+
+  const uint64_t data_start_;
+  const uint64_t data_bytes_;
+  const std::string& what_;
+  TensorTable table_;
+  std::vector<Extent> extents_;
+};
+
+absl::Status HeaderReader::TakeTensor(const std::string& name, const json& value) {
   INDUCT_ASSIGN_OR_RETURN(const JsonFields fields,
-                          JsonFields::Of(value, absl::StrCat(what, ": tensor ", Quoted(name))));
+                          JsonFields::Of(value, absl::StrCat(what_, ": tensor ", Quoted(name))));
   INDUCT_ASSIGN_OR_RETURN(const std::string dtype, fields.Text("dtype"));
   const StoredType* type = FindStoredType(dtype);
   if (type == nullptr) return BadCheckpoint(absl::StrCat(fields.what(), ": unknown dtype ", Quoted(dtype)));
   INDUCT_ASSIGN_OR_RETURN(std::vector<int64_t> shape, ParseShape(fields));
-  INDUCT_ASSIGN_OR_RETURN(const Extent extent, ParseOffsets(fields, name, data_bytes));
+  INDUCT_ASSIGN_OR_RETURN(Extent extent, ParseOffsets(fields, data_bytes_));
   const std::optional<uint64_t> bytes = BytesOf(shape, type->bits);
   if (bytes != extent.end - extent.begin) {
     return BadCheckpoint(absl::StrCat(fields.what(), ": its data_offsets span ", extent.end - extent.begin,
@@ -116,61 +152,59 @@ absl::StatusOr<Extent> ParseTensor(const std::string& name, const json& value, u
                                       bytes ? absl::StrCat(*bytes) : "no valid number"));
   }
   if (type->dtype) {
-    header.tensors[name] = Tensor{*type->dtype, std::move(shape), data_start + extent.begin, *bytes};
+    const StoredTensor tensor = {.dtype = *type->dtype,
+                                 .shape = std::move(shape),
+                                 .offset = data_start_ + extent.begin,
+                                 .bytes = *bytes};
+    extent.name = &table_.tensors.emplace(name, tensor).first->first;
   } else {
-    header.unlisted[name] = dtype;
+    extent.name = &table_.unusable.emplace(name, UnusableTensor{type->name}).first->first;
   }
-  return extent;
-}
-
-// The extents must follow each other from 0 to `data_bytes`.
-absl::Status CheckCoverage(std::vector<Extent> extents, uint64_t data_bytes, const std::string& what) {
-  std::ranges::sort(extents, {}, [](const Extent& extent) { return std::pair(extent.begin, extent.end); });
-  uint64_t covered = 0;
-  for (const Extent& extent : extents) {
-    if (extent.begin < covered) {
-      return BadCheckpoint(
-          absl::StrCat(what, ": tensor ", Quoted(*extent.name), " overlaps the tensor before it"));
-    }
-    if (extent.begin > covered) {
-      return BadCheckpoint(absl::StrCat(what, ": a gap of ", extent.begin - covered, " bytes before tensor ",
-                                        Quoted(*extent.name)));
-    }
-    covered = extent.end;
-  }
-  if (covered != data_bytes) {
-    return BadCheckpoint(absl::StrCat(what, ": ", data_bytes - covered, " bytes after the last tensor"));
-  }
+  extents_.push_back(extent);
   return absl::OkStatus();
 }
 
 // "__metadata__" may hold texts only. induct uses none of them.
-absl::Status CheckMetadata(const json& value, const std::string& what) {
+absl::Status HeaderReader::CheckMetadata(const json& value) const {
   const bool texts_only =
       value.is_object() && std::ranges::all_of(value, [](const json& entry) { return entry.is_string(); });
-  if (!texts_only) return BadCheckpoint(absl::StrCat(what, ": __metadata__ must be an object of texts"));
+  if (!texts_only) return BadCheckpoint(absl::StrCat(what_, ": __metadata__ must be an object of texts"));
+  return absl::OkStatus();
+}
+
+// The tensors' extents must follow each other from 0 to the end of the data.
+absl::Status HeaderReader::CheckCoverage() {
+  std::ranges::sort(extents_, {}, [](const Extent& extent) { return std::pair(extent.begin, extent.end); });
+  uint64_t covered = 0;
+  for (const Extent& extent : extents_) {
+    if (extent.begin < covered) {
+      return BadCheckpoint(
+          absl::StrCat(what_, ": tensor ", Quoted(*extent.name), " overlaps the tensor before it"));
+    }
+    if (extent.begin > covered) {
+      return BadCheckpoint(absl::StrCat(what_, ": a gap of ", extent.begin - covered, " bytes before tensor ",
+                                        Quoted(*extent.name)));
+    }
+    covered = extent.end;
+  }
+  if (covered != data_bytes_) {
+    return BadCheckpoint(absl::StrCat(what_, ": ", data_bytes_ - covered, " bytes after the last tensor"));
+  }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(std::string_view text, uint64_t data_start,
-                                                         uint64_t data_bytes, const std::string& what) {
-  INDUCT_ASSIGN_OR_RETURN(const json document, ParseJson(text, absl::StrCat(what, ": header")));
+absl::StatusOr<TensorTable> ParseSafetensorsHeader(std::string_view text, uint64_t data_start,
+                                                   uint64_t data_bytes, const std::string& what) {
+  HeaderReader reader(data_start, data_bytes, what);
+  const JsonStream entries = {.path = {}, .take = [&](const std::string& name, const json& value) {
+                                return reader.Take(name, value);
+                              }};
+  INDUCT_ASSIGN_OR_RETURN(const json document,
+                          ParseJson(text, absl::StrCat(what, ": header"), std::span(&entries, 1)));
   if (!document.is_object()) return BadCheckpoint(absl::StrCat(what, ": the header must be a JSON object"));
-  SafetensorsHeader header;
-  std::vector<Extent> extents;
-  for (const auto& [name, value] : document.get_ref<const json::object_t&>()) {
-    if (name == "__metadata__") {
-      INDUCT_RETURN_IF_ERROR(CheckMetadata(value, what));
-      continue;
-    }
-    INDUCT_ASSIGN_OR_RETURN(const Extent extent,
-                            ParseTensor(name, value, data_start, data_bytes, what, header));
-    extents.push_back(extent);
-  }
-  INDUCT_RETURN_IF_ERROR(CheckCoverage(std::move(extents), data_bytes, what));
-  return header;
+  return reader.Finish();
 }
 
 }  // namespace induct::checkpoint

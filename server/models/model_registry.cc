@@ -28,7 +28,7 @@ class CheckpointTensors : public engine::TensorSource {
 
   absl::Status Read(const std::string& name, std::span<std::byte> out) const override {
     INDUCT_ASSIGN_OR_RETURN(const auto* tensor, files_->checkpoint().weights().Find(name));
-    return files_->checkpoint().weights().Read(*tensor, out);
+    return files_->checkpoint().weights().Read(*tensor, 0, out);
   }
 
  private:

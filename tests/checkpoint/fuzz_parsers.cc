@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "server/checkpoint/checkpoint.h"
-#include "server/checkpoint/safetensors_header.h"
+#include "server/checkpoint/safetensors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;

@@ -3,7 +3,7 @@
 #include <random>
 
 #include "common/atomic_file.h"
-#include "server/checkpoint/safetensors_header.h"
+#include "server/checkpoint/safetensors.h"
 #include "tests/checkpoint/checkpoint_files.h"
 
 namespace induct::checkpoint {

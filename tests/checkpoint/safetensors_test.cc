@@ -1,24 +1,24 @@
 #include "server/checkpoint/safetensors.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <array>
 #include <limits>
 
+#include "absl/strings/str_cat.h"
 #include "tests/checkpoint/checkpoint_files.h"
 
 namespace induct::checkpoint {
 namespace {
 
 using testing::ElementsAre;
-using testing::UnorderedElementsAre;
 
 class Safetensors : public CheckpointFolder {
  protected:
-  absl::StatusOr<std::unique_ptr<SafetensorsFile>> Open(std::string_view header,
-                                                        std::string_view data) const {
-    return SafetensorsFile::Open(Write("model.safetensors", SafetensorsBytes(header, data)));
+  absl::StatusOr<TensorTable> Open(std::string_view header, std::string_view data) const {
+    return OpenBytes(SafetensorsBytes(header, data));
+  }
+  absl::StatusOr<TensorTable> OpenBytes(std::string_view bytes) const {
+    const auto file = InputFile::Open(Write("model.safetensors", bytes));
+    if (!file.ok()) return file.status();
+    return ReadSafetensors(**file);
   }
   // One tensor "w" whose header entry is `entry`, with 8 bytes of data.
   absl::Status OpenEntry(const std::string& entry) const {
@@ -26,32 +26,30 @@ class Safetensors : public CheckpointFolder {
   }
 };
 
-TEST_F(Safetensors, ReadsTensorsOfEveryFloatingPointTypeAtTheirPlace) {
-  const auto file = Open(
+TEST_F(Safetensors, ListsTensorsOfEveryFloatingPointTypeAtTheirPlace) {
+  const std::string header =
       R"({"__metadata__":{"format":"pt"},"c":{"dtype":"BF16","shape":[1,1],"data_offsets":[6,8]},)"
       R"("a":{"dtype":"F32","shape":[],"data_offsets":[0,4]},"b":{"dtype":"F16","shape":[1],"data_offsets":[4,6]},)"
-      R"("none":{"dtype":"F32","shape":[0,3],"data_offsets":[8,8]}}   )",
-      "aaaabbcc");
-  ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_EQ((*file)->tensors().size(), 4u);
-  const auto c = (*file)->Find("c");
-  ASSERT_TRUE(c.ok());
-  EXPECT_EQ((*c)->dtype, DType::kBFloat16);
-  EXPECT_THAT((*c)->shape, ElementsAre(1, 1));
-  std::string bytes((*c)->bytes, '\0');
-  ASSERT_TRUE((*file)->Read(**c, std::as_writable_bytes(std::span(bytes))).ok());
-  EXPECT_EQ(bytes, "cc");
+      R"("none":{"dtype":"F32","shape":[0,3],"data_offsets":[8,8]}}   )";
+  const auto table = Open(header, "aaaabbcc");
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(table->tensors.size(), 4u);
+  ASSERT_TRUE(table->tensors.contains("c"));
+  const StoredTensor& c = table->tensors.at("c");
+  EXPECT_EQ(c.dtype, DType::kBFloat16);
+  EXPECT_THAT(c.shape, ElementsAre(1, 1));
+  EXPECT_EQ(c.offset, 8 + header.size() + 6);
+  EXPECT_EQ(c.bytes, 2u);
 }
 
-TEST_F(Safetensors, ChecksButDoesNotListTensorsOfOtherTypes) {
-  const auto file = Open(R"({"mask":{"dtype":"BOOL","shape":[4],"data_offsets":[0,4]},)"
-                         R"("w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-                         "maskwwww");
-  ASSERT_TRUE(file.ok()) << file.status();
-  EXPECT_EQ((*file)->tensors().size(), 1u);
-  const absl::Status missing = (*file)->Find("mask").status();
-  EXPECT_EQ(missing.code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(missing.message()), testing::HasSubstr("'mask' is stored as BOOL"));
+TEST_F(Safetensors, ChecksTensorsOfOtherTypesAndListsThemApart) {
+  const auto table = Open(R"({"mask":{"dtype":"BOOL","shape":[4],"data_offsets":[0,4]},)"
+                          R"("w":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                          "maskwwww");
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(table->tensors.size(), 1u);
+  ASSERT_TRUE(table->unusable.contains("mask"));
+  EXPECT_STREQ(table->unusable.at("mask").stored_as, "BOOL");
   ExpectBroken(Open(R"({"mask":{"dtype":"BOOL","shape":[4],"data_offsets":[0,5]}})", "mask!").status(),
                "'mask'");
 }
@@ -59,10 +57,9 @@ TEST_F(Safetensors, ChecksButDoesNotListTensorsOfOtherTypes) {
 TEST_F(Safetensors, RefusesATruncatedFile) {
   const std::string whole =
       SafetensorsBytes(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "12345678");
-  ASSERT_TRUE(SafetensorsFile::Open(Write("model.safetensors", whole)).ok());
+  ASSERT_TRUE(OpenBytes(whole).ok());
   for (size_t size = 0; size < whole.size(); ++size) {
-    ExpectBroken(SafetensorsFile::Open(Write("model.safetensors", whole.substr(0, size))).status(),
-                 "truncated");
+    ExpectBroken(OpenBytes(whole.substr(0, size)).status(), "truncated");
   }
 }
 
@@ -71,8 +68,7 @@ TEST_F(Safetensors, RefusesAHeaderBeyondTheFileOrTheLimit) {
        {uint64_t{100}, uint64_t{100'000'001}, uint64_t{1} << 63, std::numeric_limits<uint64_t>::max()}) {
     std::string bytes(16, ' ');
     std::memcpy(bytes.data(), &size, sizeof(size));
-    ExpectBroken(SafetensorsFile::Open(Write("model.safetensors", bytes)).status(),
-                 std::to_string(size) + " bytes");
+    ExpectBroken(OpenBytes(bytes).status(), std::to_string(size) + " bytes");
   }
 }
 
@@ -140,21 +136,15 @@ TEST_F(Safetensors, KeepsLongAndOddNamesOutOfErrors) {
   ExpectBroken(Open(R"({"a\nb":3})", "").status(), "'a\\nb'");
 }
 
-TEST_F(Safetensors, SaysWhenTheFileHasShrunkSinceItWasOpened) {
-  const auto file = Open(R"({"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "12345678");
-  ASSERT_TRUE(file.ok());
-  const auto tensor = (*file)->Find("w");
-  ASSERT_TRUE(tensor.ok());
-  ASSERT_EQ(truncate((*file)->path().c_str(), static_cast<off_t>((*tensor)->offset + 4)), 0);
-  std::array<std::byte, 8> bytes;
-  ExpectBroken((*file)->Read(**tensor, bytes), "shrunk");
-}
-
-TEST_F(Safetensors, RefusesWhatIsNoFile) {
-  EXPECT_EQ(SafetensorsFile::Open((folder_ / "none").string()).status().code(), absl::StatusCode::kNotFound);
-  ExpectBroken(SafetensorsFile::Open(folder_.string()).status(), "no regular file");
-  ASSERT_EQ(mkfifo((folder_ / "pipe").c_str(), 0600), 0);
-  ExpectBroken(SafetensorsFile::Open((folder_ / "pipe").string()).status(), "no regular file");
+TEST_F(Safetensors, BoundsTensorsAndDimensions) {
+  ExpectBroken(OpenEntry(R"({"dtype":"F32","data_offsets":[0,8],"shape":[2,1,1,1,1,1,1,1,1]})"),
+               "dimensions");
+  std::string header = "{";
+  for (size_t i = 0; i <= kMaxTensors; ++i) {
+    header += absl::StrCat("\"", i, R"(":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},)");
+  }
+  header.back() = '}';
+  ExpectBroken(Open(header, "").status(), "more than 131072 tensors");
 }
 
 }  // namespace

@@ -27,7 +27,7 @@ std::vector<float> ReadTensor(const models::ModelFiles& files, const std::string
   const auto* tensor = files.checkpoint().weights().Find(name).value();
   std::vector<uint16_t> stored(tensor->bytes / 2);
   EXPECT_EQ(tensor->dtype, DType::kFloat16);
-  EXPECT_TRUE(files.checkpoint().weights().Read(*tensor, std::as_writable_bytes(std::span(stored))).ok());
+  EXPECT_TRUE(files.checkpoint().weights().Read(*tensor, 0, std::as_writable_bytes(std::span(stored))).ok());
   std::vector<float> values;
   for (const uint16_t half : stored) values.push_back(HalfToFloat(half));
   return values;
