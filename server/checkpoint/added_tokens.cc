@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "common/status.h"
 #include "server/checkpoint/unicode.h"
 
 namespace induct::checkpoint {
@@ -41,15 +42,18 @@ size_t WhiteSpaceEnd(std::string_view text, size_t at) {
 
 }  // namespace
 
-AddedTokenSet::AddedTokenSet() : token_at_node_{kNone} { root_children_.fill(kNone); }
+AddedTokenSet::AddedTokenSet() : token_at_node_{kNone} {}
 
 void AddedTokenSet::Add(const AddedToken& token, std::string_view content) {
   if (content.empty()) return;
+  const size_t first = static_cast<size_t>(static_cast<uint8_t>(content[0])) << 8;
+  for (size_t second = 0; second < 256; ++second) {
+    if (content.size() == 1 || static_cast<uint8_t>(content[1]) == second) starts_.set(first | second);
+  }
   int32_t node = 0;
   for (const char byte : content) {
     const auto fresh = static_cast<int32_t>(token_at_node_.size());
-    int32_t& child = node == 0 ? root_children_[static_cast<uint8_t>(byte)]
-                               : children_.try_emplace(ChildKey(node, byte), kNone).first->second;
+    int32_t& child = children_.try_emplace(ChildKey(node, byte), kNone).first->second;
     if (child == kNone) {
       child = fresh;
       token_at_node_.push_back(kNone);
@@ -63,33 +67,33 @@ void AddedTokenSet::Add(const AddedToken& token, std::string_view content) {
 
 std::optional<AddedTokenSet::Match> AddedTokenSet::LongestAt(std::string_view text, size_t at) const {
   std::optional<Match> longest;
-  int32_t node = root_children_[static_cast<uint8_t>(text[at])];
-  for (size_t end = at + 1; node != kNone; ++end) {
+  if (!MayStart(text, at)) return longest;
+  int32_t node = 0;
+  for (size_t end = at; end < text.size();) {
+    const auto child = children_.find(ChildKey(node, text[end++]));
+    if (child == children_.end()) break;
+    node = child->second;
     if (token_at_node_[node] != kNone) longest = Match{at, end, &tokens_[token_at_node_[node]]};
-    if (end == text.size()) break;
-    const auto child = children_.find(ChildKey(node, text[end]));
-    node = child == children_.end() ? kNone : child->second;
   }
   return longest;
 }
 
-std::vector<TextPiece> AddedTokenSet::Split(std::string_view text) const {
-  std::vector<TextPiece> pieces;
+absl::Status AddedTokenSet::Split(std::string_view text,
+                                  absl::FunctionRef<absl::Status(const TextPiece&)> piece) const {
   size_t done = 0;
   size_t stripped_to = 0;  // the end of the last white space that an rstrip walked over
-  for (size_t at = 0; at < text.size();) {
+  for (size_t at = 0; at < text.size() && !tokens_.empty();) {
     const std::optional<Match> match = LongestAt(text, at);
     at = match ? match->end : at + 1;
     if (!match || (match->token->single_word && !StandsAlone(text, match->begin, match->end))) continue;
     const size_t begin = match->token->lstrip ? WhiteSpaceBegin(text, match->begin, done) : match->begin;
     size_t end = match->end;
     if (match->token->rstrip) end = stripped_to = end < stripped_to ? stripped_to : WhiteSpaceEnd(text, end);
-    if (done < begin) pieces.push_back({std::nullopt, text.substr(done, begin - done)});
-    pieces.push_back({match->token->id, {}});
+    if (done < begin) INDUCT_RETURN_IF_ERROR(piece({std::nullopt, text.substr(done, begin - done)}));
+    INDUCT_RETURN_IF_ERROR(piece({match->token->id, {}}));
     done = end;
   }
-  if (done < text.size()) pieces.push_back({std::nullopt, text.substr(done)});
-  return pieces;
+  return done < text.size() ? piece({std::nullopt, text.substr(done)}) : absl::OkStatus();
 }
 
 }  // namespace induct::checkpoint

@@ -1,7 +1,7 @@
 // Finds added tokens in text, leftmost and longest first.
 #pragma once
 
-#include <array>
+#include <bitset>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "server/checkpoint/tokenizer_json.h"
 
 namespace induct::checkpoint {
@@ -29,8 +31,8 @@ class AddedTokenSet {
   // `content` is what to look for: the token's own, normalised where it is looked for in normalised text.
   void Add(const AddedToken& token, std::string_view content);
 
-  // The pieces of `text`, valid UTF-8, in order.
-  std::vector<TextPiece> Split(std::string_view text) const;
+  // Calls `piece` with the pieces of `text`, valid UTF-8, in order, until one is refused.
+  absl::Status Split(std::string_view text, absl::FunctionRef<absl::Status(const TextPiece&)> piece) const;
 
  private:
   struct Match {
@@ -38,11 +40,17 @@ class AddedTokenSet {
     const AddedToken* token;
   };
 
+  // Whether any token begins with the bytes at `at`, by their first two.
+  bool MayStart(std::string_view text, size_t at) const {
+    const size_t first = static_cast<uint8_t>(text[at]);
+    const size_t second = at + 1 < text.size() ? static_cast<uint8_t>(text[at + 1]) : 0;
+    return starts_[first << 8 | second];
+  }
   std::optional<Match> LongestAt(std::string_view text, size_t at) const;
 
+  std::bitset<65536> starts_;
   // A trie over bytes; node 0 is the root.
-  std::array<int32_t, 256> root_children_;
-  absl::flat_hash_map<uint64_t, int32_t> children_;  // by (node, byte), the root's excepted
+  absl::flat_hash_map<uint64_t, int32_t> children_;  // by (node, byte)
   std::vector<int32_t> token_at_node_;               // index into tokens_, or -1
   std::vector<AddedToken> tokens_;
 };

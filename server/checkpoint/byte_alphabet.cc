@@ -30,6 +30,17 @@ constexpr std::array<int16_t, kCharacters> MakeByteTable() {
 
 constexpr std::array<int16_t, kCharacters> kByteOfCharacter = MakeByteTable();
 
+constexpr std::array<char16_t, 256> MakeCharacterTable() {
+  std::array<char16_t, 256> table{};
+  for (size_t character = 0; character < kCharacters; ++character) {
+    if (kByteOfCharacter[character] == kNoByte) continue;
+    table[static_cast<size_t>(kByteOfCharacter[character])] = static_cast<char16_t>(character);
+  }
+  return table;
+}
+
+constexpr std::array<char16_t, 256> kCharacterOfByte = MakeCharacterTable();
+
 }  // namespace
 
 std::optional<std::string> BytesOfWritten(std::string_view written) {
@@ -41,6 +52,12 @@ std::optional<std::string> BytesOfWritten(std::string_view written) {
     bytes.push_back(static_cast<char>(kByteOfCharacter[point.value]));
   }
   return bytes;
+}
+
+std::string WrittenOfBytes(std::string_view bytes) {
+  std::string written;
+  for (const char byte : bytes) AppendUtf8(kCharacterOfByte[static_cast<uint8_t>(byte)], written);
+  return written;
 }
 
 }  // namespace induct::checkpoint

@@ -11,4 +11,7 @@ namespace induct::checkpoint {
 // `written` in bytes; nothing where it holds a character that stands for no byte. REQUIRES: valid UTF-8.
 std::optional<std::string> BytesOfWritten(std::string_view written);
 
+// The other way round: any bytes, written.
+std::string WrittenOfBytes(std::string_view bytes);
+
 }  // namespace induct::checkpoint

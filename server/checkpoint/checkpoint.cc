@@ -168,11 +168,16 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Checkpoint::LoadTokenizer() const {
 
 absl::StatusOr<int64_t> Checkpoint::BosTokenId(const Tokenizer* tokenizer) const {
   const std::string path = PathOf(directory_, kTokenizerConfigFile);
-  if (!Exists(path)) return spec_.bos_token_id;
-  INDUCT_ASSIGN_OR_RETURN(const std::string token, ReadBosToken(path));
-  if (tokenizer == nullptr || token.empty()) return spec_.bos_token_id;
-  const std::optional<int32_t> id = tokenizer->Find(token);
-  return id && *id < spec_.vocab_size ? *id : spec_.bos_token_id;
+  std::string named;
+  if (Exists(path)) {
+    INDUCT_ASSIGN_OR_RETURN(named, ReadBosToken(path));
+  }
+  if (tokenizer == nullptr) return spec_.bos_token_id;
+  const std::optional<int32_t> found = named.empty() ? std::nullopt : tokenizer->Find(named);
+  for (const std::optional<int32_t> id : {found, tokenizer->bos_id()}) {
+    if (id && *id < spec_.vocab_size) return *id;
+  }
+  return spec_.bos_token_id;
 }
 
 absl::StatusOr<std::string> Checkpoint::Sha256() const {

@@ -46,9 +46,9 @@ class Checkpoint {
   int64_t n_parameters() const;
 
   // The id that begins a text: the bos_token of tokenizer_config.json where `tokenizer` (may be null) knows
-  // it, else the bos_token_id of config.json, else -1; always below the vocabulary's size.
-  // FAILED_PRECONDITION where tokenizer_config.json is broken. Reads that small file; spec().bos_token_id is
-  // config.json's alone.
+  // it, else the one that the tokenizer's template begins with, else the bos_token_id of config.json, else
+  // -1; always below the vocabulary's size. FAILED_PRECONDITION where tokenizer_config.json is broken. Reads
+  // that small file; spec().bos_token_id is config.json's alone.
   absl::StatusOr<int64_t> BosTokenId(const Tokenizer* tokenizer) const;
 
   // Whether there is a tokenizer.json. A folder without one serves TOKENS prompts only.

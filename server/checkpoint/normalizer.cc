@@ -46,14 +46,31 @@ void OrderMarks(std::vector<utf8proc_int32_t>& points) {
   }
 }
 
-bool IsAscii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+// Below it every character stays as it is, whatever follows that is below it too.
+constexpr char32_t kFirstMark = 0x300;
+
+bool IsHangulJamo(char32_t c) { return c >= 0x1100 && c <= 0x11FF; }  // composed by rule, not by table
+
+// Whether a character neither decomposes, nor composes with another, nor is reordered.
+bool IsInert(char32_t c) {
+  const utf8proc_property_t* property = utf8proc_get_property(static_cast<utf8proc_int32_t>(c));
+  return property->combining_class == 0 && property->decomp_seqindex == UINT16_MAX &&
+         property->comb_index == UINT16_MAX && !IsHangulJamo(c);
 }
 
 }  // namespace
 
+bool IsSurelyNfc(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const CodePoint point = CodePointAt(text, at);
+    at += point.bytes;
+    if (point.value >= kFirstMark && !IsInert(point.value)) return false;
+  }
+  return true;
+}
+
 std::string NormalizeNfc(std::string_view text) {
-  if (IsAscii(text)) return std::string(text);
+  if (IsSurelyNfc(text)) return std::string(text);
   std::vector<utf8proc_int32_t> points = Decompose(text);
   OrderMarks(points);
   const utf8proc_ssize_t n =

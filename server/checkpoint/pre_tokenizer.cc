@@ -1,78 +1,116 @@
 #include "server/checkpoint/pre_tokenizer.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-#include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
-#include "server/checkpoint/unicode.h"
 
 namespace induct::checkpoint {
 namespace {
 
-constexpr char kGpt2Pattern[] =
-    "'s|'t|'re|'ve|'m|'ll|'d"
-    "| ?\\p{L}+"
-    "| ?\\p{N}+"
-    "| ?[^" INDUCT_WHITE_SPACE_CLASS
-    "\\p{L}\\p{N}]+"
-    "|[" INDUCT_WHITE_SPACE_CLASS "]+(?![^" INDUCT_WHITE_SPACE_CLASS
-    "])"
-    "|[" INDUCT_WHITE_SPACE_CLASS "]+";
-
-std::string ErrorText(int code) {
-  char buffer[256] = "";
-  pcre2_get_error_message(code, reinterpret_cast<PCRE2_UCHAR*>(buffer), sizeof(buffer));
-  return buffer;
+// Whether a piece continues the one before it.
+bool Joins(SplitBehavior behavior, bool previous_is_match, bool is_match) {
+  switch (behavior) {
+    case SplitBehavior::kIsolated:
+    case SplitBehavior::kRemoved:
+      return false;
+    case SplitBehavior::kMergedWithPrevious:
+      return is_match && !previous_is_match;
+    case SplitBehavior::kMergedWithNext:
+      return !is_match && previous_is_match;
+    case SplitBehavior::kContiguous:
+      return is_match == previous_is_match;
+  }
+  return false;
 }
+
+// Puts matches and what lies between them together as a behaviour asks, and passes the pieces on.
+class PieceJoiner {
+ public:
+  PieceJoiner(std::string_view text, SplitBehavior behavior,
+              absl::FunctionRef<absl::Status(std::string_view)> piece)
+      : text_(text), behavior_(behavior), piece_(piece) {}
+
+  // The next part of the text, up to `end`.
+  absl::Status Add(size_t end, bool is_match) {
+    if (begin_ < end_ && !Joins(behavior_, is_match_, is_match)) INDUCT_RETURN_IF_ERROR(Flush());
+    if (behavior_ == SplitBehavior::kRemoved && is_match) begin_ = end;
+    end_ = end;
+    is_match_ = is_match;
+    return absl::OkStatus();
+  }
+
+  // Passes on what has been gathered.
+  absl::Status Flush() {
+    const std::string_view gathered = text_.substr(begin_, end_ - begin_);
+    begin_ = end_;
+    return gathered.empty() ? absl::OkStatus() : piece_(gathered);
+  }
+
+ private:
+  std::string_view text_;
+  SplitBehavior behavior_;
+  absl::FunctionRef<absl::Status(std::string_view)> piece_;
+  size_t begin_ = 0;
+  size_t end_ = 0;
+  bool is_match_ = false;  // of the last part
+};
 
 }  // namespace
 
-absl::StatusOr<PreTokenizer> PreTokenizer::Create() {
-  int error = 0;
-  PCRE2_SIZE error_at = 0;
-  std::shared_ptr<pcre2_code> code(
-      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(kGpt2Pattern), PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
-                    &error, &error_at, nullptr),
-      &pcre2_code_free);
-  if (code == nullptr) {
-    return absl::InternalError(
-        absl::StrCat("PCRE2 refuses the word pattern at ", error_at, ": ", ErrorText(error)));
-  }
-  const int compiled = pcre2_jit_compile(code.get(), PCRE2_JIT_COMPLETE);
-  if (compiled != 0 &&
-      compiled != PCRE2_ERROR_JIT_BADOPTION) {  // BADOPTION: built without JIT, the interpreter serves
-    return absl::InternalError(absl::StrCat("PCRE2 cannot compile the word pattern: ", ErrorText(compiled)));
-  }
-  return PreTokenizer(std::move(code));
+absl::StatusOr<PreTokenizer::Step> PreTokenizer::Compile(const SplitDefinition& definition) {
+  INDUCT_ASSIGN_OR_RETURN(WordPattern pattern, WordPattern::Create(definition.pattern, definition.source));
+  return Step{std::move(pattern), definition.behavior, definition.invert};
 }
 
-absl::Status PreTokenizer::Split(std::string_view text,
-                                 const std::function<void(std::string_view)>& word) const {
-  const auto* code = static_cast<const pcre2_code*>(code_.get());
-  const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
-      pcre2_match_data_create_from_pattern(code, nullptr), &pcre2_match_data_free);
-  if (match == nullptr)
-    return WithReason(absl::ResourceExhaustedError("out of memory while splitting text"),
-                      reason::kOutOfMemory);
-  const PCRE2_SIZE* range = pcre2_get_ovector_pointer(match.get());
+absl::StatusOr<PreTokenizer> PreTokenizer::Create(const PreTokenizerDefinition& definition) {
+  PreTokenizer result;
+  for (const SplitDefinition& split : definition.splits) {
+    INDUCT_ASSIGN_OR_RETURN(Step step, Compile(split));
+    result.steps_.push_back(std::move(step));
+  }
+  result.add_prefix_space_ = definition.add_prefix_space;
+  if (definition.byte_level_split) {
+    INDUCT_ASSIGN_OR_RETURN(result.byte_level_, Compile(*definition.byte_level_split));
+  }
+  return result;
+}
+
+absl::Status PreTokenizer::Split(std::string_view text, MatchState& state, WordSink word) const {
+  return RunFrom(0, text, state, word);
+}
+
+absl::Status PreTokenizer::RunFrom(size_t step, std::string_view text, MatchState& state,
+                                   WordSink word) const {
+  if (step == steps_.size()) return RunByteLevel(text, state, word);
+  return Run(steps_[step], text, state,
+             [&](std::string_view piece) { return RunFrom(step + 1, piece, state, word); });
+}
+
+absl::Status PreTokenizer::RunByteLevel(std::string_view text, MatchState& state, WordSink word) const {
+  std::string prefixed;
+  if (add_prefix_space_ && !text.starts_with(' ')) text = prefixed = absl::StrCat(" ", std::string(text));
+  if (!byte_level_) {
+    word(text);
+    return absl::OkStatus();
+  }
+  return Run(*byte_level_, text, state, [&](std::string_view piece) {
+    word(piece);
+    return absl::OkStatus();
+  });
+}
+
+absl::Status PreTokenizer::Run(const Step& step, std::string_view text, MatchState& state, PieceSink piece) {
+  PieceJoiner joiner(text, step.behavior, piece);
   size_t done = 0;
   while (done < text.size()) {
-    const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), done,
-                                  PCRE2_NO_UTF_CHECK, match.get(), nullptr);
-    if (found == PCRE2_ERROR_NOMATCH) break;
-    if (found < 0) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("the text cannot be split into words: ", ErrorText(found)));
-    }
-    if (range[0] > done) word(text.substr(done, range[0] - done));
-    word(text.substr(range[0], range[1] - range[0]));
-    done = range[1];  // no alternative matches nothing, so this advances
+    INDUCT_ASSIGN_OR_RETURN(const auto match, step.pattern.Find(text, done, state));
+    const size_t begin = match ? match->begin : text.size();
+    if (done < begin) INDUCT_RETURN_IF_ERROR(joiner.Add(begin, step.invert));
+    if (match) INDUCT_RETURN_IF_ERROR(joiner.Add(match->end, !step.invert));
+    done = match ? match->end : text.size();  // no match is empty, so this advances
   }
-  if (done < text.size()) word(text.substr(done));
-  return absl::OkStatus();
+  return joiner.Flush();
 }
 
 }  // namespace induct::checkpoint

@@ -1,29 +1,47 @@
 // Splits text into the words that byte-pair encoding never crosses.
 #pragma once
 
-#include <functional>
-#include <memory>
+#include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/checkpoint/tokenizer_json.h"
+#include "server/checkpoint/word_pattern.h"
 
 namespace induct::checkpoint {
 
-// GPT-2's regular expression, compiled. Immutable and safe for concurrent use.
+// The splits of a tokenizer.json, compiled. Immutable and safe for concurrent use.
 class PreTokenizer {
  public:
-  static absl::StatusOr<PreTokenizer> Create();
+  // UNSUPPORTED_MODEL where a pattern cannot be compiled.
+  static absl::StatusOr<PreTokenizer> Create(const PreTokenizerDefinition& definition);
 
-  // Calls `word` with each piece of `text` in order: the expression's matches and what lies between them.
-  // REQUIRES: valid UTF-8. RESOURCE_EXHAUSTED where matching exceeds PCRE2's limits.
-  absl::Status Split(std::string_view text, const std::function<void(std::string_view)>& word) const;
+  using WordSink = absl::FunctionRef<void(std::string_view)>;
+
+  // Calls `word` with each word of `text` in order; words live during the call only. REQUIRES: valid UTF-8.
+  // RESOURCE_EXHAUSTED where matching exceeds its limits.
+  absl::Status Split(std::string_view text, MatchState& state, WordSink word) const;
 
  private:
-  // A compiled PCRE2 pattern; the library's type stays in the source file.
-  explicit PreTokenizer(std::shared_ptr<void> code) : code_(std::move(code)) {}
+  struct Step {
+    WordPattern pattern;
+    SplitBehavior behavior;
+    bool invert;
+  };
+  using PieceSink = absl::FunctionRef<absl::Status(std::string_view)>;
 
-  std::shared_ptr<void> code_;
+  static absl::StatusOr<Step> Compile(const SplitDefinition& definition);
+  static absl::Status Run(const Step& step, std::string_view text, MatchState& state, PieceSink piece);
+  absl::Status RunFrom(size_t step, std::string_view text, MatchState& state, WordSink word) const;
+  absl::Status RunByteLevel(std::string_view text, MatchState& state, WordSink word) const;
+
+  std::vector<Step> steps_;
+  bool add_prefix_space_ = false;
+  std::optional<Step> byte_level_;  // the last step, which sees the prefixed space
 };
 
 }  // namespace induct::checkpoint

@@ -18,14 +18,16 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  // Reads the text of a tokenizer.json: normaliser NFC or none, ByteLevel pre-tokeniser (use_regex default
-  // true, add_prefix_space honoured), model BPE with merges as strings or pairs, added tokens.
-  // FAILED_PRECONDITION: UNSUPPORTED_MODEL naming what is not supported (model Unigram, ...), BAD_CHECKPOINT
-  // for broken JSON, ids or merges.
+  // Reads the text of a tokenizer.json: normaliser NFC or none; pre-tokeniser ByteLevel, or a Sequence of
+  // Split and Digits that ends with ByteLevel; model BPE with merges as strings or pairs; added tokens;
+  // decoder ByteLevel; post-processor ByteLevel, TemplateProcessing, both or none. Takes no more memory than
+  // the text and 64 MB. FAILED_PRECONDITION: UNSUPPORTED_MODEL naming what is not supported (model Unigram,
+  // byte_fallback, a regular expression's construct, ...), BAD_CHECKPOINT for broken JSON, ids or merges.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(std::string_view json);
 
   // Ids of `text` without special tokens added. Text that is no valid UTF-8 is INVALID_ARGUMENT; a regular
-  // expression that exceeds its match limit is RESOURCE_EXHAUSTED.
+  // expression of the file that exceeds its match limit, or takes more than 5 s and 1 s a megabyte, is
+  // RESOURCE_EXHAUSTED.
   virtual absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text) const = 0;
 
   // The bytes that the ids stand for, added tokens as their content; not always valid UTF-8. Unknown ids are
@@ -40,6 +42,10 @@ class Tokenizer {
 
   // The id of the added or ordinary token whose content is exactly `token`.
   virtual std::optional<int32_t> Find(std::string_view token) const = 0;
+
+  // The special token that the file's template for one text begins with (Llama 3's begin of text), which
+  // Encode does not add.
+  virtual std::optional<int32_t> bos_id() const = 0;
 };
 
 }  // namespace induct::checkpoint

@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include <cstring>
+
 namespace induct::checkpoint {
 namespace {
 
@@ -16,6 +18,14 @@ size_t SequenceLength(uint8_t lead) {
   if (lead < 0xE0) return 2;
   if (lead < 0xF0) return 3;
   return lead < 0xF5 ? 4 : 0;
+}
+
+// What most text begins with, told in one comparison.
+bool StartsWithEightAscii(std::string_view text) {
+  uint64_t bytes;
+  if (text.size() < sizeof(bytes)) return false;
+  std::memcpy(&bytes, text.data(), sizeof(bytes));
+  return (bytes & 0x8080808080808080) == 0;
 }
 
 // Whether the second byte keeps a sequence out of the overlong forms, the surrogates and what lies beyond
@@ -35,10 +45,23 @@ bool SecondByteFits(uint8_t lead, uint8_t second) {
   }
 }
 
+bool IsNewWordCharacter(char32_t c) {
+  for (const AddedRange& range : RangesAddedSinceUnicode14()) {
+    const std::string_view category = range.category;
+    if (range.first <= c && c <= range.last)
+      return category[0] == 'L' || category[0] == 'M' || category == "Nd" || category == "Nl";
+  }
+  return false;
+}
+
 }  // namespace
 
 bool IsValidUtf8(std::string_view text) {
   for (size_t at = 0; at < text.size();) {
+    if (StartsWithEightAscii(text.substr(at))) {
+      at += 8;
+      continue;
+    }
     const uint8_t lead = ByteAt(text, at);
     const size_t length = SequenceLength(lead);
     if (length == 0 || length > text.size() - at) return false;
@@ -83,6 +106,7 @@ void AppendUtf8(char32_t code_point, std::string& out) {
 }
 
 bool IsWordCharacter(char32_t c) {
+  if (c < 0x80) return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
   switch (utf8proc_category(static_cast<utf8proc_int32_t>(c))) {
     case UTF8PROC_CATEGORY_LU:
     case UTF8PROC_CATEGORY_LL:
@@ -96,6 +120,8 @@ bool IsWordCharacter(char32_t c) {
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_PC:
       return true;
+    case UTF8PROC_CATEGORY_CN:  // not assigned, as far as the installed utf8proc knows
+      return IsNewWordCharacter(c);
     default:  // joiners, and the circled and squared letters, which are alphabetic symbols
       return c == 0x200C || c == 0x200D || (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
              (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);

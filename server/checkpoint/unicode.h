@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,10 +27,15 @@ void AppendUtf8(char32_t code_point, std::string& out);
 // What regular expressions call a word character (Unicode Technical Standard 18, \w).
 bool IsWordCharacter(char32_t code_point);
 
-// Unicode's White_Space property; also as a PCRE2 class, whose own \s adds U+180E.
+// Unicode's White_Space property.
 bool IsWhiteSpace(char32_t code_point);
-#define INDUCT_WHITE_SPACE_CLASS                                            \
-  "\\x{9}-\\x{d}\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}" \
-  "\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
+
+// Code points that Unicode 15 and 16 put into a general category ("Lu"): tables of installed libraries may be
+// too old to know them. Rising.
+struct AddedRange {
+  char32_t first, last;
+  char category[3];
+};
+std::span<const AddedRange> RangesAddedSinceUnicode14();
 
 }  // namespace induct::checkpoint

@@ -164,6 +164,26 @@ TEST_F(CheckpointTest, TakesTheBosOfTheTokenizerBeforeThatOfTheConfiguration) {
   }
 }
 
+TEST_F(CheckpointTest, TakesTheBosOfTheTokenizersTemplateWhereItsConfigurationNamesNone) {
+  json config = TinyConfig();
+  config["bos_token_id"] = 7;
+  const auto checkpoint = OpenTiny(config);
+  ASSERT_NE(checkpoint, nullptr);
+  const auto bos = [&](int id) {
+    const json piece = {{"SpecialToken", {{"id", "<bos>"}, {"type_id", 0}}}};
+    json document =
+        json::parse(*ReadFile(std::string(INDUCT_SOURCE_DIR) + "/tests/checkpoint/data/gpt2.json"));
+    document["post_processor"] = {{"type", "TemplateProcessing"},
+                                  {"single", json::array({piece})},
+                                  {"special_tokens", {{"<bos>", {{"ids", {id}}}}}}};
+    return *checkpoint->BosTokenId(Tokenizer::Parse(document.dump())->get());
+  };
+  EXPECT_EQ(bos(3), 3);
+  EXPECT_EQ(bos(2'000'000), 7) << "the model's vocabulary lacks it";
+  Write("tokenizer_config.json", R"({"bos_token":"<|endoftext|>"})");
+  EXPECT_EQ(bos(3), 0);
+}
+
 TEST_F(CheckpointTest, DigestsItsFiles) {
   // sha256sum config.json model.safetensors tokenizer.json | sort | sha256sum, with the texts below.
   const auto checkpoint = OpenTiny(TinyConfig());

@@ -9,7 +9,7 @@
 import json
 import pathlib
 
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 DATA = pathlib.Path(__file__).parent / "data"
 
@@ -36,13 +36,40 @@ STRINGS = [
     "[L]", "a [L] b", "a   [L]   b", "a [R]   b", "a [R] [R] b", "   [B]   [B]   ", "a[W]b", "a [W] b", "[W][W]", "\u00e9[W]", "_[W]", "[W].", "\u200d[W]",
     "\u24b6[W]", "[W]\u0301", "\u00bd[W]", "word wordy aword word.", "[R]\n\n[L]", "\u3000[L]\u2003x", "[M]", "[M][M]x", "[LM]", "[L][LM][", "n\u00e9e", "ne\u0301e",
     "ne\u0301[R] <|endoftext|>\u0301", "<|endoftext|>\u0301x", "e<|endoftext|>\u0301", "a" * 300, "ab" * 150, "the" * 100, "\u00e9" * 50, "'" * 20, "0" * 40,
+    # Digits of other scripts and kinds (Nd, Nl, No), of Unicode 16, and of Unicode 17 (U+11DE0), which is none for a pattern.
+    "1234567 12345 \u0661\u0662\u0663\u0664 x\u2167\u2168y \u00b2\u00b3\u00bd \u4e00\u4e8c \U0001d7d8\U0001d7d9", "\U00010d40\U00010d41a \U000116d0 1\U0001e4f0", "a\U00011de0\U00011de1b",
+    # Letters that Unicode 15 and 16 added, marks on them, symbols.
+    "\U00010d4a\U00010d70 \U0001e4d0\U0001e4d1 \U0002ebf0x \U00031350", "\U00011f04\U00011f34 \U0001fae8 \U0001fa89\u2ffc", "\ua7cb\u1c89\u1c8a",
+    # Contractions: case, curly quotes, the long s and the Kelvin sign, which fold to s and k.
+    "IT'S WE'VE THEY'LL I'D DON'T I'M YOU'RE", "it\u2019s we\u2019ve don\u2019t", "it'\u017f 'K\u212a x'ss y'\u00df", "'Ll 'lL 'vE'Re'M",
+    "a\r\n\r\nb\r\n \r\n  c\r\r\n", "end   ", "end\n", "end \n ", "\t\tif x:\r\n\t\t  y", " \u00a0 \u2003x\u2009\u202f", "a\u0085\u0085b\u2028\u2029c\u180e\u180e d", "x\x00\x00 \x00y",
+    "co-op -- a---b 1-2-3 -1,000 !!?! ok?!, yes...", "foo(bar)[0]->x::y += 'z';", "#hash @at $5.00 50% \u20ac7 \u00a33", "snake_case CamelCase XMLHttp ABCdef aBC",
+    "\u0928\u092e\u0938\u094d\u0924\u0947 \u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35 \u3053\u3093\u306b\u3061\u306f\u30ab\u30bf \ud55c\uad6d\uc5b4", "Ti\u1ebfng Vi\u1ec7t", "\u01c5 \u02b0x \u00aa",
+    "\U0001f1e9\U0001f1ea\U0001f44d\U0001f3fd 1\ufe0f\u20e3", "\ue000\U000f0000\u0378", "qqq qqqq wordqqq", "<|begin|><|endoftext|> <|begin|>\n<|begin|>x", "[W] [L][R][B][M]\t[W]",
+    "lorem" * 50, "Aa1! " * 20, " " * 60 + "x", "\n" * 40 + "y", "1" * 50, "\u4f60\u597d" * 20,
 ]
+
+LLAMA3 = r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+QWEN2 = LLAMA3.replace("{1,3}", "")
+CASED = (  # words split where the case changes
+    r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"""
+    r"""[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"""
+    r"""\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"""
+)
+SEVERAL = [  # patterns that leave gaps, one after another
+    r"\p{N}{1,3}",
+    "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
+]
+CONSTRUCTS = r"""(?<=\d)[a-f]++|(?<!x)[^\S\r\n]{2,}|(?>ab|a)c|\u00e9|\x{4e16}|\P{L}{3}|\D{2}|[\d\-x-z]+|.\t|\S{,2}[.]"""
 
 
 def train(normalizer, pre_tokenizer, vocab_size, added):
+    """A sequence is trained on GPT-2's words, so that merges cross the places where it splits."""
+    is_sequence = isinstance(pre_tokenizer, pre_tokenizers.Sequence)
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizer
-    tokenizer.pre_tokenizer = pre_tokenizer
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False) if is_sequence else pre_tokenizer
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -51,6 +78,7 @@ def train(normalizer, pre_tokenizer, vocab_size, added):
         show_progress=False,
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.pre_tokenizer = pre_tokenizer
     tokenizer.add_tokens(added)
     return tokenizer
 
@@ -84,6 +112,44 @@ def keep(document):
     del document
 
 
+def sequence_of(*parts, add_prefix_space=False, use_regex=False):
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=add_prefix_space, use_regex=use_regex)
+    return pre_tokenizers.Sequence([*parts, byte_level])
+
+
+def isolated(*regexes):
+    return [pre_tokenizers.Split(Regex(regex), "isolated") for regex in regexes]
+
+
+def llama3():
+    """With words that no merge makes but that are tokens, and a template that begins with a special token."""
+    document = json.loads(train(None, sequence_of(*isolated(LLAMA3)), 600, []).to_str())
+    words = ["\u0120qqq", "qqqq", "IT"]
+    vocabulary = document["model"]["vocab"]
+    vocabulary.update({word: id for id, word in enumerate(words, start=len(vocabulary))})
+    document["model"]["ignore_merges"] = True
+    document["decoder"] = {"type": "Sequence", "decoders": [document["decoder"]]}
+    tokenizer = Tokenizer.from_str(json.dumps(document))
+    tokenizer.add_tokens([AddedToken(text, special=True, normalized=False) for text in ("<|begin|>", "<|end|>")])
+    begin = tokenizer.token_to_id("<|begin|>")
+    template = processors.TemplateProcessing("<|begin|> $A", "<|begin|> $A <|begin|> $B", [("<|begin|>", begin)])
+    tokenizer.post_processor = processors.Sequence([processors.ByteLevel(trim_offsets=False), template])
+    return tokenizer
+
+
+def behaviours():
+    split = pre_tokenizers.Split
+    return sequence_of(
+        split("-", "removed"),
+        split(Regex(r"\p{N}"), "merged_with_previous"),
+        split(Regex("[,(]"), "merged_with_next"),
+        split(Regex("[!?.]"), "contiguous"),
+        split(Regex(r"\p{L}+"), "merged_with_next", invert=True),
+        split("a", "merged_with_previous", invert=True),
+        add_prefix_space=True,
+    )
+
+
 def main():
     DATA.mkdir(exist_ok=True)
     byte_level = pre_tokenizers.ByteLevel
@@ -104,6 +170,16 @@ def main():
     write("prefix_space", train(None, byte_level(add_prefix_space=True), 500, []), keep)
     sequence = normalizers.Sequence([normalizers.NFC(), normalizers.NFC()])
     write("added_tokens", train(sequence, byte_level(add_prefix_space=True), 400, stripping), keep)
+    write("llama3", llama3(), keep)
+    write("qwen2", train(normalizers.NFC(), sequence_of(*isolated(QWEN2)), 600, stripping[:2]), keep)
+    digits = pre_tokenizers.Digits
+    write("smollm2", train(None, sequence_of(digits(individual_digits=True), use_regex=True), 500, []), keep)
+    runs = sequence_of(digits(individual_digits=False), add_prefix_space=True, use_regex=True)
+    write("digit_runs", train(None, runs, 500, stripping[2:6]), keep)
+    write("cased", train(None, sequence_of(*isolated(CASED)), 500, []), keep)
+    write("several", train(None, sequence_of(*isolated(*SEVERAL)), 500, []), keep)
+    write("behaviours", train(None, behaviours(), 500, []), keep)
+    write("constructs", train(None, sequence_of(*isolated(CONSTRUCTS)), 500, []), keep)
     write("whole_text", train(None, byte_level(add_prefix_space=False, use_regex=False), 400, []), keep)
 
 

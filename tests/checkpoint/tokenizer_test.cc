@@ -48,12 +48,96 @@ TEST(Tokenizer, NamesWhatItDoesNotSupport) {
   ExpectUnsupported(ParseWith("/pre_tokenizer", nullptr), "pre_tokenizer");
   ExpectUnsupported(ParseWith("/decoder", {{"type", "Metaspace"}}), "'Metaspace'");
   ExpectUnsupported(ParseWith("/post_processor", {{"type", "BertProcessing"}}), "'BertProcessing'");
-  ExpectUnsupported(ParseWith("/model/ignore_merges", true), "ignore_merges");
+  ExpectUnsupported(ParseWith("/post_processor", {{"type", "RobertaProcessing"}}), "'RobertaProcessing'");
+  json unigram = Document();
+  unigram["model"] = {{"type", "Unigram"}, {"unk_id", 0}, {"vocab", {{"<unk>", 0.0}, {"a", -1.5}}}};
+  ExpectUnsupported(Tokenizer::Parse(unigram.dump()).status(), "'Unigram'");
   ExpectUnsupported(ParseWith("/model/byte_fallback", true), "byte_fallback");
   ExpectUnsupported(ParseWith("/model/dropout", 0.1), "dropout");
   ExpectUnsupported(ParseWith("/model/continuing_subword_prefix", "##"), "continuing_subword_prefix");
   ExpectUnsupported(ParseWith("/model/end_of_word_suffix", "</w>"), "end_of_word_suffix");
   ExpectUnsupported(ParseWith("/added_tokens/0/content", std::string(513, 'x')), "added_tokens[0]");
+}
+
+// The NeoX document with a Split by `regex` before ByteLevel.
+absl::Status ParseWithRegex(const std::string& regex) {
+  const json split = {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}};
+  const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  return ParseWith("/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}});
+}
+
+TEST(Tokenizer, NamesWhatItDoesNotSupportInARegularExpression) {
+  EXPECT_TRUE(ParseWithRegex(R"(\p{L}+|[^\s\p{L}]+|\s+)").ok());
+  const std::pair<const char*, const char*> kRefused[] = {{R"(a\w)", R"('\\w' at byte 1)"},
+                                                          {R"(\bx)", R"('\\b')"},
+                                                          {R"((a)\1)", R"('\\1')"},
+                                                          {"^a", "'^'"},
+                                                          {"a$", "'$'"},
+                                                          {R"(\p{Han})", "property 'Han'"},
+                                                          {R"(\p{^L})", "property '^L'"},
+                                                          {"[a[bc]]", "a class within a class"},
+                                                          {"[a&&b]", "'&&'"},
+                                                          {R"([^\P{L}])", "a negated set within a class"},
+                                                          {"[]a]", "']' as the first"},
+                                                          {"[a", "a class that is not closed"},
+                                                          {R"([\s-z])", "a range that begins with a set"},
+                                                          {R"([a-\s])", "a range that ends with a set"},
+                                                          {"(?i)a", "'(?i'"},
+                                                          {"(?<name>a)", "'(?<'"},
+                                                          {"(?#note)a", "'(?#'"},
+                                                          {"(?i:[ab])", "a class where case"},
+                                                          {"(?i:\u00e9)", "all but ASCII"},
+                                                          {"(?i:ss)", "'ss' where case"},
+                                                          {"(?i:s{2})", "'{'"},
+                                                          {"a{1,2}+", "'+'"},
+                                                          {"a**", "'*'"},
+                                                          {"a{,}", "'{'"},
+                                                          {"*a", "'*'"},
+                                                          {"(a", "a group that is not closed"},
+                                                          {"a)", "')' without a group"},
+                                                          {R"(\x41)", "'\\x' without braces"},
+                                                          {R"(\x{110000})", "a code point that is none"},
+                                                          {R"(\ud800)", "a code point that is none"},
+                                                          {"(?<=a+)b", "lookbehind"},
+                                                          {"a*", "the empty text"},
+                                                          {"", "the empty text"}};
+  for (const auto& [regex, complaint] : kRefused) {
+    ExpectUnsupported(ParseWithRegex(regex), "regular expression");
+    ExpectUnsupported(ParseWithRegex(regex), complaint);
+  }
+}
+
+TEST(Tokenizer, NamesWhatItDoesNotSupportInASequence) {
+  const auto parse = [](const json& parts) {
+    return ParseWith("/pre_tokenizer", {{"type", "Sequence"}, {"pretokenizers", parts}});
+  };
+  const json digits = {{"type", "Digits"}};
+  const json byte_level = {{"type", "ByteLevel"}};
+  EXPECT_TRUE(parse(json::array({digits, digits, byte_level})).ok());
+  ExpectUnsupported(parse(json::array({digits})), "'Digits' as the last");
+  ExpectUnsupported(parse(json::array({byte_level, byte_level})), "'ByteLevel' before the last");
+  ExpectUnsupported(parse(json::array({{{"type", "Punctuation"}}, byte_level})),
+                    "'Punctuation' before the last");
+  ExpectUnsupported(parse(json::array()), "a sequence of 0");
+  ExpectUnsupported(parse(json::array_t(18, digits)), "a sequence of 18");
+  const json split = {{"type", "Split"}, {"pattern", {{"String", "x"}}}, {"behavior", "Shuffled"}};
+  ExpectUnsupported(parse(json::array({split, byte_level})), "behavior 'Shuffled'");
+}
+
+// A regular expression of a hostile file must not hold a server up, whatever the text.
+TEST(Tokenizer, EndsAnExpressionThatWouldTakeForever) {
+  json document = Document();
+  const auto encode = [&](const std::string& regex, const std::string& text) {
+    const json split = {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}};
+    document["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {split, {{"type", "ByteLevel"}}}}};
+    return (*Tokenizer::Parse(document.dump()))->Encode(text).status();
+  };
+  const std::string text(100'000, 'a');
+  const absl::Status exponential = encode("(?:a|a)+[bc]", text);
+  EXPECT_EQ(exponential.code(), absl::StatusCode::kResourceExhausted) << exponential;
+  EXPECT_THAT(std::string(exponential.message()), testing::HasSubstr("regular expression"));
+  EXPECT_EQ(encode("(?:[ab]|[ac]|aa)+[de]|(?:a?){90}a{90}[xy]", text).code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 TEST(Tokenizer, RefusesAnUnknownTokenWhereBytesAreMissing) {
@@ -83,6 +167,24 @@ TEST(Tokenizer, RefusesBrokenFiles) {
   ExpectBroken(ParseWith("/added_tokens/1/id", 5), "with id 5 contradicts");
   ExpectBroken(ParseWith("/added_tokens/0/id", 1'000'000), "'<|endoftext|>' with id 1000000 contradicts");
   ExpectBroken(ParseWith("/added_tokens/1/lstrip", "yes"), "added_tokens[1]: lstrip");
+}
+
+TEST(Tokenizer, TellsWhatTheTemplateBeginsWith) {
+  EXPECT_EQ(Load("neox.json")->bos_id(), std::nullopt);  // its post-processor is ByteLevel
+  const auto llama = Load("llama3.json");
+  EXPECT_EQ(llama->bos_id(), llama->Find("<|begin|>"));
+  json document = json::parse(DataText("llama3.json"));
+  json& post_processor = document["post_processor"];
+  post_processor = json(post_processor["processors"][1]);
+  EXPECT_EQ((*Tokenizer::Parse(document.dump()))->bos_id(), llama->bos_id());
+  post_processor["special_tokens"]["<|begin|>"]["ids"] = {1, 2};
+  ExpectBroken(Tokenizer::Parse(document.dump()).status(), "a list of one id");
+  post_processor["special_tokens"] = json::object();
+  ExpectBroken(Tokenizer::Parse(document.dump()).status(), "<|begin|> is missing");
+  post_processor["single"].erase(0);
+  EXPECT_EQ((*Tokenizer::Parse(document.dump()))->bos_id(), std::nullopt);
+  post_processor = nullptr;
+  EXPECT_EQ((*Tokenizer::Parse(document.dump()))->bos_id(), std::nullopt);
 }
 
 TEST(Tokenizer, RefusesTextThatIsNotUtf8) {
