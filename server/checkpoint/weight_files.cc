@@ -6,6 +6,7 @@
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
 #include "server/checkpoint/safetensors.h"
+#include "server/checkpoint/torch_file.h"
 
 namespace induct::checkpoint {
 namespace {
@@ -42,7 +43,8 @@ absl::StatusOr<std::unique_ptr<WeightFiles>> WeightFiles::Open(const std::string
     const char* index;
     Reader reader;
   };
-  constexpr Form kForms[] = {{"model.safetensors", "model.safetensors.index.json", &ReadSafetensors}};
+  constexpr Form kForms[] = {{"model.safetensors", "model.safetensors.index.json", &ReadSafetensors},
+                             {"pytorch_model.bin", "pytorch_model.bin.index.json", &ReadTorchFile}};
   auto weights = std::unique_ptr<WeightFiles>(new WeightFiles(directory));
   for (const Form& form : kForms) {
     if (Exists(directory, form.file)) {
@@ -54,7 +56,7 @@ absl::StatusOr<std::unique_ptr<WeightFiles>> WeightFiles::Open(const std::string
       return weights;
     }
   }
-  return BadCheckpoint(absl::StrCat(directory, ": holds no ", kForms[0].file));
+  return BadCheckpoint(absl::StrCat(directory, ": holds no ", kForms[0].file, " and no ", kForms[1].file));
 }
 
 absl::Status WeightFiles::AddFile(const std::string& name, Reader reader) {

@@ -2,6 +2,7 @@
 
 #include "common/atomic_file.h"
 #include "tests/checkpoint/checkpoint_files.h"
+#include "tests/checkpoint/torch_bytes.h"
 
 namespace induct::checkpoint {
 namespace {
@@ -194,6 +195,61 @@ TEST_F(CheckpointTest, DigestsItsFiles) {
   Write("tokenizer.json", "tokenizer");
   Write("README.md", "not counted");
   EXPECT_EQ(*checkpoint->Sha256(), "3cf88effbad0297cad5a102621cc529945c89fc83826323091bb4157dfb40f22");
+}
+
+TEST_F(CheckpointTest, DigestsAndNamesShardsAndTheirIndex) {
+  Write("config.json", TinyConfig().dump());
+  uint64_t bytes = 0;
+  json header = TinyHeader(bytes);
+  uint64_t head_bytes = 0;
+  header.erase("embed_out.weight");
+  uint64_t body_bytes = 0;
+  json body;
+  json weight_map = {{"embed_out.weight", "b.safetensors"}};
+  for (const auto& [name, entry] : header.items()) {
+    body[name] = TensorEntry(entry["shape"], "F32", 4, body_bytes);
+    weight_map[name] = "a.safetensors";
+  }
+  const json head = {{"embed_out.weight", TensorEntry({11, 8}, "F32", 4, head_bytes)}};
+  Write("a.safetensors", SafetensorsBytes(body.dump(), std::string(body_bytes, '\0')));
+  Write("b.safetensors", SafetensorsBytes(head.dump(), std::string(head_bytes, '\0')));
+  Write("model.safetensors.index.json", json{{"weight_map", weight_map}}.dump());
+  const auto checkpoint = Checkpoint::Open(folder_.string());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ((*checkpoint)->n_parameters(), 176 + 16 + 2 * 600);
+  EXPECT_THAT((*checkpoint)->files(),
+              testing::ElementsAre("config.json", "tokenizer.json", "tokenizer_config.json",
+                                   "model.safetensors.index.json", "b.safetensors", "a.safetensors"));
+  // sha256sum a.safetensors b.safetensors config.json model.safetensors.index.json | sort | sha256sum
+  for (const char* file : {"config.json", "model.safetensors.index.json", "a.safetensors", "b.safetensors"}) {
+    Write(file, file);
+  }
+  EXPECT_EQ(*(*checkpoint)->Sha256(), "989ea894348ef9c2f1552ff60b8ab2b65b5ecf69b7e9066ecf2df6efb30fc899");
+}
+
+TEST_F(CheckpointTest, OpensAPyTorchFile) {
+  Write("config.json", TinyConfig().dump());
+  uint64_t bytes = 0;
+  const json header = TinyHeader(bytes);
+  std::vector<std::string> items;
+  std::vector<ZipPart> parts = {{.name = "pytorch_model/data.pkl"}};
+  for (const auto& [name, entry] : header.items()) {
+    const std::vector<int64_t> shape = entry["shape"];
+    const int64_t numbers = shape[0] * (shape.size() > 1 ? shape[1] : 1);
+    const std::vector<int64_t> strides =
+        shape.size() > 1 ? std::vector<int64_t>{shape[1], 1} : std::vector<int64_t>{1};
+    const std::string key = std::to_string(parts.size());
+    items.push_back(PickledText(name));
+    items.push_back(PickledTensor(PickledStorage("HalfStorage", key, numbers), 0, shape, strides));
+    parts.push_back({.name = "pytorch_model/data/" + key, .bytes = std::string(2 * numbers, '\0')});
+  }
+  parts[0].bytes = PickledDict(items);
+  Write("pytorch_model.bin", ZipBytes(parts));
+  const auto checkpoint = Checkpoint::Open(folder_.string());
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  EXPECT_EQ((*checkpoint)->stored_dtype(), DType::kFloat16);
+  EXPECT_EQ((*checkpoint)->n_parameters(), 176 + 16 + 2 * 600);
+  EXPECT_EQ((*checkpoint)->files().back(), "pytorch_model.bin");
 }
 
 }  // namespace
