@@ -42,6 +42,7 @@ absl::StatusOr<Bpe> Bpe::Create(const Vocabulary& vocabulary, MergeTable merges,
 
 void Bpe::StartSymbols(std::string_view word, std::vector<BpeState::Symbol>& symbols) const {
   symbols.clear();
+  symbols.reserve(word.size());
   for (const char byte : word) {
     const int32_t id = byte_ids_[static_cast<uint8_t>(byte)];
     if (id == kNone) continue;

@@ -76,28 +76,21 @@ absl::StatusOr<PreTokenizer> PreTokenizer::Create(const PreTokenizerDefinition& 
   return result;
 }
 
-absl::Status PreTokenizer::Split(std::string_view text, MatchState& state, WordSink word) const {
+absl::Status PreTokenizer::Split(std::string_view text, MatchState& state, PieceSink word) const {
   return RunFrom(0, text, state, word);
 }
 
 absl::Status PreTokenizer::RunFrom(size_t step, std::string_view text, MatchState& state,
-                                   WordSink word) const {
+                                   PieceSink word) const {
   if (step == steps_.size()) return RunByteLevel(text, state, word);
   return Run(steps_[step], text, state,
              [&](std::string_view piece) { return RunFrom(step + 1, piece, state, word); });
 }
 
-absl::Status PreTokenizer::RunByteLevel(std::string_view text, MatchState& state, WordSink word) const {
+absl::Status PreTokenizer::RunByteLevel(std::string_view text, MatchState& state, PieceSink word) const {
   std::string prefixed;
   if (add_prefix_space_ && !text.starts_with(' ')) text = prefixed = absl::StrCat(" ", std::string(text));
-  if (!byte_level_) {
-    word(text);
-    return absl::OkStatus();
-  }
-  return Run(*byte_level_, text, state, [&](std::string_view piece) {
-    word(piece);
-    return absl::OkStatus();
-  });
+  return byte_level_ ? Run(*byte_level_, text, state, word) : word(text);
 }
 
 absl::Status PreTokenizer::Run(const Step& step, std::string_view text, MatchState& state, PieceSink piece) {

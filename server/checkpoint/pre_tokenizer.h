@@ -20,11 +20,12 @@ class PreTokenizer {
   // UNSUPPORTED_MODEL where a pattern cannot be compiled.
   static absl::StatusOr<PreTokenizer> Create(const PreTokenizerDefinition& definition);
 
-  using WordSink = absl::FunctionRef<void(std::string_view)>;
+  using PieceSink = absl::FunctionRef<absl::Status(std::string_view)>;
 
-  // Calls `word` with each word of `text` in order; words live during the call only. REQUIRES: valid UTF-8.
+  // Calls `word` with each word of `text` in order, until one is refused; words live during the call only.
+  // REQUIRES: valid UTF-8.
   // RESOURCE_EXHAUSTED where matching exceeds its limits.
-  absl::Status Split(std::string_view text, MatchState& state, WordSink word) const;
+  absl::Status Split(std::string_view text, MatchState& state, PieceSink word) const;
 
  private:
   struct Step {
@@ -32,12 +33,11 @@ class PreTokenizer {
     SplitBehavior behavior;
     bool invert;
   };
-  using PieceSink = absl::FunctionRef<absl::Status(std::string_view)>;
 
   static absl::StatusOr<Step> Compile(const SplitDefinition& definition);
   static absl::Status Run(const Step& step, std::string_view text, MatchState& state, PieceSink piece);
-  absl::Status RunFrom(size_t step, std::string_view text, MatchState& state, WordSink word) const;
-  absl::Status RunByteLevel(std::string_view text, MatchState& state, WordSink word) const;
+  absl::Status RunFrom(size_t step, std::string_view text, MatchState& state, PieceSink word) const;
+  absl::Status RunByteLevel(std::string_view text, MatchState& state, PieceSink word) const;
 
   std::vector<Step> steps_;
   bool add_prefix_space_ = false;

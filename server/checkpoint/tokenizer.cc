@@ -24,6 +24,9 @@ namespace {
 
 // Positions within a text are 32 bits wide.
 constexpr size_t kMaxTextBytes = size_t{1} << 30;
+// Merging takes some 40 bytes for each byte of a word, of which all but this much is given back.
+constexpr size_t kMaxWordBytes = size_t{4} << 20;
+constexpr size_t kKeptWordBytes = size_t{64} << 10;
 
 // Added tokens have ids of their own, or stand in the vocabulary under the same id.
 absl::Status CheckAddedTokens(const TokenizerDefinition& definition) {
@@ -51,7 +54,7 @@ struct EncodingState {
   WordCache words;
 };
 
-// Lends states out: there are never more than calls that ran at once.
+// Lends states out: there are never more than calls that ran at once. Those that have grown are not kept.
 class StatePool {
  public:
   std::unique_ptr<EncodingState> Take() {
@@ -62,6 +65,7 @@ class StatePool {
     return state;
   }
   void GiveBack(std::unique_ptr<EncodingState> state) {
+    if (state->bpe.symbols.capacity() > kKeptWordBytes) return;
     absl::MutexLock lock(&mutex_);
     idle_.push_back(std::move(state));
   }
@@ -88,7 +92,7 @@ class ByteLevelBpeTokenizer final : public Tokenizer {
   // From the text between added tokens of the raw text; then between those of the normalised one.
   absl::Status EncodeRaw(std::string_view text, EncodingState& state, Ids& ids) const;
   absl::Status EncodeNormalized(std::string_view text, EncodingState& state, Ids& ids) const;
-  void EncodeWord(std::string_view word, EncodingState& state, Ids& ids) const;
+  absl::Status EncodeWord(std::string_view word, EncodingState& state, Ids& ids) const;
   void EncodeNewWord(std::string_view word, EncodingState& state, Ids& ids) const;
 
   bool nfc_;
@@ -139,7 +143,7 @@ absl::StatusOr<std::vector<int32_t>> ByteLevelBpeTokenizer::Encode(std::string_v
         absl::StrCat("a text of ", text.size(), " bytes; at most ", kMaxTextBytes, " are allowed"));
   }
   std::unique_ptr<EncodingState> state = states_.Take();
-  state->match.StartClock(text.size());
+  state->match.Start(text.size());
   Ids ids;
   const absl::Status status = raw_tokens_.Split(text, [&](const TextPiece& piece) {
     if (!piece.id) return EncodeRaw(piece.text, *state, ids);
@@ -164,17 +168,22 @@ absl::Status ByteLevelBpeTokenizer::EncodeRaw(std::string_view text, EncodingSta
 absl::Status ByteLevelBpeTokenizer::EncodeNormalized(std::string_view text, EncodingState& state,
                                                      Ids& ids) const {
   return pre_tokenizer_.Split(text, state.match,
-                              [&](std::string_view word) { EncodeWord(word, state, ids); });
+                              [&](std::string_view word) { return EncodeWord(word, state, ids); });
 }
 
-void ByteLevelBpeTokenizer::EncodeWord(std::string_view word, EncodingState& state, Ids& ids) const {
+absl::Status ByteLevelBpeTokenizer::EncodeWord(std::string_view word, EncodingState& state, Ids& ids) const {
   if (const auto known = state.words.Find(word)) {
     ids.insert(ids.end(), known->begin(), known->end());
-    return;
+    return absl::OkStatus();
+  }
+  if (word.size() > kMaxWordBytes) {
+    return absl::InvalidArgumentError(absl::StrCat("the text has a word of ", word.size(), " bytes; at most ",
+                                                   kMaxWordBytes, " are allowed"));
   }
   const size_t before = ids.size();
   EncodeNewWord(word, state, ids);
   state.words.Store(word, std::span(ids).subspan(before));
+  return absl::OkStatus();
 }
 
 void ByteLevelBpeTokenizer::EncodeNewWord(std::string_view word, EncodingState& state, Ids& ids) const {

@@ -25,9 +25,9 @@ class Tokenizer {
   // byte_fallback, a regular expression's construct, ...), BAD_CHECKPOINT for broken JSON, ids or merges.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Parse(std::string_view json);
 
-  // Ids of `text` without special tokens added. Text that is no valid UTF-8 is INVALID_ARGUMENT; a regular
-  // expression of the file that exceeds its match limit, or takes more than 5 s and 1 s a megabyte, is
-  // RESOURCE_EXHAUSTED.
+  // Ids of `text` without special tokens added. INVALID_ARGUMENT: text that is no valid UTF-8, has more than
+  // 1 GiB, or a word (what the tokenizer does not split) of more than 4 MiB. RESOURCE_EXHAUSTED: a regular
+  // expression of the file that exceeds its match limit, or takes more than 5 s and 1 s a megabyte.
   virtual absl::StatusOr<std::vector<int32_t>> Encode(std::string_view text) const = 0;
 
   // The bytes that the ids stand for, added tokens as their content; not always valid UTF-8. Unknown ids are

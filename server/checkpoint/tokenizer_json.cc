@@ -20,9 +20,10 @@ constexpr char kFile[] = "tokenizer.json";
 constexpr char kModel[] = "tokenizer.json: model";
 
 constexpr int64_t kMaxId = std::numeric_limits<int32_t>::max() - 1;  // so that the highest id + 1 is an int32
-// Beyond any tokenizer there is; with these its tables stay below 64 MB.
-constexpr size_t kMaxTokens = size_t{1} << 19;
-constexpr uint32_t kMaxMerges = uint32_t{1} << 20;
+// Beyond any tokenizer there is, and below 7/8 of a power of two, at which the tables double: with these they
+// stay below 64 MB.
+constexpr size_t kMaxTokens = 450'000;
+constexpr uint32_t kMaxMerges = 900'000;
 constexpr size_t kMaxAddedTokens = size_t{1} << 17;
 constexpr size_t kMaxAddedTokensBytes = size_t{1} << 18;
 // Looking for added tokens takes up to this many steps at each byte of the text.

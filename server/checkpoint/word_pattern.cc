@@ -15,15 +15,16 @@ namespace {
 
 using std::chrono::steady_clock;
 
-// Steps from one start: far more than a pattern for words needs, since runs of one class are no steps.
-constexpr uint32_t kMatchLimit = 100'000;
+// Steps from one start. Going back over a run of white space takes one for each byte.
+constexpr size_t kStepsForAnyText = 100'000;
+constexpr size_t kStepsPerByte = 4;
 constexpr uint32_t kHeapLimitKib = 16 << 10;  // where there is no JIT
 constexpr size_t kJitStackStart = size_t{32} << 10;
-constexpr size_t kJitStackMax = size_t{1} << 20;
+constexpr size_t kJitStackMax = size_t{8} << 20;
 
-// The match limit holds for each start in the text anew, so a clock bounds the whole. It is read after this
-// many starts without a match, and after this many matches.
-constexpr size_t kStartsPerCall = 64;
+// That limit holds for each start in the text anew, so a clock bounds the whole. It is read after this many
+// starts without a match, and after this many matches.
+constexpr size_t kStartsPerCall = 16;
 constexpr unsigned kCallsPerLook = 16;
 constexpr std::chrono::seconds kTimeForAnyText{5};
 constexpr size_t kSlowestBytesPerMillisecond = 1000;
@@ -69,7 +70,6 @@ MatchState::MatchState() : pcre2_(std::make_unique<Pcre2>()) {
   pcre2_->match.reset(pcre2_match_data_create(1, nullptr));
   pcre2_->context.reset(pcre2_match_context_create(nullptr));
   if (pcre2_->match == nullptr || pcre2_->context == nullptr) throw std::bad_alloc();
-  pcre2_set_match_limit(pcre2_->context.get(), kMatchLimit);
   pcre2_set_heap_limit(pcre2_->context.get(), kHeapLimitKib);
   // Without a stack of its own the JIT uses 32 KiB of the thread's.
   pcre2_->stack.reset(pcre2_jit_stack_create(kJitStackStart, kJitStackMax, nullptr));
@@ -78,7 +78,9 @@ MatchState::MatchState() : pcre2_(std::make_unique<Pcre2>()) {
 
 MatchState::~MatchState() = default;
 
-void MatchState::StartClock(size_t bytes) {
+void MatchState::Start(size_t bytes) {
+  const size_t steps = std::max(kStepsForAnyText, kStepsPerByte * bytes);
+  pcre2_set_match_limit(pcre2_->context.get(), static_cast<uint32_t>(std::min<size_t>(steps, UINT32_MAX)));
   deadline_ =
       steady_clock::now() + kTimeForAnyText + std::chrono::milliseconds(bytes / kSlowestBytesPerMillisecond);
 }
@@ -114,12 +116,11 @@ absl::StatusOr<std::optional<WordPattern::Range>> WordPattern::Find(std::string_
     const int found = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
                                   PCRE2_NO_UTF_CHECK, pcre2.match.get(), pcre2.context.get());
     if (found < 0 && found != PCRE2_ERROR_NOMATCH) return TooSlow(ErrorText(found));
-    const bool look = found < 0 || ++state.calls_ % kCallsPerLook == 0;
+    const PCRE2_SIZE* range = pcre2_get_ovector_pointer(pcre2.match.get());
+    const bool at_once = found >= 0 && range[0] == from;
+    const bool look = !at_once || ++state.calls_ % kCallsPerLook == 0;
     if (look && steady_clock::now() > state.deadline_) return TooSlow("it takes too long");
-    if (found >= 0) {
-      const PCRE2_SIZE* range = pcre2_get_ovector_pointer(pcre2.match.get());
-      return Range{range[0], range[1]};
-    }
+    if (found >= 0) return Range{range[0], range[1]};
     from = next;
   }
   return std::nullopt;

@@ -21,8 +21,8 @@ class MatchState {
   MatchState(const MatchState&) = delete;
   MatchState& operator=(const MatchState&) = delete;
 
-  // Allows the matching from here on the time that `bytes` of text may take.
-  void StartClock(size_t bytes);
+  // Allows the matching from here on what `bytes` of text may take: steps and time.
+  void Start(size_t bytes);
 
  private:
   friend class WordPattern;

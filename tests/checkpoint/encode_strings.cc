@@ -16,7 +16,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   const auto text = induct::ReadFile(argv[1]);
-  const auto tokenizer = induct::checkpoint::Tokenizer::Parse(text.value_or(""));
+  if (!text.ok()) {
+    std::cerr << text.status() << "\n";
+    return 1;
+  }
+  const auto tokenizer = induct::checkpoint::Tokenizer::Parse(*text);
   if (!tokenizer.ok()) {
     std::cerr << tokenizer.status() << "\n";
     return 1;

@@ -195,6 +195,14 @@ TEST(Tokenizer, RefusesTextThatIsNotUtf8) {
   }
 }
 
+TEST(Tokenizer, RefusesAWordThatIsTooLongToMerge) {
+  const auto tokenizer = Load("neox.json");
+  EXPECT_TRUE(tokenizer->Encode(std::string(4 << 20, 'a')).ok());
+  const absl::Status status = tokenizer->Encode(std::string((4 << 20) + 1, 'a')).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), testing::HasSubstr("a word of 4194305 bytes"));
+}
+
 TEST(Tokenizer, ListsOrdinaryIdsWithoutAddedTokens) {
   const auto tokenizer = Load("neox.json");
   const json document = Document();
