@@ -175,7 +175,9 @@ TEST(Tokenizer, TellsWhatTheTemplateBeginsWith) {
   EXPECT_EQ(llama->bos_id(), llama->Find("<|begin|>"));
   json document = json::parse(DataText("llama3.json"));
   json& post_processor = document["post_processor"];
-  post_processor = json(post_processor["processors"][1]);
+  std::swap(post_processor["processors"][0], post_processor["processors"][1]);
+  EXPECT_EQ((*Tokenizer::Parse(document.dump()))->bos_id(), llama->bos_id());
+  post_processor = json(post_processor["processors"][0]);
   EXPECT_EQ((*Tokenizer::Parse(document.dump()))->bos_id(), llama->bos_id());
   post_processor["special_tokens"]["<|begin|>"]["ids"] = {1, 2};
   ExpectBroken(Tokenizer::Parse(document.dump()).status(), "a list of one id");
@@ -319,12 +321,26 @@ TEST(NormalizeNfc, ComposesAndOrders) {
   EXPECT_EQ(NormalizeNfc(""), "");
 }
 
+// "Surely" must never be wrong; that it says so of most text is what makes it worth asking.
+TEST(NormalizeNfc, IsSureOfWhatStaysAsItIsOnly) {
+  for (const char* stays :
+       {"", "plain", "caf\u00e9", "\u201cquoted\u201d \u2014", "\u4f60\u597d", "\U0001f600"}) {
+    EXPECT_TRUE(IsSurelyNfc(stays)) << stays;
+    EXPECT_EQ(NormalizeNfc(stays), stays);
+  }
+  for (const char* changes :
+       {"e\u0301", "\u212b", "\u0bc6\u0bbe", "\u1100\u1161", "\uac00\u11a8", "\u0958"}) {
+    EXPECT_FALSE(IsSurelyNfc(changes)) << changes;
+    EXPECT_NE(NormalizeNfc(changes), changes);
+  }
+}
+
 TEST(Unicode, KnowsWordCharactersAndWhiteSpace) {
-  for (const char32_t c :
-       {U'a', U'\u00e9', U'5', U'_', U'\u0301', U'\u200d', U'\u24b6', U'\u2167', U'\u4f60'}) {
+  for (const char32_t c : {U'a', U'\u00e9', U'5', U'_', U'\u0301', U'\u200d', U'\u24b6', U'\u2167', U'\u4f60',
+                           U'\U00010d4a', U'\U00010d40'}) {
     EXPECT_TRUE(IsWordCharacter(c)) << static_cast<uint32_t>(c);
   }
-  for (const char32_t c : {U' ', U'-', U'.', U'\u00bd', U'\u00b2', U'\U0001f600'}) {
+  for (const char32_t c : {U' ', U'-', U'.', U'\u00bd', U'\u00b2', U'\U0001f600', U'\U0001fae9'}) {
     EXPECT_FALSE(IsWordCharacter(c)) << static_cast<uint32_t>(c);
   }
   for (const char32_t c : {U' ', U'\t', U'\u0085', U'\u00a0', U'\u3000'}) EXPECT_TRUE(IsWhiteSpace(c));
