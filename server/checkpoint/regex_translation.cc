@@ -30,6 +30,8 @@ constexpr std::string_view kCategories[] = {"L",  "Lu", "Ll", "Lt", "Lm", "Lo", 
 // Oniguruma matches one character for these pairs where case does not count (the sharp s, ligatures).
 constexpr std::string_view kFoldedPairs[] = {"ss", "ff", "fi", "fl", "st"};
 
+constexpr char kOnlyAscii[] = "all but ASCII characters where case does not count";
+
 std::string CodePointPattern(char32_t c) {
   if (c < 0x80 && absl::ascii_isalnum(static_cast<unsigned char>(c)))
     return std::string(1, static_cast<char>(c));
@@ -72,6 +74,7 @@ class Translator {
   absl::Status Quantifier();
   absl::StatusOr<std::string> Interval();
   absl::Status Class();
+  absl::StatusOr<std::string> ClassRange();
   absl::StatusOr<OneCharacter> ClassMember();
   absl::StatusOr<OneCharacter> Escape();
   absl::StatusOr<OneCharacter> Category(bool negated);
@@ -220,32 +223,47 @@ absl::StatusOr<std::string> Translator::Interval() {
 
 absl::Status Translator::Class() {
   Take("[");
-  std::string translated = Take("^") ? "[^" : "[";
+  const bool negated = Take("^");
   if (Take("]")) return Refuse("']' as the first of a class");
+  std::string inside;
   while (!Take("]")) {
     if (AtEnd()) return Refuse("a class that is not closed");
-    INDUCT_ASSIGN_OR_RETURN(const OneCharacter first, ClassMember());
-    translated += first.code_point ? CodePointPattern(*first.code_point) : first.set;
-    const std::string_view rest = pattern_.substr(at_);
-    if (!rest.starts_with('-') || rest.starts_with("-]")) continue;
-    if (!first.code_point) return Refuse("a range that begins with a set");
-    Take("-");
-    if (AtEnd()) return Refuse("a class that is not closed");
-    INDUCT_ASSIGN_OR_RETURN(const OneCharacter last, ClassMember());
-    if (!last.code_point) return Refuse("a range that ends with a set");
-    absl::StrAppend(&translated, "-", CodePointPattern(*last.code_point));
+    INDUCT_ASSIGN_OR_RETURN(const std::string range, ClassRange());
+    inside += range;
   }
-  if (groups_.back()) return Refuse("a class where case does not count");
-  out_ += translated + "]";
+  // Oniguruma may take a class of one letter for the letter, which then is part of a pair.
+  if (groups_.back() && (negated || inside.size() == 1))
+    return Refuse("a class of one letter, or a negated one, where case does not count");
+  absl::StrAppend(&out_, negated ? "[^" : "[", inside, "]");
+  caseless_before_ = '\0';
   quantifiable_ = true;
   return absl::OkStatus();
+}
+
+// A member of a class, or two with a hyphen between them.
+absl::StatusOr<std::string> Translator::ClassRange() {
+  INDUCT_ASSIGN_OR_RETURN(const OneCharacter first, ClassMember());
+  const std::string_view rest = pattern_.substr(at_);
+  if (!rest.starts_with('-') || rest.starts_with("-]"))
+    return first.code_point ? CodePointPattern(*first.code_point) : first.set;
+  if (!first.code_point) return Refuse("a range that begins with a set");
+  Take("-");
+  if (AtEnd()) return Refuse("a class that is not closed");
+  INDUCT_ASSIGN_OR_RETURN(const OneCharacter last, ClassMember());
+  if (!last.code_point) return Refuse("a range that ends with a set");
+  return absl::StrCat(CodePointPattern(*first.code_point), "-", CodePointPattern(*last.code_point));
 }
 
 absl::StatusOr<OneCharacter> Translator::ClassMember() {
   if (pattern_[at_] == '[') return Refuse("a class within a class");
   if (pattern_.substr(at_).starts_with("&&")) return Refuse("'&&'");
-  if (!Take("\\")) return OneCharacter{.code_point = TakeCodePoint(), .set = ""};
-  INDUCT_ASSIGN_OR_RETURN(OneCharacter one, Escape());
+  OneCharacter one;
+  if (Take("\\")) {
+    INDUCT_ASSIGN_OR_RETURN(one, Escape());
+  } else {
+    one.code_point = TakeCodePoint();
+  }
+  if (groups_.back() && (!one.code_point || *one.code_point >= 0x80)) return Refuse(kOnlyAscii);
   if (!one.negated) return one;
   if (one.set != kWhiteSpace) return Refuse("a negated set within a class");
   return OneCharacter{.code_point = {}, .set = kNoWhiteSpace};
@@ -312,8 +330,7 @@ absl::Status Translator::EmitOne(const OneCharacter& one) {
 }
 
 absl::Status Translator::EmitCaseless(const OneCharacter& one) {
-  if (!one.code_point || *one.code_point >= 0x80)
-    return Refuse("all but ASCII characters where case does not count");
+  if (!one.code_point || *one.code_point >= 0x80) return Refuse(kOnlyAscii);
   const char c = absl::ascii_tolower(static_cast<unsigned char>(*one.code_point));
   const char pair[] = {caseless_before_, c};
   for (const std::string_view folded : kFoldedPairs) {

@@ -12,7 +12,7 @@ namespace induct::checkpoint {
 
 // `pattern` for PCRE2 (compiled with UTF and UCP). Known are: literals, escapes of characters, \s \S \d \D
 // and \p{..} \P{..} of general categories, classes of those, `.`, alternation, quantifiers, groups, atomic
-// groups, look-around, and (?i:..) around ASCII letters. All else (\w, \b, anchors, scripts, nested classes,
+// groups, look-around, and (?i:..) around ASCII characters. All else (\w, \b, anchors, scripts, nested classes,
 // ...) is UNSUPPORTED_MODEL naming it.
 absl::StatusOr<std::string> TranslateRegex(std::string_view pattern);
 

@@ -247,8 +247,11 @@ absl::Status ReadAllButMerges(std::string_view text, TokenizerDefinition& defini
   INDUCT_ASSIGN_OR_RETURN(const json document, ParseJson(text, kFile, streams));
   INDUCT_ASSIGN_OR_RETURN(const JsonFields root, JsonFields::Of(document, kFile));
   INDUCT_ASSIGN_OR_RETURN(const JsonFields model, root.Object("model"));
-  INDUCT_ASSIGN_OR_RETURN(const std::string type, model.Text("type"));
-  if (type != "BPE") return Unsupported(model, "byte-level BPE");
+  // Early files do not say the type; of the models, BPE alone has merges.
+  if (model.Find("type") != nullptr || model.Find("merges") == nullptr) {
+    INDUCT_ASSIGN_OR_RETURN(const std::string type, model.Text("type"));
+    if (type != "BPE") return Unsupported(model, "byte-level BPE");
+  }
   INDUCT_RETURN_IF_ERROR(ReadModelOptions(model, definition));
   INDUCT_ASSIGN_OR_RETURN(definition.nfc, ReadNormalizer(root));
   INDUCT_ASSIGN_OR_RETURN(definition.pre_tokenizer, ReadPreTokenizer(root));

@@ -61,7 +61,7 @@ SEVERAL = [  # patterns that leave gaps, one after another
     "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
     r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""",
 ]
-CONSTRUCTS = r"""(?<=\d)[a-f]++|(?<!x)[^\S\r\n]{2,}|(?>ab|a)c|\u00e9|\x{4e16}|\P{L}{3}|\D{2}|[\d\-x-z]+|.\t|\S{,2}[.]"""
+CONSTRUCTS = r"""[a-z]'(?i:[sdmt]|ll|v[c-e])|(?<=\d)[a-f]++|(?<!x)[^\S\r\n]{2,}|(?>ab|a)c|\u00e9|\x{4e16}|\P{L}{3}|\D{2}|[\d\-x-z]+|.\t|\S{,2}[.]"""
 
 
 def train(normalizer, pre_tokenizer, vocab_size, added):

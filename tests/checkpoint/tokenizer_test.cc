@@ -85,7 +85,10 @@ TEST(Tokenizer, NamesWhatItDoesNotSupportInARegularExpression) {
                                                           {"(?i)a", "'(?i'"},
                                                           {"(?<name>a)", "'(?<'"},
                                                           {"(?#note)a", "'(?#'"},
-                                                          {"(?i:[ab])", "a class where case"},
+                                                          {"(?i:[a])", "a class of one letter"},
+                                                          {"(?i:[^ab])", "a negated one, where case"},
+                                                          {"(?i:[a\u00e9])", "all but ASCII"},
+                                                          {R"(a|(?i:[a\s]))", "all but ASCII"},
                                                           {"(?i:\u00e9)", "all but ASCII"},
                                                           {"(?i:ss)", "'ss' where case"},
                                                           {"(?i:s{2})", "'{'"},
@@ -138,6 +141,17 @@ TEST(Tokenizer, EndsAnExpressionThatWouldTakeForever) {
   EXPECT_THAT(std::string(exponential.message()), testing::HasSubstr("regular expression"));
   EXPECT_EQ(encode("(?:[ab]|[ac]|aa)+[de]|(?:a?){90}a{90}[xy]", text).code(),
             absl::StatusCode::kResourceExhausted);
+}
+
+// Files of the package's early versions, GPT-2's among them, do not say what their model is.
+TEST(Tokenizer, TakesAModelWithMergesAndNoTypeForBpe) {
+  json document = Document();
+  document["model"].erase("type");
+  const auto tokenizer = Tokenizer::Parse(document.dump());
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  EXPECT_EQ(*(*tokenizer)->Encode("the cat"), *Load("neox.json")->Encode("the cat"));
+  document["model"].erase("merges");
+  ExpectBroken(Tokenizer::Parse(document.dump()).status(), "model: type is missing");
 }
 
 TEST(Tokenizer, RefusesAnUnknownTokenWhereBytesAreMissing) {
