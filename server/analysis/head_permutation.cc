@@ -33,7 +33,8 @@ class Histogram {
   }
   double Mean(uint64_t total) const {
     double sum = 0;
-    for (uint32_t value = 0; value < times_.size(); ++value) sum += static_cast<double>(value * times_[value]);
+    for (uint32_t value = 0; value < times_.size(); ++value)
+      sum += static_cast<double>(value * times_[value]);
     return sum / static_cast<double>(total);
   }
 

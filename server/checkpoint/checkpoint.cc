@@ -42,32 +42,6 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit) 
   return text;
 }
 
-// Every tensor that the spec names, once.
-std::vector<TensorSpec*> TensorsOf(DecoderSpec& spec) {
-  std::vector<TensorSpec*> tensors = {&spec.token_embedding, &spec.final_norm_weight, &spec.final_norm_bias};
-  for (LayerTensors& layer : spec.layers) {
-    tensors.insert(tensors.end(),
-                   {&layer.attention_norm_weight, &layer.attention_norm_bias, &layer.qkv_weight,
-                    &layer.qkv_bias, &layer.attention_output_weight, &layer.attention_output_bias,
-                    &layer.mlp_norm_weight, &layer.mlp_norm_bias, &layer.mlp_input_weight,
-                    &layer.mlp_input_bias, &layer.mlp_output_weight, &layer.mlp_output_bias});
-  }
-  const bool tied = spec.unembedding.name == spec.token_embedding.name;
-  if (!tied) tensors.push_back(&spec.unembedding);
-  return tensors;
-}
-
-std::vector<const TensorSpec*> TensorsOf(const DecoderSpec& spec) {
-  const std::vector<TensorSpec*> tensors = TensorsOf(const_cast<DecoderSpec&>(spec));
-  return {tensors.begin(), tensors.end()};
-}
-
-int64_t CountOf(const TensorSpec& tensor) {
-  int64_t numbers = 1;
-  for (const int64_t size : tensor.shape) numbers *= size;
-  return numbers;
-}
-
 // What transformers puts before the names of a model's body. Checkpoints saved from the body alone lack it.
 constexpr const char* kBodyPrefixes[] = {"gpt_neox.", "transformer.", "model."};
 
@@ -83,11 +57,9 @@ std::string StoredName(const WeightFiles& weights, const std::string& name) {
   return name;
 }
 
-// Makes the spec name tensors as the files do. A tied unembedding follows the token embedding.
+// Makes the spec name tensors as the files do.
 void UseStoredNames(const WeightFiles& weights, DecoderSpec& spec) {
-  const bool tied = spec.unembedding.name == spec.token_embedding.name;
   for (TensorSpec* tensor : TensorsOf(spec)) tensor->name = StoredName(weights, tensor->name);
-  if (tied) spec.unembedding.name = spec.token_embedding.name;
 }
 
 absl::Status CheckTensor(const WeightFiles& weights, const TensorSpec& expected) {

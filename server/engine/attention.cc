@@ -37,10 +37,22 @@ at::Tensor ByHead(const at::Tensor& rows, int64_t n_prompts) {
   return rows.unflatten(0, {n_prompts, -1}).transpose(1, 2);
 }
 
-// [B, H, T, K] as [B * T, D]; no copy where it lies in memory as [B, T, H, K].
+// [B, H, T, K] as [B * T, H * K]; no copy where it lies in memory as [B, T, H, K].
 at::Tensor ByRow(const at::Tensor& heads) { return heads.transpose(1, 2).flatten(2).flatten(0, 1); }
 
 double ScoreScale(const AttentionInput& input) { return 1.0 / std::sqrt(input.queries.size(2)); }
+
+// [S, G, K] as [S, H, K], each head repeated for the query heads that read it; no copy where G is H.
+at::Tensor ForEachQueryHead(const at::Tensor& rows, int64_t n_heads) {
+  const int64_t n_readers = n_heads / rows.size(1);
+  if (n_readers == 1) return rows;
+  return rows.unsqueeze(2).expand({-1, -1, n_readers, -1}).flatten(1, 2);
+}
+
+// The dot products [M, H] of [M, H, K] with the [M, G, K] that they read.
+at::Tensor HeadProducts(const at::Tensor& queries, const at::Tensor& keys) {
+  return (queries.unflatten(1, {keys.size(1), -1}) * keys.unsqueeze(2)).sum(-1).flatten(1);
+}
 
 at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const PackedPrompt> prompts,
                              ReadoutSums& sums) {
@@ -48,29 +60,39 @@ at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const Packed
   const double scale = ScoreScale(input);
   // The kernel wants values. Where nobody reads its output, the keys stand in for them: half its work is then
   // in vain, and it still takes half the time of forming the scores.
-  const at::Tensor& values = input.values.defined() ? input.values : input.keys;
+  const int64_t n_heads = input.queries.size(1);
+  const at::Tensor all_keys = ForEachQueryHead(input.keys, n_heads);
+  const at::Tensor all_values = input.values.defined() ? ForEachQueryHead(input.values, n_heads) : all_keys;
   const auto [output, by_head] = at::_scaled_dot_product_flash_attention_for_cpu(
-      ByHead(input.queries, n_prompts), ByHead(input.keys, n_prompts), ByHead(values, n_prompts),
+      ByHead(input.queries, n_prompts), ByHead(all_keys, n_prompts), ByHead(all_values, n_prompts),
       /*dropout_p=*/0.0,
       /*is_causal=*/true, /*attn_mask=*/{}, scale);
   const at::Tensor log_sum_exp = by_head.transpose(1, 2).flatten(0, 1);  // [B, H, T] to [B * T, H]
 
   const auto read = [&](const at::Tensor& query_rows, const at::Tensor& key_rows) {
     const at::Tensor queries = input.queries.index_select(0, query_rows).to(at::kFloat);  // [M, H, K]
-    const at::Tensor keys = input.keys.index_select(0, key_rows).to(at::kFloat);
-    const at::Tensor scores = (queries * keys).sum(-1);  // [M, H]
-    return (scores * scale - log_sum_exp.index_select(0, query_rows)).exp();
+    const at::Tensor keys = input.keys.index_select(0, key_rows).to(at::kFloat);          // [M, G, K]
+    return (HeadProducts(queries, keys) * scale - log_sum_exp.index_select(0, query_rows)).exp();
   };
-  const int64_t values_per_target = input.queries.size(1) * input.queries.size(2);
+  const int64_t values_per_target = n_heads * input.queries.size(2);
   ReadTargets(prompts, std::max<int64_t>(1, kGatheredValuesCpu / values_per_target), input.queries.device(),
               read, sums);
   return input.values.defined() ? ByRow(output) : at::Tensor();
 }
 
-// queries, keys: [B, H, T, K]; returns [B, H, T, T] float32.
+// The product of every query head's matrix in [B, H, T, M] with that of the key-value head that it reads in
+// [B, G, M, N]: [B, H, T, N]. Query heads of one key-value head are rows of one product.
+at::Tensor ProductByHead(const at::Tensor& by_query_head, const at::Tensor& by_kv_head) {
+  const int64_t n_prompts = by_query_head.size(0), n_kv_heads = by_kv_head.size(1);
+  const at::Tensor rows = by_query_head.reshape({n_prompts, n_kv_heads, -1, by_query_head.size(3)});
+  return at::matmul(rows, by_kv_head)
+      .view({n_prompts, by_query_head.size(1), by_query_head.size(2), by_kv_head.size(3)});
+}
+
+// queries: [B, H, T, K], keys: [B, G, T, K]; returns [B, H, T, T] float32.
 at::Tensor Pattern(const at::Tensor& queries, const at::Tensor& keys, double scale) {
   const int64_t length = queries.size(2);
-  at::Tensor scores = at::matmul(queries.to(at::kFloat), keys.to(at::kFloat).transpose(2, 3)).mul_(scale);
+  at::Tensor scores = ProductByHead(queries.to(at::kFloat), keys.to(at::kFloat).transpose(2, 3)).mul_(scale);
   const at::Tensor later = at::ones({length, length}, scores.options().dtype(at::kBool)).triu_(1);
   scores.masked_fill_(later, -std::numeric_limits<float>::infinity());
   return at::softmax(scores, -1);
@@ -95,7 +117,7 @@ at::Tensor AttendByPattern(const AttentionInput& input, std::span<const PackedPr
   };
   ReadTargets(prompts, std::max<int64_t>(1, kGatheredValues / n_heads), pattern.device(), read, sums);
   if (!input.values.defined()) return at::Tensor();
-  return ByRow(at::matmul(pattern.to(input.values.scalar_type()), ByHead(input.values, n_prompts)));
+  return ByRow(ProductByHead(pattern.to(input.values.scalar_type()), ByHead(input.values, n_prompts)));
 }
 
 // The first prompts of `prompts` that share one length.

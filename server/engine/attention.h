@@ -24,14 +24,16 @@ enum class AttentionPath {
 // that forming the pattern costs less.
 AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, c10::Device device);
 
-// What attention reads, after rotation, packed over prompts. Each [S, H, K], K contiguous.
+// What attention reads, after rotation, packed over prompts. K contiguous, and G divides H: query head h
+// reads key-value head h / (H / G).
 struct AttentionInput {
-  at::Tensor queries, keys;
-  at::Tensor values;  // undefined where only probabilities are wanted
+  at::Tensor queries;  // [S, H, K]
+  at::Tensor keys;     // [S, G, K]
+  at::Tensor values;   // [S, G, K]; undefined where only probabilities are wanted
 };
 
 // Attends within each of `prompts`, whose rows are those of `input`, one after another, and adds the targets'
-// probabilities to `sums`. Scores, softmax and probabilities are float32 in any dtype. Returns [S, D],
+// probabilities to `sums`. Scores, softmax and probabilities are float32 in any dtype. Returns [S, H * K],
 // undefined where values are.
 at::Tensor Attend(const AttentionInput& input, std::span<const PackedPrompt> prompts, ReadoutSums& sums);
 

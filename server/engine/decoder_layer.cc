@@ -10,21 +10,23 @@ namespace {
 
 // The first n_rows outputs of a linear layer, as a layer of its own; no copy.
 Linear FirstOutputs(const Linear& linear, int64_t n_rows) {
-  return {.weight = linear.weight.narrow(0, 0, n_rows), .bias = linear.bias.narrow(0, 0, n_rows)};
+  return {.weight = linear.weight.narrow(0, 0, n_rows),
+          .bias = linear.bias.defined() ? linear.bias.narrow(0, 0, n_rows) : at::Tensor()};
 }
 
 }  // namespace
 
 void DecoderLayer::ReadProbabilities(const MicroBatch& batch, const at::Tensor& residual,
                                      ReadoutSums& sums) const {
-  const at::Tensor normed = ApplyNorm(weights_.attention_norm, residual, spec_.norm_epsilon);
-  const Linear queries_and_keys = FirstOutputs(weights_.qkv, 2 * spec_.d_model);
+  const at::Tensor normed = ApplyNorm(weights_.attention_norm, spec_, residual);
+  const Linear queries_and_keys =
+      FirstOutputs(weights_.qkv, (spec_.n_heads + spec_.n_kv_heads) * spec_.d_head);
   Attend(SplitHeads(batch, ApplyLinear(queries_and_keys, normed)), batch.prompts, sums);
 }
 
 at::Tensor DecoderLayer::HeadOutputs(const MicroBatch& batch, const at::Tensor& residual,
                                      ReadoutSums& sums) const {
-  const at::Tensor normed = ApplyNorm(weights_.attention_norm, residual, spec_.norm_epsilon);
+  const at::Tensor normed = ApplyNorm(weights_.attention_norm, spec_, residual);
   return Attend(SplitHeads(batch, ApplyLinear(weights_.qkv, normed)), batch.prompts, sums);
 }
 
@@ -34,23 +36,37 @@ at::Tensor DecoderLayer::ParallelMlp(const at::Tensor& residual) const {
 
 void DecoderLayer::Finish(const at::Tensor& head_outputs, const at::Tensor& parallel_mlp,
                           at::Tensor residual) const {
-  const at::Tensor attended = ApplyLinear(weights_.attention_output, head_outputs);
+  const at::Tensor attended = ApplyLinear(weights_.attention_output, head_outputs).to(at::kFloat);
   const at::Tensor mlp = parallel_mlp.defined() ? parallel_mlp : Mlp(residual + attended);
   residual.add_(attended).add_(mlp);
 }
 
 AttentionInput DecoderLayer::SplitHeads(const MicroBatch& batch, const at::Tensor& projected) const {
-  const at::Tensor heads = projected.unflatten(1, {-1, spec_.d_head});  // [S, n * H, K]
-  rotary_.Apply(heads.narrow(1, 0, 2 * spec_.n_heads), batch.positions);
-  const bool has_values = heads.size(1) == 3 * spec_.n_heads;
-  return {.queries = heads.narrow(1, 0, spec_.n_heads),
-          .keys = heads.narrow(1, spec_.n_heads, spec_.n_heads),
-          .values = has_values ? heads.narrow(1, 2 * spec_.n_heads, spec_.n_heads) : at::Tensor()};
+  const int64_t n_queries = spec_.n_heads, n_keys = spec_.n_kv_heads;
+  const at::Tensor heads = projected.unflatten(1, {-1, spec_.d_head});
+  const at::Tensor queries = heads.narrow(1, 0, n_queries), keys = heads.narrow(1, n_queries, n_keys);
+  if (weights_.query_norm.weight.defined()) {
+    queries.copy_(ApplyNorm(weights_.query_norm, spec_, queries));
+    keys.copy_(ApplyNorm(weights_.key_norm, spec_, keys));
+  }
+  rotary_.Apply(heads.narrow(1, 0, n_queries + n_keys), batch.positions);
+  const bool has_values = heads.size(1) > n_queries + n_keys;
+  return {.queries = queries,
+          .keys = keys,
+          .values = has_values ? heads.narrow(1, n_queries + n_keys, n_keys) : at::Tensor()};
 }
 
 at::Tensor DecoderLayer::Mlp(const at::Tensor& input) const {
-  const at::Tensor normed = ApplyNorm(weights_.mlp_norm, input, spec_.norm_epsilon);
-  return ApplyLinear(weights_.mlp_output, ApplyLinear(weights_.mlp_input, normed, spec_.activation));
+  const at::Tensor normed = ApplyNorm(weights_.mlp_norm, spec_, input);
+  return ApplyLinear(weights_.mlp_output, MlpHidden(normed)).to(at::kFloat);
+}
+
+at::Tensor DecoderLayer::MlpHidden(const at::Tensor& normed) const {
+  const bool gated = weights_.mlp_input.weight.size(0) > spec_.d_mlp;
+  if (!gated) return ApplyLinear(weights_.mlp_input, normed, spec_.activation);
+  const at::Tensor projected = ApplyLinear(weights_.mlp_input, normed);  // [S, 2 F]
+  return Activate(spec_.activation, projected.narrow(1, 0, spec_.d_mlp))
+      .mul_(projected.narrow(1, spec_.d_mlp, spec_.d_mlp));
 }
 
 }  // namespace induct::engine

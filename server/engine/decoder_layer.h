@@ -12,9 +12,10 @@
 
 namespace induct::engine {
 
-// A layer's weights with what they do. Residual streams are [S, D], the rows of a micro-batch. Every method
-// may throw what LibTorch throws, and may then be called again: a residual stream changes only at the end, by
-// operations that allocate nothing. What the first two read is added to `sums`: the targets' probabilities.
+// A layer's weights with what they do. Residual streams are [S, D] float32, the rows of a micro-batch. Every
+// method may throw what LibTorch throws, and may then be called again: a residual stream changes only at the
+// end, by operations that allocate nothing. What the first two read is added to `sums`: the targets'
+// probabilities.
 class DecoderLayer {
  public:
   // `spec` and `rotary` must outlive it.
@@ -24,7 +25,8 @@ class DecoderLayer {
   // Only what attention probabilities need, the queries and keys.
   void ReadProbabilities(const MicroBatch& batch, const at::Tensor& residual, ReadoutSums& sums) const;
 
-  // What the heads put out, before the output projection: z [S, D], [H, K] a row. The caller's to change.
+  // What the heads put out, before the output projection: z [S, H * K], in the dtype of the weights. The
+  // caller's to change.
   at::Tensor HeadOutputs(const MicroBatch& batch, const at::Tensor& residual, ReadoutSums& sums) const;
 
   // What the MLP adds where it reads the layer's input; undefined where it reads attention's output, so that
@@ -35,9 +37,11 @@ class DecoderLayer {
   void Finish(const at::Tensor& head_outputs, const at::Tensor& parallel_mlp, at::Tensor residual) const;
 
  private:
-  // The parts of [S, n * D], which are queries, keys and, where n is 3, values.
+  // The parts of [S, (H + G) * K] or [S, (H + 2 G) * K]: queries and keys, normalised and rotated in place,
+  // and values where there are any.
   AttentionInput SplitHeads(const MicroBatch& batch, const at::Tensor& projected) const;
-  at::Tensor Mlp(const at::Tensor& input) const;
+  at::Tensor Mlp(const at::Tensor& input) const;         // [S, D] float32
+  at::Tensor MlpHidden(const at::Tensor& normed) const;  // [S, F]
 
   const DecoderSpec& spec_;
   const RotaryTable& rotary_;

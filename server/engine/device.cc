@@ -3,42 +3,20 @@
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
-#include <dlfcn.h>
 #include <torch/headeronly/version.h>
-
-#include <array>
-#include <optional>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/status.h"
+#include "server/engine/cuda_driver.h"
 #include "server/engine/engine.h"
+#include "server/engine/host_memory.h"
 
 namespace induct::engine {
 namespace {
 
 int CudaDeviceCount() { return at::hasCUDA() ? at::detail::getCUDAHooks().deviceCount() : 0; }
-
-// The GPU's own name, from the driver: LibTorch has it only in headers that need the CUDA toolkit.
-std::optional<std::string> CudaDeviceName(int index) {
-  using Init = int (*)(unsigned);
-  using DeviceGet = int (*)(int*, int);
-  using DeviceGetName = int (*)(char*, int, int);
-  void* driver =
-      dlopen("libcuda.so.1", RTLD_LAZY);  // stays loaded: LibTorch uses it as long as the process lives
-  if (driver == nullptr) return std::nullopt;
-  const auto init = reinterpret_cast<Init>(dlsym(driver, "cuInit"));
-  const auto device_get = reinterpret_cast<DeviceGet>(dlsym(driver, "cuDeviceGet"));
-  const auto device_get_name = reinterpret_cast<DeviceGetName>(dlsym(driver, "cuDeviceGetName"));
-  if (init == nullptr || device_get == nullptr || device_get_name == nullptr) return std::nullopt;
-
-  int device = 0;
-  std::array<char, 256> name{};
-  if (init(0) != 0 || device_get(&device, index) != 0) return std::nullopt;
-  if (device_get_name(name.data(), name.size(), device) != 0) return std::nullopt;
-  return std::string(name.data());
-}
 
 }  // namespace
 
@@ -83,7 +61,16 @@ absl::StatusOr<std::string> ResolveDevice(const std::string& name) {
 std::string DeviceDescription(const std::string& device) {
   const absl::StatusOr<c10::Device> found = FindDevice(device);
   if (!found.ok() || !found->is_cuda()) return device;
-  return CudaDeviceName(found->index()).value_or(device);
+  const std::optional<CudaDevice> cuda = DescribeCudaDevice(found->index());
+  return cuda ? cuda->name : device;
+}
+
+int64_t DeviceMemoryBytes(const std::string& device) {
+  const absl::StatusOr<c10::Device> found = FindDevice(device);
+  if (!found.ok()) return 0;
+  if (found->is_cpu()) return HostMemoryBytes();
+  const std::optional<CudaDevice> cuda = DescribeCudaDevice(found->index());
+  return cuda ? cuda->memory_bytes : 0;
 }
 
 std::string LibTorchVersion() { return TORCH_VERSION; }

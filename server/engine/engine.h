@@ -5,8 +5,8 @@
 // see both).
 //
 // Letters for shapes, here and in the whole room:
-//   N prompts, T tokens of one prompt, L layers, H heads, D d_model, K d_head (H * K = D), F d_mlp, V
-//   vocabulary, G groups of a prompt's readout, S tokens of a micro-batch (packed, no padding).
+//   N prompts, T tokens of one prompt, L layers, H query heads, G key-value heads, D d_model, K d_head, F
+//   d_mlp, V vocabulary, C groups of a prompt's readout, S tokens of a micro-batch (packed, no padding).
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct ReadoutTarget {
 
 // One prompt of a pass. Both spans must stay alive while the pass runs.
 struct PassPrompt {
-  std::span<const int32_t> tokens;  // [T], 1 <= T <= max_positions, each 0 <= id < vocab_size
+  std::span<const int32_t> tokens;  // [T], 1 <= T <= max_prompt_tokens(), each 0 <= id < vocab_size
   // In any order; targets of one query and key that follow one another are read once.
   std::span<const ReadoutTarget> targets;
 };
@@ -46,7 +46,7 @@ struct LayerReadout {
   int64_t first_prompt = 0;
   int64_t n_prompts = 0;
   bool last_wave = false;        // no further prompts will come for this layer
-  std::span<const double> sums;  // [n_prompts, G, H]; valid during the call only
+  std::span<const double> sums;  // [n_prompts, C, H]; valid during the call only
 };
 
 // Called on the thread that runs the pass, layers rising within a wave. An error ends the pass and is
@@ -76,7 +76,7 @@ using ProgressSink = std::function<void(double)>;
 
 struct Pass {
   std::vector<PassPrompt> prompts;  // N
-  int64_t n_groups = 1;             // G
+  int64_t n_groups = 1;             // C
   // Layers to run, 1 .. L; 0: all of them.
   int64_t n_layers = 0;
   // Prompts in a micro-batch; 0: chosen by tokens. Never changes results beyond rounding. It is halved where
@@ -95,7 +95,7 @@ struct Pass {
   int64_t first_output_position = 0;
 };
 
-// A head of a model: layer 0 .. L - 1, head 0 .. H - 1.
+// A query head of a model: layer 0 .. L - 1, head 0 .. H - 1.
 struct Head {
   uint32_t layer = 0;
   uint32_t head = 0;
@@ -152,16 +152,19 @@ class TensorSource {
   };
   virtual absl::StatusOr<Info> Describe(const std::string& name) const = 0;
 
-  // Reads the stored bytes, little-endian, C order. `out` must be exactly the tensor's size.
-  virtual absl::Status Read(const std::string& name, std::span<std::byte> out) const = 0;
+  // Reads a part of the stored bytes, little-endian, C order: out.size() of them from byte `offset` on.
+  // REQUIRES: they lie within the tensor.
+  virtual absl::Status Read(const std::string& name, uint64_t offset, std::span<std::byte> out) const = 0;
 };
 
 struct LoadOptions {
-  std::string device = "cpu";     // "cpu", "cuda" or "cuda:N"
-  DType dtype = DType::kFloat32;  // of weights and activations; scores and softmax are float32 always
-  // Keep only the embedding and the layer at work on the device and read each layer, and for logits the final
-  // norm and the unembedding, from the source when its turn comes: each tensor once a wave (and group of
-  // variants), of a layer that is not run to its end only what its queries, keys and values need.
+  std::string device = "cpu";  // "cpu", "cuda" or "cuda:N"
+  // Of weights and of what linear layers compute. Residual streams, norms, scores and softmax are float32
+  // always.
+  DType dtype = DType::kFloat32;
+  // Keep only the embeddings and the layer at work on the device and read each layer, and for logits the
+  // final norm and the unembedding, from the source when its turn comes: each tensor once a wave (and group
+  // of variants), of a layer that is not run to its end only what its queries, keys and values need.
   bool stream_layers = false;
 };
 
@@ -192,8 +195,9 @@ class Model {
 };
 
 // Checks every tensor that `spec` names against the source (presence, shape, dtype) and loads what the
-// options ask for. FAILED_PRECONDITION naming the tensor that is missing or of the wrong shape;
-// INVALID_ARGUMENT for an unknown device. `source` is kept while the model lives.
+// options ask for, block by block: beside the weights in their dtype never more than a few MiB.
+// FAILED_PRECONDITION naming the tensor that is missing or of the wrong shape; INVALID_ARGUMENT for an
+// unknown device. `source` is kept while the model lives.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const DecoderSpec& spec,
                                                  std::shared_ptr<const TensorSource> source,
                                                  const LoadOptions& options, std::stop_token stop);
@@ -206,6 +210,10 @@ void SetThreads(int threads);
 // FAILED_PRECONDITION naming `auto` and `cpu` where the device is not there; INVALID_ARGUMENT for a name that
 // is none.
 absl::StatusOr<std::string> ResolveDevice(const std::string& name);
+
+// Memory of a device: a GPU's own; of a CPU the machine's, or what a control group leaves the process where
+// that is less. 0 where it is unknown, as for a device that is not there.
+int64_t DeviceMemoryBytes(const std::string& device);
 
 // What the device calls itself ("cpu", "NVIDIA H100 ..."), and LibTorch's version.
 std::string DeviceDescription(const std::string& device);

@@ -16,7 +16,7 @@ class HeadReplacement {
   HeadReplacement(const DecoderSpec& spec, std::span<const float> replacement, int64_t first_position,
                   const at::TensorOptions& target);
 
-  // Replaces the outputs of `heads` of one layer in z [S, D]; positions: [S] int64, as z on the device.
+  // Replaces the outputs of `heads` of one layer in z [S, H * K]; positions: [S] int64, as z on the device.
   void Apply(int64_t layer, std::span<const int64_t> heads, const at::Tensor& positions, at::Tensor& z) const;
 
  private:

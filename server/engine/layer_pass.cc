@@ -9,7 +9,7 @@
 namespace induct::engine {
 namespace {
 
-// The sum over the rows of z [S, D] at positions >= first_position, [D] double on the CPU.
+// The sum over the rows of z [S, H * K] at positions >= first_position, [H * K] double on the CPU.
 at::Tensor SumOfRows(const at::Tensor& head_outputs, const at::Tensor& positions, int64_t first_position) {
   const at::Tensor kept = positions.ge(first_position).nonzero().squeeze(1);
   return head_outputs.index_select(0, kept).sum(0, /*keepdim=*/false, at::kDouble).cpu();
@@ -47,7 +47,7 @@ absl::Status LayerPass::Run() {
 }
 
 absl::Status LayerPass::RunWave(const Wave& wave) {
-  const at::Tensor residual = Embed(wave, weights_.token_embedding());
+  const at::Tensor residual = Embed(wave, weights_.embeddings());
   INDUCT_RETURN_IF_ERROR(HandOutResidual(0, wave, residual));
   LayerResults results = {
       .readout = ReadoutSums(static_cast<int64_t>(wave.prompts.size()), pass_.n_groups, spec_.n_heads)};
@@ -65,7 +65,7 @@ absl::Status LayerPass::RunLayer(int64_t layer, const Wave& wave, const at::Tens
   const LayerPart part = extent == Extent::kWhole ? LayerPart::kAll : LayerPart::kAttentionInput;
   INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, weights_.Layer(layer, part, stop_));
   const DecoderLayer decoder_layer(spec_, rotary_, std::move(weights));
-  results.head_outputs.assign(static_cast<size_t>(spec_.d_model), 0.0);
+  results.head_outputs.assign(static_cast<size_t>(spec_.n_heads * spec_.d_head), 0.0);
   return runner_.Run(wave, absl::StrCat("layer ", layer), /*work_per_token=*/1, [&](const MicroBatch& batch) {
     RunMicroBatch(decoder_layer, extent, batch, batch.RowsOf(residual), results);
     return absl::OkStatus();

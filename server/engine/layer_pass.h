@@ -27,7 +27,7 @@ class LayerPass {
 
   // What a wave's layer gives.
   struct LayerResults {
-    ReadoutSums readout;               // [N, G, H]
+    ReadoutSums readout;               // [N, C, H]
     std::vector<double> head_outputs;  // [H, K] summed, where the pass asks for them
   };
 

@@ -14,8 +14,10 @@ struct Linear {
   at::Tensor bias;    // [out], or undefined: none
 };
 
-// input: [S, in], result: [S, out].
+// input: [S, in], result: [S, out] in the weight's dtype, to which the input is brought first.
 at::Tensor ApplyLinear(const Linear& linear, const at::Tensor& input,
                        std::optional<Activation> activation = std::nullopt);
+
+at::Tensor Activate(Activation activation, const at::Tensor& input);
 
 }  // namespace induct::engine

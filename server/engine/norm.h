@@ -1,15 +1,19 @@
-// One layer norm.
+// One layer norm or RMS norm.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include "common/decoder_spec.h"
+
 namespace induct::engine {
 
 struct Norm {
-  at::Tensor weight, bias;  // [D]
+  at::Tensor weight;  // [n] float32
+  at::Tensor bias;    // [n] float32, or undefined: none
 };
 
-// input and result: [S, D]. Statistics are float32 in any dtype, as LibTorch's kernels keep them.
-at::Tensor ApplyNorm(const Norm& norm, const at::Tensor& input, double epsilon);
+// Normalises `input` [..., n] over its last dimension, as `spec` says. Statistics and result are float32
+// whatever the input is.
+at::Tensor ApplyNorm(const Norm& norm, const DecoderSpec& spec, const at::Tensor& input);
 
 }  // namespace induct::engine

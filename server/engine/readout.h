@@ -12,7 +12,7 @@
 
 namespace induct::engine {
 
-// Sums of one layer over the prompts of a wave, [N, G, H], in double on the CPU. For one thread at a time.
+// Sums of one layer over the prompts of a wave, [N, C, H], in double on the CPU. For one thread at a time.
 class ReadoutSums {
  public:
   ReadoutSums(int64_t n_prompts, int64_t n_groups, int64_t n_heads);
@@ -28,7 +28,7 @@ class ReadoutSums {
 
  private:
   int64_t n_heads_;
-  int64_t per_prompt_;  // G * H
+  int64_t per_prompt_;  // C * H
   std::vector<double> values_;
 };
 

@@ -5,15 +5,32 @@
 #include <ATen/ops/outer.h>
 #include <ATen/ops/pow.h>
 
+#include <numbers>
+
 namespace induct::engine {
+
+namespace {
+
+// [R / 2] float32: how far a pair turns from one position to the next.
+at::Tensor Frequencies(const DecoderSpec& spec) {
+  const at::Tensor exponents = at::arange(0, spec.rotary_dims, 2, at::kFloat) / spec.rotary_dims;
+  const at::Tensor frequencies = at::pow(spec.rotary_base, exponents).reciprocal();
+  if (!spec.rotary_scaling) return frequencies;
+  const Llama3Scaling& scaling = *spec.rotary_scaling;
+  // 1 for wavelengths to leave as they are, 0 for those to slow down.
+  const at::Tensor kept =
+      ((scaling.original_positions / (2 * std::numbers::pi / frequencies) - scaling.low_frequency_factor) /
+       (scaling.high_frequency_factor - scaling.low_frequency_factor))
+          .clamp(0, 1);
+  return (1 - kept) * frequencies / scaling.factor + kept * frequencies;
+}
+
+}  // namespace
 
 RotaryTable::RotaryTable(const DecoderSpec& spec, int64_t n_positions, c10::Device device)
     : half_(spec.rotary_dims / 2) {
   if (half_ == 0) return;
-  const auto float32 = at::TensorOptions().dtype(at::kFloat);
-  const at::Tensor exponents = at::arange(0, spec.rotary_dims, 2, float32) / spec.rotary_dims;
-  const at::Tensor frequencies = at::pow(spec.rotary_base, exponents).reciprocal();
-  const at::Tensor angles = at::outer(at::arange(n_positions, float32), frequencies).unsqueeze(1);
+  const at::Tensor angles = at::outer(at::arange(n_positions, at::kFloat), Frequencies(spec)).unsqueeze(1);
   cos_ = angles.cos().to(device);
   sin_ = angles.sin().to(device);
 }

@@ -1,5 +1,5 @@
 // Rotary position embedding in the NeoX form: the first R = rotary_dims of each head are two halves, and
-// (first[i], second[i]) is turned by the angle position * base^(-2i / R).
+// (first[i], second[i]) is turned by the angle position * base^(-2i / R), slower where the spec scales it.
 #pragma once
 
 #include <ATen/core/Tensor.h>

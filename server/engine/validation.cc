@@ -18,19 +18,6 @@ std::string ShapeText(std::span<const int64_t> shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
-std::vector<const TensorSpec*> AllTensors(const DecoderSpec& spec) {
-  std::vector<const TensorSpec*> tensors = {&spec.token_embedding, &spec.final_norm_weight,
-                                            &spec.final_norm_bias, &spec.unembedding};
-  for (const LayerTensors& layer : spec.layers) {
-    tensors.insert(tensors.end(),
-                   {&layer.attention_norm_weight, &layer.attention_norm_bias, &layer.qkv_weight,
-                    &layer.qkv_bias, &layer.attention_output_weight, &layer.attention_output_bias,
-                    &layer.mlp_norm_weight, &layer.mlp_norm_bias, &layer.mlp_input_weight,
-                    &layer.mlp_input_bias, &layer.mlp_output_weight, &layer.mlp_output_bias});
-  }
-  return tensors;
-}
-
 absl::Status ValidateTensor(const TensorSpec& tensor, const TensorSource& source) {
   const absl::StatusOr<TensorSource::Info> info = source.Describe(tensor.name);
   if (absl::IsNotFound(info.status())) {
@@ -44,15 +31,67 @@ absl::Status ValidateTensor(const TensorSpec& tensor, const TensorSource& source
   return absl::OkStatus();
 }
 
+absl::Status ValidateAttention(const DecoderSpec& spec) {
+  if (spec.n_heads % spec.n_kv_heads != 0) {
+    return BadCheckpoint(
+        absl::StrCat("n_kv_heads ", spec.n_kv_heads, " does not divide n_heads ", spec.n_heads));
+  }
+  if (spec.qkv_layout != QkvLayout::kSeparate && spec.n_kv_heads != spec.n_heads) {
+    return BadCheckpoint(absl::StrCat("queries, keys and values in one tensor need as many n_kv_heads (",
+                                      spec.n_kv_heads, ") as n_heads (", spec.n_heads, ")"));
+  }
+  if (spec.sliding_window < 0) {
+    return BadCheckpoint(absl::StrCat("sliding_window ", spec.sliding_window, " must be at least 0"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ValidateRotary(const DecoderSpec& spec) {
+  if (spec.rotary_dims < 0 || spec.rotary_dims > spec.d_head || spec.rotary_dims % 2 != 0) {
+    return BadCheckpoint(
+        absl::StrCat("rotary_dims ", spec.rotary_dims, " must be even and at most d_head ", spec.d_head));
+  }
+  if (!spec.rotary_scaling) return absl::OkStatus();
+  const Llama3Scaling& scaling = *spec.rotary_scaling;
+  const bool sound = scaling.factor > 0 && scaling.low_frequency_factor > 0 &&
+                     scaling.high_frequency_factor > scaling.low_frequency_factor &&
+                     scaling.original_positions > 0;
+  return sound ? absl::OkStatus()
+               : BadCheckpoint(
+                     "the rotary scaling needs positive factors and original positions, and a high "
+                     "frequency factor above the low one");
+}
+
+absl::Status ValidateLayer(const DecoderSpec& spec, const LayerTensors& layer) {
+  const size_t n_projections = spec.qkv_layout == QkvLayout::kSeparate ? 3 : 1;
+  if (layer.qkv.size() != n_projections) {
+    return BadCheckpoint(absl::StrCat("a layer has ", layer.qkv.size(),
+                                      " tensors for queries, keys and values; its layout needs ",
+                                      n_projections));
+  }
+  if (layer.query_norm.has_value() != layer.key_norm.has_value()) {
+    return BadCheckpoint("queries and keys must both be normalised or neither");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PromptTooLong(const DecoderSpec& spec, size_t number, size_t n_tokens) {
+  const bool by_window = spec.max_prompt_tokens() < spec.max_positions;
+  const std::string limit = by_window
+                                ? absl::StrCat("the model attends within a sliding window of ",
+                                               spec.sliding_window, ", and longer prompts are not supported")
+                                : absl::StrCat("the model's context holds ", spec.max_positions);
+  return WithReason(
+      absl::InvalidArgumentError(absl::StrCat("prompt ", number, " has ", n_tokens, " tokens; ", limit)),
+      reason::kPromptTooLong, "prompts");
+}
+
 absl::Status ValidateTokens(const DecoderSpec& spec, size_t number, std::span<const int32_t> tokens) {
   if (tokens.empty()) {
     return InvalidField("prompts", absl::StrCat("prompt ", number, " has no tokens"));
   }
-  if (static_cast<int64_t>(tokens.size()) > spec.max_positions) {
-    return WithReason(
-        absl::InvalidArgumentError(absl::StrCat("prompt ", number, " has ", tokens.size(),
-                                                " tokens; the model's context holds ", spec.max_positions)),
-        reason::kPromptTooLong, "prompts");
+  if (static_cast<int64_t>(tokens.size()) > spec.max_prompt_tokens()) {
+    return PromptTooLong(spec, number, tokens.size());
   }
   for (size_t position = 0; position < tokens.size(); ++position) {
     if (tokens[position] >= 0 && tokens[position] < spec.vocab_size) continue;
@@ -103,26 +142,21 @@ absl::Status ValidatePosition(absl::string_view field, int64_t position) {
 }  // namespace
 
 absl::Status ValidateSpec(const DecoderSpec& spec) {
-  const bool positive = spec.n_layers > 0 && spec.n_heads > 0 && spec.d_head > 0 && spec.d_mlp > 0 &&
-                        spec.vocab_size > 0 && spec.max_positions > 0;
+  const bool positive = spec.n_layers > 0 && spec.n_heads > 0 && spec.n_kv_heads > 0 && spec.d_model > 0 &&
+                        spec.d_head > 0 && spec.d_mlp > 0 && spec.vocab_size > 0 && spec.max_positions > 0;
   if (!positive) return BadCheckpoint("every size of a model must be at least 1");
-  if (spec.n_heads * spec.d_head != spec.d_model) {
-    return BadCheckpoint(absl::StrCat("d_model ", spec.d_model, " is not n_heads ", spec.n_heads,
-                                      " times d_head ", spec.d_head));
-  }
-  if (spec.rotary_dims < 0 || spec.rotary_dims > spec.d_head || spec.rotary_dims % 2 != 0) {
-    return BadCheckpoint(
-        absl::StrCat("rotary_dims ", spec.rotary_dims, " must be even and at most d_head ", spec.d_head));
-  }
+  INDUCT_RETURN_IF_ERROR(ValidateAttention(spec));
+  INDUCT_RETURN_IF_ERROR(ValidateRotary(spec));
   if (static_cast<int64_t>(spec.layers.size()) != spec.n_layers) {
     return BadCheckpoint(
         absl::StrCat("tensors of ", spec.layers.size(), " layers are named for a model of ", spec.n_layers));
   }
+  for (const LayerTensors& layer : spec.layers) INDUCT_RETURN_IF_ERROR(ValidateLayer(spec, layer));
   return absl::OkStatus();
 }
 
 absl::Status ValidateTensors(const DecoderSpec& spec, const TensorSource& source) {
-  for (const TensorSpec* tensor : AllTensors(spec)) INDUCT_RETURN_IF_ERROR(ValidateTensor(*tensor, source));
+  for (const TensorSpec* tensor : TensorsOf(spec)) INDUCT_RETURN_IF_ERROR(ValidateTensor(*tensor, source));
   return absl::OkStatus();
 }
 

@@ -22,7 +22,7 @@ VariantPass::VariantPass(const DecoderSpec& spec, const WeightStore& weights, co
       unablated_(UnablatedVariants(pass)),
       unablated_layers_(UnablatedLayers()),
       rotary_(spec, LongestPrompt(prompts_), weights.device()),
-      replacement_(spec, pass.replacement, pass.first_position, weights.token_embedding().options()),
+      replacement_(spec, pass.replacement, pass.first_position, weights.embeddings().tokens.options()),
       runner_(pass.batch_size, TotalWork(), pass.on_progress, stop),
       no_readout_(/*n_prompts=*/0, /*n_groups=*/1, spec.n_heads) {}
 
@@ -66,7 +66,11 @@ int64_t VariantPass::UnablatedLayers() const {
 }
 
 // Work is counted in multiplications of linear layers for one token.
-int64_t VariantPass::LayerWork() const { return spec_.d_model * (4 * spec_.d_model + 2 * spec_.d_mlp); }
+int64_t VariantPass::LayerWork() const {
+  const int64_t attention_rows = 2 * (spec_.n_heads + spec_.n_kv_heads) * spec_.d_head;
+  const int64_t mlp_rows = (spec_.layers.front().mlp_gate ? 3 : 2) * spec_.d_mlp;
+  return spec_.d_model * (attention_rows + mlp_rows);
+}
 
 int64_t VariantPass::LogitsWork() const { return spec_.d_model * spec_.vocab_size; }
 
@@ -90,7 +94,7 @@ absl::Status VariantPass::Run() {
 }
 
 absl::Status VariantPass::RunWave(const Wave& wave) {
-  Streams streams = {.unablated = Embed(wave, weights_.token_embedding()),
+  Streams streams = {.unablated = Embed(wave, weights_.embeddings()),
                      .ablated = std::vector<at::Tensor>(ablated_.size())};
   for (int64_t layer = 0; layer < spec_.n_layers; ++layer) {
     INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, streams));

@@ -42,13 +42,22 @@ Wave PackWave(std::span<const PassPrompt> prompts, int64_t first_prompt, int64_t
   return wave;
 }
 
-at::Tensor Embed(const Wave& wave, const at::Tensor& embedding) {
-  const at::Tensor ids = at::empty({wave.n_tokens()}, at::kLong);
+at::Tensor Embed(const Wave& wave, const Embeddings& embeddings) {
+  const at::Tensor cpu_ids = at::empty({wave.n_tokens()}, at::kLong);
   for (const PackedPrompt& prompt : wave.prompts) {
     std::copy(prompt.prompt->tokens.begin(), prompt.prompt->tokens.end(),
-              ids.mutable_data_ptr<int64_t>() + prompt.first_row);
+              cpu_ids.mutable_data_ptr<int64_t>() + prompt.first_row);
   }
-  return at::index_select(embedding, 0, ids.to(embedding.device()));
+  const at::Tensor ids = cpu_ids.to(embeddings.tokens.device());
+  const at::Tensor residual =
+      at::empty({wave.n_tokens(), embeddings.tokens.size(1)}, embeddings.tokens.options().dtype(at::kFloat));
+  // Prompt by prompt: of a whole wave another copy might not fit.
+  for (const PackedPrompt& prompt : wave.prompts) {
+    const at::Tensor rows = residual.narrow(0, prompt.first_row, prompt.length);
+    rows.copy_(at::index_select(embeddings.tokens, 0, ids.narrow(0, prompt.first_row, prompt.length)));
+    if (embeddings.positions.defined()) rows.add_(embeddings.positions.narrow(0, 0, prompt.length));
+  }
+  return residual;
 }
 
 int64_t LongestPrompt(std::span<const PassPrompt> prompts) {

@@ -15,18 +15,20 @@
 #include "server/engine/engine.h"
 #include "server/engine/linear.h"
 #include "server/engine/norm.h"
+#include "server/engine/wave.h"
 
 namespace induct::engine {
 
 // Handles: copying one copies no weights.
 struct LayerWeights {
   Norm attention_norm;
-  Linear qkv;  // [3 * D, D], rows ordered [3, H, K]: all queries, all keys, all values
+  Linear qkv;                 // [(H + 2 G) * K, D]: all queries, all keys, all values
+  Norm query_norm, key_norm;  // undefined weights: none
   // These and all that follow are undefined where only LayerPart::kAttentionInput was asked for and layers
   // are streamed.
-  Linear attention_output;  // [D, D]
+  Linear attention_output;  // [D, H * K]
   Norm mlp_norm;
-  Linear mlp_input;   // [F, D]
+  Linear mlp_input;   // [F, D], or [2 F, D] where the MLP is gated: the gate's rows, then the input's
   Linear mlp_output;  // [D, F]
 };
 
@@ -39,7 +41,9 @@ struct OutputWeights {
 // kAttentionInput: the norm and projection that queries, keys and values come from.
 enum class LayerPart { kAll, kAttentionInput };
 
-// Holds the embedding and, unless layers are streamed, every layer and, once they were asked for, the output
+class WeightReader;
+
+// Holds the embeddings and, unless layers are streamed, every layer and, once they were asked for, the output
 // weights. Safe from every thread.
 class WeightStore {
  public:
@@ -49,8 +53,8 @@ class WeightStore {
                                                            std::shared_ptr<const TensorSource> source,
                                                            const LoadOptions& options, std::stop_token stop);
 
-  const at::Tensor& token_embedding() const { return token_embedding_; }  // [V, D]
-  c10::Device device() const { return token_embedding_.device(); }
+  const Embeddings& embeddings() const { return embeddings_; }
+  c10::Device device() const { return embeddings_.tokens.device(); }
 
   // A layer's weights; read from the source, each tensor once, where layers are streamed. They take memory as
   // long as the caller holds them.
@@ -62,7 +66,7 @@ class WeightStore {
 
   int64_t resident_bytes() const;
 
-  // Of a token's residual stream.
+  // Of a token's residual stream, which is float32.
   int64_t BytesPerToken() const;
 
  private:
@@ -70,13 +74,17 @@ class WeightStore {
       : spec_(spec), source_(std::move(source)) {}
 
   bool streams_layers() const { return layers_.empty(); }
+  absl::StatusOr<Embeddings> ReadEmbeddings(std::stop_token stop) const;
   absl::StatusOr<LayerWeights> ReadLayer(int64_t layer, LayerPart part, std::stop_token stop) const;
+  // What LayerPart::kAll has beyond kAttentionInput.
+  static absl::Status ReadRest(const WeightReader& reader, const LayerTensors& tensors,
+                               LayerWeights& weights);
   absl::StatusOr<OutputWeights> ReadOutput(std::stop_token stop) const;
 
   const DecoderSpec spec_;
   const std::shared_ptr<const TensorSource> source_;
-  at::TensorOptions target_;  // device and dtype of every weight
-  at::Tensor token_embedding_;
+  at::TensorOptions target_;  // device and dtype of weights
+  Embeddings embeddings_;
   std::vector<LayerWeights> layers_;  // [L], or empty where layers are streamed
 
   mutable absl::Mutex output_mutex_;

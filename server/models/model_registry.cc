@@ -26,9 +26,9 @@ class CheckpointTensors : public engine::TensorSource {
     return Info{.dtype = tensor->dtype, .shape = tensor->shape};
   }
 
-  absl::Status Read(const std::string& name, std::span<std::byte> out) const override {
+  absl::Status Read(const std::string& name, uint64_t offset, std::span<std::byte> out) const override {
     INDUCT_ASSIGN_OR_RETURN(const auto* tensor, files_->checkpoint().weights().Find(name));
-    return files_->checkpoint().weights().Read(*tensor, 0, out);
+    return files_->checkpoint().weights().Read(*tensor, offset, out);
   }
 
  private:

@@ -108,7 +108,8 @@ std::vector<float> TrueScores() {
   std::vector<float> scores;
   for (uint32_t layer = 0; layer < kLayers; ++layer) {
     for (uint32_t head = 0; head < kHeads; ++head)
-      scores.push_back(0.05f + 0.6f * static_cast<float>(std::exp(-0.5 * std::pow(layer - 3.3, 2))) / (1 + head));
+      scores.push_back(0.05f +
+                       0.6f * static_cast<float>(std::exp(-0.5 * std::pow(layer - 3.3, 2))) / (1 + head));
   }
   return scores;
 }
@@ -165,8 +166,8 @@ double Coverage(Aggregation aggregation) {
   return held / static_cast<double>(kDataSets);
 }
 
-// In how many of the data sets the paired interval of the centroids' difference holds the true one. The second model
-// has the first one's curve a layer deeper, and each prompt is easy or hard for both.
+// In how many of the data sets the paired interval of the centroids' difference holds the true one. The
+// second model has the first one's curve a layer deeper, and each prompt is easy or hard for both.
 double PairedCoverage() {
   const std::vector<float> truth = TrueScores();
   std::vector<float> deeper = truth;

@@ -13,19 +13,14 @@ namespace {
 class RandomSource : public TensorSource {
  public:
   explicit RandomSource(const DecoderSpec& spec) {
-    const LayerTensors& layer = spec.layers.front();
-    for (const TensorSpec* tensor : {&spec.token_embedding, &spec.final_norm_weight, &layer.qkv_weight,
-                                     &layer.qkv_bias, &layer.attention_output_weight, &layer.mlp_input_weight,
-                                     &layer.mlp_input_bias, &layer.mlp_output_weight}) {
-      shapes_[tensor->name] = tensor->shape;
-    }
+    for (const TensorSpec* tensor : TensorsOf(spec)) shapes_[tensor->name] = tensor->shape;
   }
 
   absl::StatusOr<Info> Describe(const std::string& name) const override {
     return Info{.dtype = DType::kFloat32, .shape = shapes_.at(name)};
   }
 
-  absl::Status Read(const std::string&, std::span<std::byte> out) const override {
+  absl::Status Read(const std::string&, uint64_t, std::span<std::byte> out) const override {
     std::mt19937 random(1);
     std::uniform_real_distribution<float> uniform(-0.03f, 0.03f);
     for (size_t i = 0; i < out.size(); i += sizeof(float)) {
@@ -44,7 +39,7 @@ class RandomSource : public TensorSource {
 DecoderSpec Pythia160m() {
   DecoderSpec spec;
   spec.n_layers = 12;
-  spec.n_heads = 12;
+  spec.n_heads = spec.n_kv_heads = 12;
   spec.d_model = 768;
   spec.d_head = 64;
   spec.d_mlp = 3072;
@@ -52,22 +47,19 @@ DecoderSpec Pythia160m() {
   spec.max_positions = 2048;
   spec.rotary_dims = 16;
   const int64_t d = spec.d_model, f = spec.d_mlp;
-  spec.token_embedding = {"embedding", {spec.vocab_size, d}};
-  spec.final_norm_weight = spec.final_norm_bias = {"vector", {d}};
-  spec.unembedding = spec.token_embedding;
-  const TensorSpec vector = {"vector", {d}};
-  spec.layers.assign(static_cast<size_t>(spec.n_layers), {.attention_norm_weight = vector,
-                                                          .attention_norm_bias = vector,
-                                                          .qkv_weight = {"qkv", {3 * d, d}},
-                                                          .qkv_bias = {"qkv bias", {3 * d}},
-                                                          .attention_output_weight = {"output", {d, d}},
-                                                          .attention_output_bias = vector,
-                                                          .mlp_norm_weight = vector,
-                                                          .mlp_norm_bias = vector,
-                                                          .mlp_input_weight = {"mlp input", {f, d}},
-                                                          .mlp_input_bias = {"mlp input bias", {f}},
-                                                          .mlp_output_weight = {"mlp output", {d, f}},
-                                                          .mlp_output_bias = vector});
+  const auto linear = [](const std::string& name, int64_t out, int64_t in) {
+    return LinearTensors{.weight = {name, {out, in}}, .bias = TensorSpec{name + " bias", {out}}};
+  };
+  const NormTensors norm = {.weight = {"norm", {d}}, .bias = TensorSpec{"norm bias", {d}}};
+  LayerTensors layer;
+  layer.attention_norm = layer.mlp_norm = norm;
+  layer.qkv = {linear("qkv", 3 * d, d)};
+  layer.attention_output = linear("output", d, d);
+  layer.mlp_input = linear("mlp input", f, d);
+  layer.mlp_output = linear("mlp output", d, f);
+  spec.token_embedding = spec.unembedding = {"embedding", {spec.vocab_size, d}};
+  spec.final_norm = norm;
+  spec.layers.assign(static_cast<size_t>(spec.n_layers), layer);
   return spec;
 }
 

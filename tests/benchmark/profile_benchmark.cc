@@ -139,8 +139,8 @@ int Main(int argc, char** argv) {
   const double seconds = Median(pass_seconds);
   const double rate = PassFlop(spec, n_prompts, length) / seconds / 1e9;
   const double weights_mib = static_cast<double>((*model)->resident_bytes()) / (1 << 20);
-  const double residual_mib = static_cast<double>(n_prompts) * length *
-                              static_cast<double>(spec.d_model * DTypeBytes(dtype)) / (1 << 20);
+  const double residual_mib =
+      static_cast<double>(n_prompts) * length * static_cast<double>(spec.d_model) * sizeof(float) / (1 << 20);
   std::printf("pythia-160m's shape, %s, %d threads: %d prompts of %d tokens, median of %d\n",
               std::string(DTypeName(dtype)).c_str(), AvailableCores(), n_prompts, length, repeats);
   std::printf("pass            %8.2f s   %8.0f tokens/s   %6.0f GFLOP/s\n", seconds,

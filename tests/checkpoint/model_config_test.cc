@@ -31,8 +31,8 @@ TEST(ModelConfig, ReadsSizesAndNamesOfGptNeox) {
   EXPECT_DOUBLE_EQ(spec->norm_epsilon, 1e-5);
   EXPECT_TRUE(spec->parallel_residual);
   ASSERT_EQ(spec->layers.size(), 2u);
-  EXPECT_EQ(spec->layers[1].mlp_output_weight.name, "gpt_neox.layers.1.mlp.dense_4h_to_h.weight");
-  EXPECT_EQ(spec->layers[1].mlp_output_weight.shape, (std::vector<int64_t>{8, 16}));
+  EXPECT_EQ(spec->layers[1].mlp_output.weight.name, "gpt_neox.layers.1.mlp.dense_4h_to_h.weight");
+  EXPECT_EQ(spec->layers[1].mlp_output.weight.shape, (std::vector<int64_t>{8, 16}));
   EXPECT_EQ(spec->unembedding.name, "embed_out.weight");
 }
 

@@ -94,7 +94,7 @@ TEST_F(HeadOutputsTest, APassOverTheFirstLayersGivesWhatAWholePassGivesOfThem) {
     return absl::OkStatus();
   };
   ASSERT_TRUE(model->Run(pass, {}).ok());
-  test_model_.source->reads().clear();
+  test_model_.source->ForgetReads();
   pass.n_layers = 2;
   pass.on_layer = [&](const LayerReadout& readout) {
     part.insert(part.end(), readout.sums.begin(), readout.sums.end());
@@ -108,7 +108,7 @@ TEST_F(HeadOutputsTest, APassOverTheFirstLayersGivesWhatAWholePassGivesOfThem) {
   EXPECT_DOUBLE_EQ(last_share, 1);
   // A whole layer, and what the second one's queries and keys need.
   EXPECT_EQ(test_model_.source->reads().size(), 12u + 4);
-  EXPECT_EQ(test_model_.source->reads().count(test_model_.spec.layers[1].mlp_input_weight.name), 0u);
+  EXPECT_EQ(test_model_.source->reads().count(test_model_.spec.layers[1].mlp_input.weight.name), 0u);
 }
 
 TEST_F(HeadOutputsTest, APassOverTheFirstLayersHandsOutTheirHeadOutputs) {

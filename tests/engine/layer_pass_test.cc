@@ -85,24 +85,17 @@ TEST_F(LayerPassTest, StreamedLayersGiveTheSameSumsBitForBit) {
 TEST_F(LayerPassTest, AStreamedPassReadsEachTensorThatItNeedsOnce) {
   const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
   EXPECT_EQ(test_model_.source->reads(), (std::map<std::string, int>{{"gpt_neox.embed_in.weight", 1}}));
-  test_model_.source->reads().clear();
+  test_model_.source->ForgetReads();
   Pass pass = AllPrompts();
   pass.batch_size = 2;
   Sums(*model, pass);
 
   std::map<std::string, int> expected;
   for (const LayerTensors& layer : test_model_.spec.layers) {
-    for (const TensorSpec* tensor :
-         {&layer.attention_norm_weight, &layer.attention_norm_bias, &layer.qkv_weight, &layer.qkv_bias}) {
-      expected[tensor->name] = 1;
-    }
-    if (&layer == &test_model_.spec.layers.back()) continue;  // ends after its queries and keys
-    for (const TensorSpec* tensor :
-         {&layer.attention_output_weight, &layer.attention_output_bias, &layer.mlp_norm_weight,
-          &layer.mlp_norm_bias, &layer.mlp_input_weight, &layer.mlp_input_bias, &layer.mlp_output_weight,
-          &layer.mlp_output_bias}) {
-      expected[tensor->name] = 1;
-    }
+    std::vector<const TensorSpec*> tensors = TensorsOf(layer);
+    // The last layer ends after its queries and keys.
+    if (&layer == &test_model_.spec.layers.back()) tensors.resize(4);
+    for (const TensorSpec* tensor : tensors) expected[tensor->name] = 1;
   }
   EXPECT_EQ(test_model_.source->reads(), expected);
 }

@@ -10,7 +10,7 @@
 
 namespace induct::engine {
 
-// The sums of a pass, [L, N, G, H]. Checks that each (layer, prompt) comes exactly once and last_wave with
+// The sums of a pass, [L, N, C, H]. Checks that each (layer, prompt) comes exactly once and last_wave with
 // the last ones.
 absl::StatusOr<std::vector<double>> CollectSums(Model& model, Pass pass, std::stop_token stop = {});
 

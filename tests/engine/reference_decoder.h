@@ -15,7 +15,7 @@ namespace induct::engine {
 struct ReferenceRun {
   std::vector<std::vector<double>> residual;      // [L + 1][T * D], before the final norm
   std::vector<std::vector<double>> attention;     // [L][H * T * T]
-  std::vector<std::vector<double>> head_outputs;  // [L][T * D], before the output projection, as replaced
+  std::vector<std::vector<double>> head_outputs;  // [L][T * H * K], before the output projection, as replaced
   std::vector<std::vector<double>> logits;        // [T][V]
 };
 

@@ -12,21 +12,25 @@
 namespace induct::engine {
 namespace {
 
+NormTensors NormNames(const std::string& module, int64_t width) {
+  return {.weight = {module + ".weight", {width}}, .bias = TensorSpec{module + ".bias", {width}}};
+}
+
+LinearTensors LinearNames(const std::string& module, int64_t out, int64_t in) {
+  return {.weight = {module + ".weight", {out, in}}, .bias = TensorSpec{module + ".bias", {out}}};
+}
+
 LayerTensors LayerNames(const DecoderSpec& sizes, int64_t layer) {
   const std::string prefix = absl::StrCat("gpt_neox.layers.", layer, ".");
   const int64_t d = sizes.d_model, f = sizes.d_mlp;
-  return {.attention_norm_weight = {prefix + "input_layernorm.weight", {d}},
-          .attention_norm_bias = {prefix + "input_layernorm.bias", {d}},
-          .qkv_weight = {prefix + "attention.query_key_value.weight", {3 * d, d}},
-          .qkv_bias = {prefix + "attention.query_key_value.bias", {3 * d}},
-          .attention_output_weight = {prefix + "attention.dense.weight", {d, d}},
-          .attention_output_bias = {prefix + "attention.dense.bias", {d}},
-          .mlp_norm_weight = {prefix + "post_attention_layernorm.weight", {d}},
-          .mlp_norm_bias = {prefix + "post_attention_layernorm.bias", {d}},
-          .mlp_input_weight = {prefix + "mlp.dense_h_to_4h.weight", {f, d}},
-          .mlp_input_bias = {prefix + "mlp.dense_h_to_4h.bias", {f}},
-          .mlp_output_weight = {prefix + "mlp.dense_4h_to_h.weight", {d, f}},
-          .mlp_output_bias = {prefix + "mlp.dense_4h_to_h.bias", {d}}};
+  LayerTensors names;
+  names.attention_norm = NormNames(prefix + "input_layernorm", d);
+  names.qkv = {LinearNames(prefix + "attention.query_key_value", 3 * d, d)};
+  names.attention_output = LinearNames(prefix + "attention.dense", d, d);
+  names.mlp_norm = NormNames(prefix + "post_attention_layernorm", d);
+  names.mlp_input = LinearNames(prefix + "mlp.dense_h_to_4h", f, d);
+  names.mlp_output = LinearNames(prefix + "mlp.dense_4h_to_h", d, f);
+  return names;
 }
 
 StoredTensor RandomTensor(const TensorSpec& spec, std::mt19937& random) {
@@ -35,9 +39,7 @@ StoredTensor RandomTensor(const TensorSpec& spec, std::mt19937& random) {
   const float mean = is_norm ? 1.0f : 0.0f;
   const float deviation = is_vector ? 0.3f : 1.5f / std::sqrt(static_cast<float>(spec.shape[1]));
   std::normal_distribution<float> normal(mean, deviation);
-  int64_t count = 1;
-  for (const int64_t size : spec.shape) count *= size;
-  std::vector<float> values(static_cast<size_t>(count));
+  std::vector<float> values(static_cast<size_t>(CountOf(spec)));
   for (float& value : values) value = normal(random);
   return {.shape = spec.shape,
           .bytes = std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float))};
@@ -47,11 +49,11 @@ StoredTensor RandomTensor(const TensorSpec& spec, std::mt19937& random) {
 
 DecoderSpec WithTensorNames(DecoderSpec spec) {
   spec.architecture = "gpt_neox";
+  spec.n_kv_heads = spec.n_heads;
   spec.token_embedding = {"gpt_neox.embed_in.weight", {spec.vocab_size, spec.d_model}};
   spec.layers.clear();
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) spec.layers.push_back(LayerNames(spec, layer));
-  spec.final_norm_weight = {"gpt_neox.final_layer_norm.weight", {spec.d_model}};
-  spec.final_norm_bias = {"gpt_neox.final_layer_norm.bias", {spec.d_model}};
+  spec.final_norm = NormNames("gpt_neox.final_layer_norm", spec.d_model);
   spec.unembedding = {"embed_out.weight", {spec.vocab_size, spec.d_model}};
   return spec;
 }
@@ -82,15 +84,26 @@ absl::StatusOr<TensorSource::Info> MemoryTensorSource::Describe(const std::strin
   return Info{.dtype = found->second.dtype, .shape = found->second.shape};
 }
 
-absl::Status MemoryTensorSource::Read(const std::string& name, std::span<std::byte> out) const {
+absl::Status MemoryTensorSource::Read(const std::string& name, uint64_t offset,
+                                      std::span<std::byte> out) const {
   if (before_read) {
     if (absl::Status status = before_read(name); !status.ok()) return status;
   }
   const StoredTensor& tensor = tensors_.at(name);
-  if (out.size() != tensor.bytes.size()) return absl::InternalError("size of " + name);
-  std::memcpy(out.data(), tensor.bytes.data(), out.size());
-  ++reads_[name];
+  if (offset + out.size() > tensor.bytes.size()) return absl::InternalError("size of " + name);
+  std::memcpy(out.data(), tensor.bytes.data() + offset, out.size());
+  bytes_read_[name] += out.size();
   return absl::OkStatus();
+}
+
+std::map<std::string, int> MemoryTensorSource::reads() const {
+  std::map<std::string, int> reads;
+  for (const auto& [name, bytes] : bytes_read_) {
+    const size_t size = tensors_.at(name).bytes.size();
+    EXPECT_EQ(bytes % size, 0u) << name << " was read in part";
+    reads[name] = static_cast<int>(bytes / size);
+  }
+  return reads;
 }
 
 std::unique_ptr<Model> TestModel::Load(const LoadOptions& options) const {
@@ -109,20 +122,7 @@ TestModel RandomModel(const DecoderSpec& sizes, uint32_t seed) {
   const DecoderSpec spec = WithTensorNames(sizes);
   std::mt19937 random(seed);
   StoredTensors tensors;
-  const auto add = [&](const TensorSpec& tensor) { tensors[tensor.name] = RandomTensor(tensor, random); };
-  for (const TensorSpec* tensor :
-       {&spec.token_embedding, &spec.final_norm_weight, &spec.final_norm_bias, &spec.unembedding}) {
-    add(*tensor);
-  }
-  for (const LayerTensors& layer : spec.layers) {
-    for (const TensorSpec* tensor :
-         {&layer.attention_norm_weight, &layer.attention_norm_bias, &layer.qkv_weight, &layer.qkv_bias,
-          &layer.attention_output_weight, &layer.attention_output_bias, &layer.mlp_norm_weight,
-          &layer.mlp_norm_bias, &layer.mlp_input_weight, &layer.mlp_input_bias, &layer.mlp_output_weight,
-          &layer.mlp_output_bias}) {
-      add(*tensor);
-    }
-  }
+  for (const TensorSpec* tensor : TensorsOf(spec)) tensors[tensor->name] = RandomTensor(*tensor, random);
   return {.spec = spec, .source = std::make_shared<MemoryTensorSource>(std::move(tensors))};
 }
 

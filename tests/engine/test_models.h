@@ -20,21 +20,24 @@ DecoderSpec WithTensorNames(DecoderSpec sizes);
 // A spec as config.json of a golden model has it.
 DecoderSpec SpecOfConfig(const std::string& path);
 
-// Tensors in memory. Counts what is read. `before_read`, where set, is called with the tensor's name.
+// Tensors in memory. Counts what is read. `before_read`, where set, is called with the tensor's name before
+// each part of it is read.
 class MemoryTensorSource : public TensorSource {
  public:
   explicit MemoryTensorSource(StoredTensors tensors) : tensors_(std::move(tensors)) {}
 
   absl::StatusOr<Info> Describe(const std::string& name) const override;
-  absl::Status Read(const std::string& name, std::span<std::byte> out) const override;
+  absl::Status Read(const std::string& name, uint64_t offset, std::span<std::byte> out) const override;
 
   StoredTensors& tensors() { return tensors_; }
-  std::map<std::string, int>& reads() { return reads_; }
+  // How often each tensor was read as a whole; fails the test where one was read in part.
+  std::map<std::string, int> reads() const;
+  void ForgetReads() { bytes_read_.clear(); }
   std::function<absl::Status(const std::string&)> before_read;
 
  private:
   StoredTensors tensors_;
-  mutable std::map<std::string, int> reads_;
+  mutable std::map<std::string, size_t> bytes_read_;
 };
 
 struct TestModel {

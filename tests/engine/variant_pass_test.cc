@@ -181,10 +181,10 @@ TEST_P(VariantPassTest, TheBudgetHoldsTheStreamsOfAllVariants) {
   AblationPass pass = AllVariants();
   const int64_t n_tokens = std::accumulate(kLengths.begin(), kLengths.end(), int64_t{0});
   const int64_t all_streams = n_tokens * 16 * 4 * static_cast<int64_t>(kVariants.size());
-  const std::string tensor = test_model_.spec.layers[0].qkv_weight.name;
+  const std::string tensor = test_model_.spec.layers[0].qkv[0].weight.name;
   for (const auto& [budget, waves] : std::map<int64_t, int>{{all_streams, 1}, {all_streams - 1, 2}}) {
     pass.activation_budget = budget;
-    test_model_.source->reads().clear();
+    test_model_.source->ForgetReads();
     Run(*model, pass);
     EXPECT_EQ(test_model_.source->reads().at(tensor), waves);
   }
@@ -197,13 +197,13 @@ TEST_P(VariantPassTest, VariantsWhoseStreamsOfOnePromptExceedTheBudgetRunInGroup
   AblationPass pass = AllVariantsByMeans();
   pass.batch_size = 1;  // so that rounding does not depend on what is run together
   const Predictions expected = Run(*model, pass);
-  const std::string tensor = test_model_.spec.layers[0].qkv_weight.name;
+  const std::string tensor = test_model_.spec.layers[0].qkv[0].weight.name;
   const int64_t stream = 40 * 16 * 4;
   for (const auto& [budget, reads] : std::map<int64_t, int>{{3 * stream, 3 * 5}, {1, 5 * 7}}) {
     pass.activation_budget = budget;
     std::vector<double> shares;
     pass.on_progress = [&](double share) { shares.push_back(share); };
-    test_model_.source->reads().clear();
+    test_model_.source->ForgetReads();
     const Predictions predictions = Run(*model, pass);
     EXPECT_EQ(test_model_.source->reads().at(tensor), reads);
     ASSERT_EQ(predictions.size(), expected.size());
@@ -219,7 +219,7 @@ TEST_P(VariantPassTest, VariantsWhoseStreamsOfOnePromptExceedTheBudgetRunInGroup
 
 TEST_P(VariantPassTest, AStreamedPassReadsEachTensorOnceAWaveWithTheSamePredictions) {
   const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
-  test_model_.source->reads().clear();
+  test_model_.source->ForgetReads();
   AblationPass pass = AllVariants();
   pass.batch_size = 2;
   const Predictions streamed = Run(*model, pass);

@@ -38,8 +38,8 @@ class Unembedding {
  public:
   explicit Unembedding(const models::ModelFiles& files)
       : spec_(files.spec()),
-        weight_(ReadTensor(files, spec_.final_norm_weight.name)),
-        bias_(ReadTensor(files, spec_.final_norm_bias.name)),
+        weight_(ReadTensor(files, spec_.final_norm.weight.name)),
+        bias_(ReadTensor(files, spec_.final_norm.bias->name)),
         unembedding_(ReadTensor(files, spec_.unembedding.name)) {}
 
   int32_t Predict(std::span<const float> residual) const {

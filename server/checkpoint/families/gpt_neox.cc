@@ -56,32 +56,33 @@ absl::Status ReadRotary(const JsonFields& config, DecoderSpec& spec) {
   return absl::OkStatus();
 }
 
+NormTensors NameNorm(const std::string& module, int64_t width) {
+  return {.weight = {module + ".weight", {width}}, .bias = TensorSpec{module + ".bias", {width}}};
+}
+
+LinearTensors NameLinear(const std::string& module, int64_t out, int64_t in) {
+  return {.weight = {module + ".weight", {out, in}}, .bias = TensorSpec{module + ".bias", {out}}};
+}
+
 LayerTensors NameLayer(int64_t layer, const DecoderSpec& spec) {
   const std::string prefix = absl::StrCat("gpt_neox.layers.", layer, ".");
   const int64_t d = spec.d_model;
   const int64_t f = spec.d_mlp;
-  return {
-      .attention_norm_weight = {prefix + "input_layernorm.weight", {d}},
-      .attention_norm_bias = {prefix + "input_layernorm.bias", {d}},
-      .qkv_weight = {prefix + "attention.query_key_value.weight", {3 * d, d}},
-      .qkv_bias = {prefix + "attention.query_key_value.bias", {3 * d}},
-      .attention_output_weight = {prefix + "attention.dense.weight", {d, d}},
-      .attention_output_bias = {prefix + "attention.dense.bias", {d}},
-      .mlp_norm_weight = {prefix + "post_attention_layernorm.weight", {d}},
-      .mlp_norm_bias = {prefix + "post_attention_layernorm.bias", {d}},
-      .mlp_input_weight = {prefix + "mlp.dense_h_to_4h.weight", {f, d}},
-      .mlp_input_bias = {prefix + "mlp.dense_h_to_4h.bias", {f}},
-      .mlp_output_weight = {prefix + "mlp.dense_4h_to_h.weight", {d, f}},
-      .mlp_output_bias = {prefix + "mlp.dense_4h_to_h.bias", {d}},
-  };
+  LayerTensors names;
+  names.attention_norm = NameNorm(prefix + "input_layernorm", d);
+  names.qkv = {NameLinear(prefix + "attention.query_key_value", 3 * d, d)};
+  names.attention_output = NameLinear(prefix + "attention.dense", d, d);
+  names.mlp_norm = NameNorm(prefix + "post_attention_layernorm", d);
+  names.mlp_input = NameLinear(prefix + "mlp.dense_h_to_4h", f, d);
+  names.mlp_output = NameLinear(prefix + "mlp.dense_4h_to_h", d, f);
+  return names;
 }
 
 void NameTensors(bool tied, DecoderSpec& spec) {
   const int64_t d = spec.d_model;
   spec.token_embedding = {"gpt_neox.embed_in.weight", {spec.vocab_size, d}};
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) spec.layers.push_back(NameLayer(layer, spec));
-  spec.final_norm_weight = {"gpt_neox.final_layer_norm.weight", {d}};
-  spec.final_norm_bias = {"gpt_neox.final_layer_norm.bias", {d}};
+  spec.final_norm = NameNorm("gpt_neox.final_layer_norm", d);
   spec.unembedding = tied ? spec.token_embedding : TensorSpec{"embed_out.weight", {spec.vocab_size, d}};
 }
 
@@ -90,6 +91,7 @@ void NameTensors(bool tied, DecoderSpec& spec) {
 absl::StatusOr<DecoderSpec> ParseGptNeox(const JsonFields& config) {
   DecoderSpec spec;
   INDUCT_RETURN_IF_ERROR(ReadSizes(config, spec));
+  spec.n_kv_heads = spec.n_heads;
   INDUCT_RETURN_IF_ERROR(ReadRotary(config, spec));
   INDUCT_ASSIGN_OR_RETURN(spec.activation, ReadActivation(config));
   INDUCT_ASSIGN_OR_RETURN(spec.norm_epsilon, config.NumberOr("layer_norm_eps", 1e-5));

@@ -1,0 +1,53 @@
+#include "server/engine/cuda_driver.h"
+
+#include <dlfcn.h>
+
+#include <array>
+#include <cstddef>
+
+namespace induct::engine {
+namespace {
+
+// The functions of the driver API that are used here; each returns 0 for success.
+struct Driver {
+  int (*init)(unsigned) = nullptr;
+  int (*device_get)(int*, int) = nullptr;
+  int (*device_get_name)(char*, int, int) = nullptr;
+  int (*device_total_memory)(size_t*, int) = nullptr;
+};
+
+template <typename Function>
+bool Find(void* library, const char* name, Function& function) {
+  function = reinterpret_cast<Function>(dlsym(library, name));
+  return function != nullptr;
+}
+
+std::optional<Driver> LoadDriver() {
+  // Stays loaded: LibTorch uses it as long as the process lives.
+  void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
+  if (library == nullptr) return std::nullopt;
+  Driver driver;
+  const bool complete = Find(library, "cuInit", driver.init) &&
+                        Find(library, "cuDeviceGet", driver.device_get) &&
+                        Find(library, "cuDeviceGetName", driver.device_get_name) &&
+                        Find(library, "cuDeviceTotalMem_v2", driver.device_total_memory);
+  if (!complete || driver.init(0) != 0) return std::nullopt;
+  return driver;
+}
+
+}  // namespace
+
+std::optional<CudaDevice> DescribeCudaDevice(int index) {
+  static const std::optional<Driver> driver = LoadDriver();
+  if (!driver) return std::nullopt;
+  int device = 0;
+  std::array<char, 256> name{};
+  size_t bytes = 0;
+  const bool found = driver->device_get(&device, index) == 0 &&
+                     driver->device_get_name(name.data(), name.size(), device) == 0 &&
+                     driver->device_total_memory(&bytes, device) == 0;
+  if (!found) return std::nullopt;
+  return CudaDevice{.name = name.data(), .memory_bytes = static_cast<int64_t>(bytes)};
+}
+
+}  // namespace induct::engine

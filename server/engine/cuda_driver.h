@@ -1,0 +1,18 @@
+// What the CUDA driver knows of a GPU, without the CUDA toolkit.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace induct::engine {
+
+struct CudaDevice {
+  std::string name;
+  int64_t memory_bytes = 0;
+};
+
+// The GPU of that index; nothing where there is no driver or no such GPU. Safe from every thread.
+std::optional<CudaDevice> DescribeCudaDevice(int index);
+
+}  // namespace induct::engine

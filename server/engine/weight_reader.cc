@@ -1,0 +1,95 @@
+#include "server/engine/weight_reader.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+
+#include "common/status.h"
+#include "server/engine/device.h"
+#include "server/engine/errors.h"
+
+namespace induct::engine {
+namespace {
+
+// Of stored numbers at a time. Small enough that the allocator uses the block again for the next tensor.
+constexpr int64_t kBlockBytes = int64_t{4} << 20;
+
+bool AnyBias(const std::vector<const LinearTensors*>& parts) {
+  return std::any_of(parts.begin(), parts.end(), [](const LinearTensors* part) { return part->bias; });
+}
+
+}  // namespace
+
+absl::Status WeightReader::Read(const TensorSpec& tensor, at::Tensor& out) const {
+  out = at::empty(tensor.shape, target_);
+  return Fill(tensor, out);
+}
+
+absl::Status WeightReader::ReadFloat32(const TensorSpec& tensor, at::Tensor& out) const {
+  out = at::empty(tensor.shape, target_.dtype(at::kFloat));
+  return Fill(tensor, out);
+}
+
+absl::Status WeightReader::Read(const NormTensors& tensors, Norm& out) const {
+  INDUCT_RETURN_IF_ERROR(ReadFloat32(tensors.weight, out.weight));
+  return tensors.bias ? ReadFloat32(*tensors.bias, out.bias) : absl::OkStatus();
+}
+
+absl::Status WeightReader::Read(const LinearTensors& tensors, Linear& out) const {
+  return ReadStacked({&tensors}, out);
+}
+
+absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& parts, Linear& out) const {
+  return ReadStacked(
+      parts, [](const at::Tensor& rows) { return rows; }, out);
+}
+
+absl::Status WeightReader::ReadQkv(const LayerTensors& layer, Linear& out) const {
+  std::vector<const LinearTensors*> parts;
+  for (const LinearTensors& part : layer.qkv) parts.push_back(&part);
+  if (spec_.qkv_layout != QkvLayout::kFusedByHead) return ReadStacked(parts, out);
+  const auto by_head = [&](const at::Tensor& rows) {  // [3 * H * K, ...] as [H, 3, K, ...]
+    return rows.unflatten(0, {3, spec_.n_heads, spec_.d_head}).transpose(0, 1);
+  };
+  return ReadStacked(parts, by_head, out);
+}
+
+absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& parts, RowOrder order,
+                                       Linear& out) const {
+  const bool transposed = spec_.linear_weights_transposed;
+  const auto n_rows = [&](const LinearTensors* part) { return part->weight.shape[transposed ? 1 : 0]; };
+  int64_t total = 0;
+  for (const LinearTensors* const part : parts) total += n_rows(part);
+  out.weight = at::empty({total, parts.front()->weight.shape[transposed ? 0 : 1]}, target_);
+  if (AnyBias(parts)) out.bias = at::zeros({total}, target_);
+  int64_t first = 0;
+  for (const LinearTensors* const part : parts) {
+    const at::Tensor rows = order(out.weight.narrow(0, first, n_rows(part)));
+    INDUCT_RETURN_IF_ERROR(Fill(part->weight, transposed ? rows.movedim(-1, 0) : rows));
+    if (part->bias) {
+      INDUCT_RETURN_IF_ERROR(Fill(*part->bias, order(out.bias.narrow(0, first, n_rows(part)))));
+    }
+    first += n_rows(part);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status WeightReader::Fill(const TensorSpec& tensor, const at::Tensor& as_stored) const {
+  INDUCT_ASSIGN_OR_RETURN(const TensorSource::Info info, source_.Describe(tensor.name));
+  const int64_t n_slices = as_stored.size(0);
+  const int64_t slice_bytes = CountOf(tensor) / n_slices * static_cast<int64_t>(DTypeBytes(info.dtype));
+  const int64_t at_once = std::clamp<int64_t>(kBlockBytes / slice_bytes, 1, n_slices);
+  const at::Tensor block = at::empty(as_stored.narrow(0, 0, at_once).sizes(), ToScalarType(info.dtype));
+  for (int64_t first = 0; first < n_slices; first += at_once) {
+    if (stop_.stop_requested()) return Stopped();
+    const int64_t count = std::min(at_once, n_slices - first);
+    const std::span bytes(static_cast<std::byte*>(block.mutable_data_ptr()),
+                          static_cast<size_t>(count * slice_bytes));
+    INDUCT_RETURN_IF_ERROR(source_.Read(tensor.name, static_cast<uint64_t>(first * slice_bytes), bytes));
+    as_stored.narrow(0, first, count).copy_(block.narrow(0, 0, count));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace induct::engine
