@@ -110,6 +110,13 @@ absl::Status ReadPostProcessorAndDecoder(const JsonFields& root, TokenizerDefini
   return CheckDecoder(fields, false);
 }
 
+// Early files do not say the type; of the models, BPE alone has merges.
+absl::Status CheckModelType(const JsonFields& model) {
+  if (model.Find("type") == nullptr && model.Find("merges") != nullptr) return absl::OkStatus();
+  INDUCT_ASSIGN_OR_RETURN(const std::string type, model.Text("type"));
+  return type == "BPE" ? absl::OkStatus() : Unsupported(model, "byte-level BPE");
+}
+
 // Options of the BPE model that change ids.
 absl::Status ReadModelOptions(const JsonFields& model, TokenizerDefinition& definition) {
   INDUCT_ASSIGN_OR_RETURN(const bool byte_fallback, model.FlagOr("byte_fallback", false));
@@ -247,11 +254,7 @@ absl::Status ReadAllButMerges(std::string_view text, TokenizerDefinition& defini
   INDUCT_ASSIGN_OR_RETURN(const json document, ParseJson(text, kFile, streams));
   INDUCT_ASSIGN_OR_RETURN(const JsonFields root, JsonFields::Of(document, kFile));
   INDUCT_ASSIGN_OR_RETURN(const JsonFields model, root.Object("model"));
-  // Early files do not say the type; of the models, BPE alone has merges.
-  if (model.Find("type") != nullptr || model.Find("merges") == nullptr) {
-    INDUCT_ASSIGN_OR_RETURN(const std::string type, model.Text("type"));
-    if (type != "BPE") return Unsupported(model, "byte-level BPE");
-  }
+  INDUCT_RETURN_IF_ERROR(CheckModelType(model));
   INDUCT_RETURN_IF_ERROR(ReadModelOptions(model, definition));
   INDUCT_ASSIGN_OR_RETURN(definition.nfc, ReadNormalizer(root));
   INDUCT_ASSIGN_OR_RETURN(definition.pre_tokenizer, ReadPreTokenizer(root));
