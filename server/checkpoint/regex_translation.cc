@@ -55,6 +55,24 @@ struct OneCharacter {
   bool negated = false;  // all but the set
 };
 
+// An open group: whether case counts there, and whether it may match the empty text.
+struct Group {
+  bool caseless = false;
+  bool looks_around = false;
+  bool may_be_empty = false;             // by one of its earlier alternatives
+  bool alternative_may_be_empty = true;  // what has been read of this one, but for its last item
+  bool item_may_be_empty = true;
+
+  void Add(bool may_be_empty) {
+    alternative_may_be_empty &= item_may_be_empty;
+    item_may_be_empty = may_be_empty;
+  }
+  void EndAlternative() {
+    may_be_empty |= alternative_may_be_empty && item_may_be_empty;
+    alternative_may_be_empty = item_may_be_empty = true;
+  }
+};
+
 // Reads a pattern from the left and writes the translation as it goes.
 class Translator {
  public:
@@ -86,9 +104,9 @@ class Translator {
   size_t at_ = 0;
   size_t item_begin_ = 0;
   std::string out_;
-  std::vector<bool> groups_ = {false};  // the open ones, outermost first: whether case does not count there
-  bool quantifiable_ = false;           // whether the last item may be repeated
-  char caseless_before_ = '\0';         // the literal just before, where case does not count
+  std::vector<Group> groups_{1};  // the open ones, outermost first
+  bool quantifiable_ = false;     // whether the last item may be repeated
+  char caseless_before_ = '\0';   // the literal just before, where case does not count
 };
 
 bool Translator::Take(std::string_view expected) {
@@ -141,6 +159,7 @@ absl::Status Translator::Item() {
   }
   if (Take("|")) {
     out_ += '|';
+    groups_.back().EndAlternative();
     quantifiable_ = false;
     caseless_before_ = '\0';
     return absl::OkStatus();
@@ -152,7 +171,7 @@ absl::Status Translator::Item() {
 }
 
 absl::Status Translator::OpenGroup() {
-  bool caseless = groups_.back();
+  bool caseless = groups_.back().caseless;
   std::string opening = "(?:";
   if (Take("(?i:")) {
     caseless = true;
@@ -170,7 +189,8 @@ absl::Status Translator::OpenGroup() {
   } else {
     Take("(");  // what a group captures matters to nobody
   }
-  groups_.push_back(caseless);
+  const bool looks_around = opening.find_first_of("=!") != std::string::npos;
+  groups_.push_back({.caseless = caseless, .looks_around = looks_around});
   out_ += opening;
   quantifiable_ = false;
   return absl::OkStatus();
@@ -179,9 +199,12 @@ absl::Status Translator::OpenGroup() {
 absl::Status Translator::CloseGroup() {
   if (groups_.size() == 1) return Refuse("')' without a group");
   Take(")");
+  groups_.back().EndAlternative();
+  const Group group = groups_.back();
   groups_.pop_back();
+  groups_.back().Add(group.looks_around || group.may_be_empty);
   out_ += ')';
-  quantifiable_ = true;
+  quantifiable_ = !group.looks_around;
   return absl::OkStatus();
 }
 
@@ -190,11 +213,16 @@ absl::Status Translator::CloseGroup() {
 absl::Status Translator::Quantifier() {
   if (!quantifiable_) return Refuse(Quoted(pattern_.substr(at_, 1)));
   quantifiable_ = false;
+  // The two engines differ in when they stop repeating nothing.
+  bool& may_be_empty = groups_.back().item_may_be_empty;
+  if (may_be_empty && pattern_[at_] != '?') return Refuse("a repeated group that may match the empty text");
   if (pattern_[at_] == '{') {
     INDUCT_ASSIGN_OR_RETURN(const std::string interval, Interval());
+    may_be_empty = interval.starts_with("{0");
     out_ += interval;
     return absl::OkStatus();
   }
+  may_be_empty |= pattern_[at_] != '+';
   out_ += pattern_[at_++];
   if (Take("?")) {
     out_ += '?';
@@ -232,10 +260,11 @@ absl::Status Translator::Class() {
     inside += range;
   }
   // Oniguruma may take a class of one letter for the letter, which then is part of a pair.
-  if (groups_.back() && (negated || inside.size() == 1))
+  if (groups_.back().caseless && (negated || inside.size() == 1))
     return Refuse("a class of one letter, or a negated one, where case does not count");
   absl::StrAppend(&out_, negated ? "[^" : "[", inside, "]");
   caseless_before_ = '\0';
+  groups_.back().Add(false);
   quantifiable_ = true;
   return absl::OkStatus();
 }
@@ -263,7 +292,7 @@ absl::StatusOr<OneCharacter> Translator::ClassMember() {
   } else {
     one.code_point = TakeCodePoint();
   }
-  if (groups_.back() && (!one.code_point || *one.code_point >= 0x80)) return Refuse(kOnlyAscii);
+  if (groups_.back().caseless && (!one.code_point || *one.code_point >= 0x80)) return Refuse(kOnlyAscii);
   if (!one.negated) return one;
   if (one.set != kWhiteSpace) return Refuse("a negated set within a class");
   return OneCharacter{.code_point = {}, .set = kNoWhiteSpace};
@@ -322,7 +351,8 @@ absl::StatusOr<OneCharacter> Translator::HexEscape() {
 }
 
 absl::Status Translator::EmitOne(const OneCharacter& one) {
-  if (groups_.back()) return EmitCaseless(one);
+  groups_.back().Add(false);
+  if (groups_.back().caseless) return EmitCaseless(one);
   out_ += one.code_point ? CodePointPattern(*one.code_point)
                          : absl::StrCat(one.negated ? "[^" : "[", one.set, "]");
   quantifiable_ = true;

@@ -10,10 +10,10 @@
 
 namespace induct::checkpoint {
 
-// `pattern` for PCRE2 (compiled with UTF and UCP). Known are: literals, escapes of characters, \s \S \d \D
-// and \p{..} \P{..} of general categories, classes of those, `.`, alternation, quantifiers, groups, atomic
-// groups, look-around, and (?i:..) around ASCII characters. All else (\w, \b, anchors, scripts, nested classes,
-// ...) is UNSUPPORTED_MODEL naming it.
+// `pattern` for PCRE2 (compiled with UTF and UCP). Known are: literals, escapes of characters, \s \S \d \D and
+// \p{..} \P{..} of general categories, classes of those, `.`, alternation, quantifiers, groups, atomic groups,
+// look-around, and (?i:..) around ASCII characters. All else (\w, \b, anchors, scripts, nested classes,
+// repeated groups that may match nothing, ...) is UNSUPPORTED_MODEL naming it.
 absl::StatusOr<std::string> TranslateRegex(std::string_view pattern);
 
 // A PCRE2 pattern that matches exactly `text`.
