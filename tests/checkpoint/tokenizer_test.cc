@@ -132,6 +132,27 @@ TEST(Tokenizer, NamesWhatItDoesNotSupportInASequence) {
   ExpectUnsupported(parse(json::array({split, byte_level})), "behavior 'Shuffled'");
 }
 
+// The JIT of PCRE2 10.42 finds "and" here, where it may look for the first place to start. The pieces are
+// those of the package.
+TEST(Tokenizer, TriesAlternativesInOrderWherePcre2Errs) {
+  json document = Document();
+  const json split = {{"type", "Split"},
+                      {"pattern", {{"Regex", R"((?>\D*+|a|b)(?:-{0,2}\D{2}|\.)|[a-m]\P{L}|[-a])"}}},
+                      {"behavior", "Isolated"}};
+  const json byte_level = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}};
+  document["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {split, byte_level}}};
+  const auto tokenizer = Tokenizer::Parse(document.dump());
+  ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+  const auto whole = Load("neox.json");
+  std::vector<int32_t> expected;
+  for (const char* piece : {"\v", "a", "n", "d-"}) {
+    const std::vector<int32_t> ids = *whole->Encode(piece);
+    expected.insert(expected.end(), ids.begin(), ids.end());
+  }
+  EXPECT_EQ(*(*tokenizer)->Encode("\vand-"), expected);
+  EXPECT_LT(whole->Encode("and")->size(), 3u) << "else the pieces would not show";
+}
+
 // A regular expression of a hostile file must not hold a server up, whatever the text.
 TEST(Tokenizer, EndsAnExpressionThatWouldTakeForever) {
   json document = Document();
