@@ -1,17 +1,8 @@
 #include "server/checkpoint/errors.h"
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
 #include "common/status.h"
 
 namespace induct::checkpoint {
-namespace {
-
-constexpr size_t kMaxQuoted = 100;
-
-bool IsContinuationByte(char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
-
-}  // namespace
 
 absl::Status BadCheckpoint(const std::string& message) {
   return WithReason(absl::FailedPreconditionError(message), reason::kBadCheckpoint);
@@ -19,13 +10,6 @@ absl::Status BadCheckpoint(const std::string& message) {
 
 absl::Status UnsupportedModel(const std::string& message) {
   return WithReason(absl::FailedPreconditionError(message), reason::kUnsupportedModel);
-}
-
-std::string Quoted(std::string_view text) {
-  if (text.size() <= kMaxQuoted) return absl::StrCat("'", absl::Utf8SafeCHexEscape(std::string(text)), "'");
-  size_t end = kMaxQuoted;
-  while (end > 0 && IsContinuationByte(text[end])) --end;
-  return absl::StrCat("'", absl::Utf8SafeCHexEscape(std::string(text.substr(0, end))), "...'");
 }
 
 }  // namespace induct::checkpoint

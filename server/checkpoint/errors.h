@@ -1,10 +1,10 @@
-// The two ways in which a checkpoint can be unusable, and how errors quote what stands in it.
+// The two ways in which a checkpoint can be unusable, and how errors quote what stands in it (Quoted).
 #pragma once
 
 #include <string>
-#include <string_view>
 
 #include "absl/status/status.h"
+#include "common/quoted.h"
 
 namespace induct::checkpoint {
 
@@ -14,9 +14,5 @@ absl::Status BadCheckpoint(const std::string& message);
 // FAILED_PRECONDITION, reason UNSUPPORTED_MODEL: the file may be fine, but induct does not implement what it
 // asks for.
 absl::Status UnsupportedModel(const std::string& message);
-
-// `text` in single quotes, control characters escaped and cut at about 100 bytes: names come from the file,
-// and a status that is too long for a gRPC trailer would reach the client as another error.
-std::string Quoted(std::string_view text);
 
 }  // namespace induct::checkpoint

@@ -1,0 +1,84 @@
+#include "server/hub/hub.h"
+
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/logging.h"
+#include "common/status.h"
+#include "server/hub/cache.h"
+#include "server/hub/snapshot_fetch.h"
+
+namespace induct::hub {
+namespace {
+
+absl::Status NotInCache(const RepoRevision& wanted, const std::string& cache_dir) {
+  return WithReason(
+      absl::NotFoundError(absl::StrCat(Describe(wanted), " is not in the hub cache ", cache_dir)),
+      reason::kModelNotFound);
+}
+
+absl::Status WhileOffline(const absl::Status& status) {
+  return WithReason(
+      absl::NotFoundError(absl::StrCat(status.message(), ", and HF_HUB_OFFLINE forbids to download it")),
+      ReasonOf(status));
+}
+
+bool IsWhole(const RepoCache& cache, const std::string& commit, bool offline) {
+  return cache.HoldsModel(commit) && (offline || cache.HoldsTokenizer(commit));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Hub>> Hub::Create(HubOptions options) {
+  INDUCT_RETURN_IF_ERROR(CheckOptions(options));
+  return std::unique_ptr<Hub>(new Hub(std::move(options)));
+}
+
+absl::StatusOr<Snapshot> Hub::Find(const RepoRevision& wanted) const {
+  INDUCT_RETURN_IF_ERROR(CheckNames(wanted));
+  const RepoCache cache(options_.cache_dir, wanted.repo);
+  const auto commit = cache.CommitOf(wanted.revision);
+  if (!commit || !IsWhole(cache, *commit, options_.offline)) return NotInCache(wanted, options_.cache_dir);
+  return Snapshot{.directory = cache.SnapshotPath(*commit), .commit = *commit};
+}
+
+absl::StatusOr<Snapshot> Hub::Fetch(const RepoRevision& wanted, const ProgressSink& on_progress,
+                                    std::stop_token stop) const {
+  absl::StatusOr<Snapshot> found = Find(wanted);
+  if (found.ok() || !CheckNames(wanted).ok()) return found;
+  if (options_.offline) return WhileOffline(found.status());
+
+  const RepoCache cache(options_.cache_dir, wanted.repo);
+  const std::optional<std::string> known = cache.CommitOf(wanted.revision);
+  const bool only_tokenizer_is_missing = known && cache.HoldsModel(*known);
+  HubOptions options = options_;
+  if (only_tokenizer_is_missing) options.retry.max_attempts = 1;
+  const absl::StatusOr<std::string> commit = SnapshotFetch(wanted, options, cache, on_progress, stop).Run();
+  if (commit.ok()) return Snapshot{.directory = cache.SnapshotPath(*commit), .commit = *commit};
+  if (!only_tokenizer_is_missing || absl::IsCancelled(commit.status())) return commit.status();
+  Log(LogLevel::kWarning, wanted.repo,
+      absl::StrCat("used from the cache without a tokenizer: ", commit.status().message()));
+  return Snapshot{.directory = cache.SnapshotPath(*known), .commit = *known};
+}
+
+std::vector<CachedRevision> Hub::List() const {
+  std::vector<CachedRevision> list;
+  for (const std::string& repo : CachedRepos(options_.cache_dir)) {
+    const RepoCache cache(options_.cache_dir, repo);
+    std::set<std::string> named;
+    const auto add = [&](const std::string& revision, const std::string& commit) {
+      if (!IsWhole(cache, commit, options_.offline)) return;
+      list.push_back({repo, revision, commit, cache.SnapshotPath(commit)});
+      named.insert(commit);
+    };
+    for (const std::string& revision : cache.Revisions()) {
+      if (const auto commit = cache.CommitOf(revision)) add(revision, *commit);
+    }
+    for (const std::string& commit : cache.Commits()) {
+      if (!named.contains(commit)) add(commit, commit);
+    }
+  }
+  return list;
+}
+
+}  // namespace induct::hub

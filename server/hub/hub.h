@@ -1,0 +1,81 @@
+// server/hub finds models in the Hugging Face cache and downloads what is missing there. Must not know: what
+// the files mean beyond their names, devices, jobs, gRPC, messages.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/hub/hub_options.h"
+#include "server/hub/repo_revision.h"
+
+namespace induct::hub {
+
+// A folder in the layout of the Hugging Face cache that holds a whole model: config.json, one set of weights
+// and, where the repository has them, tokenizer.json and tokenizer_config.json.
+struct Snapshot {
+  std::string directory;
+  std::string commit;
+};
+
+// A snapshot as it can be asked for: by a branch or tag, or, where none names it, by its commit.
+struct CachedRevision {
+  std::string repo;
+  std::string revision;
+  std::string commit;
+  std::string directory;
+};
+
+// What a download is doing.
+struct DownloadProgress {
+  std::string file;          // the one that is being fetched; empty while the hub is asked what there is
+  uint64_t done_bytes = 0;   // of the files that the snapshot lacks, in all
+  uint64_t total_bytes = 0;  // 0: not known yet
+  std::string note;          // why it stands still ("waiting for another process"); empty while bytes come
+};
+
+// Called on the thread that fetches, a few times a second at most; may be empty.
+using ProgressSink = std::function<void(const DownloadProgress&)>;
+
+// A hub and its cache. Safe for concurrent use; other processes, Python's too, may use the same cache at the
+// same time.
+class Hub {
+ public:
+  // INVALID_ARGUMENT, see CheckOptions. Makes no request and no folder.
+  static absl::StatusOr<std::unique_ptr<Hub>> Create(HubOptions options);
+
+  const HubOptions& options() const { return options_; }
+
+  // From the cache alone, without a request. NOT_FOUND (MODEL_NOT_FOUND) where what is needed is not all
+  // there. A tokenizer that was not downloaded counts as missing, unless the options say offline: then a
+  // model without one is better than none.
+  absl::StatusOr<Snapshot> Find(const RepoRevision& wanted) const;
+
+  // The same, downloading what is missing; blocks on the network: never on a gRPC or device thread. What is
+  // in the cache is used without a request, a branch as it was when it was fetched. What one call has
+  // downloaded when it ends early, the next one does not download again. Errors:
+  //   NOT_FOUND (MODEL_NOT_FOUND)               no such repository or revision, or not without a token;
+  //   offline FAILED_PRECONDITION (HUB_ACCESS_DENIED)   gated, or the token is refused FAILED_PRECONDITION
+  //   (UNSUPPORTED_MODEL)   the repository holds no model that induct could read FAILED_PRECONDITION
+  //   (BAD_CHECKPOINT)      its index of shards is broken FAILED_PRECONDITION (HUB_CACHE_UNUSABLE)  the disk
+  //   is full, the cache cannot be written UNAVAILABLE (HUB_UNAVAILABLE)             no connection or errors
+  //   429 and 5xx, again and again DATA_LOSS (HUB_WRONG_CONTENT)             twice other bytes than the hub
+  //   announces CANCELLED                                 `stop`, honoured within a second
+  absl::StatusOr<Snapshot> Fetch(const RepoRevision& wanted, const ProgressSink& on_progress,
+                                 std::stop_token stop) const;
+
+  // What the cache holds whole, sorted by repository and revision.
+  std::vector<CachedRevision> List() const;
+
+ private:
+  explicit Hub(HubOptions options) : options_(std::move(options)) {}
+
+  const HubOptions options_;
+};
+
+}  // namespace induct::hub

@@ -1,0 +1,48 @@
+// A whole model: asks the hub what there is, chooses what is needed, and fetches what is missing.
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/hub/cache.h"
+#include "server/hub/file_fetch.h"
+#include "server/hub/hub_client.h"
+#include "server/hub/needed_files.h"
+#include "server/hub/progress.h"
+
+namespace induct::hub {
+
+// The download of one revision; used once, by one thread.
+class SnapshotFetch {
+ public:
+  // All must outlive it.
+  SnapshotFetch(const RepoRevision& wanted, const HubOptions& options, const RepoCache& cache,
+                const ProgressSink& on_progress, std::stop_token stop);
+
+  // The commit whose snapshot is whole now.
+  absl::StatusOr<std::string> Run();
+
+ private:
+  // Names of the needed files, weights last: a snapshot that has its weights has everything.
+  absl::StatusOr<std::vector<std::string>> NeededFiles(const RepoListing& listing);
+  absl::StatusOr<std::vector<std::string>> ShardsOf(const RepoListing& listing, const WeightChoice& weights);
+  absl::StatusOr<std::vector<RemoteFile>> StatMissing(const std::string& commit,
+                                                      const std::vector<std::string>& names);
+  absl::Status CheckSpace(const std::vector<RemoteFile>& missing) const;
+  absl::StatusOr<RemoteFile> Stat(const std::string& commit, const std::string& name);
+  Retry NewRetry();
+
+  const RepoRevision& wanted_;
+  const HubOptions& options_;
+  const RepoCache& cache_;
+  const std::stop_token stop_;
+  ProgressReport progress_;
+  HubClient client_;
+  FileFetcher fetcher_;
+};
+
+}  // namespace induct::hub
