@@ -4,7 +4,7 @@
 #
 #   deploy/install.sh            everything
 #   deploy/install.sh --client   what the client alone needs (no LibTorch)
-#   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports
+#   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports; the Python packages that induct is compared with
 #
 # Environment:
 #   TORCH_DIR          a folder that holds LibTorch's include/ and lib/; nothing is downloaded then
@@ -22,6 +22,10 @@ vega_packages=(
   "vega-lite 6.5.0 vega-lite.min.js fMXF6s0MrIg0UTWnLIfeFtgSLzVhyzSKobzGrh5rhS+mL6FOYFG3m7ouJ4U23gj65EK+gl9FIIT5w7wLNaAzkA=="
   "vega-interpreter 2.3.2 vega-interpreter.js JDAoi3taFcCDLujZG84TNNUXdkAZ5WsSHssx8lWVYaxb9Slsjk7v7PtRIYXpSlUwLaKGRBqoJ9KDs36Z0eMEIw=="
 )
+# tests/CMakeLists.txt looks in the same folder.
+peer_version=1
+peer_venv="${XDG_CACHE_HOME:-$HOME/.cache}/induct/test-venv-$peer_version"
+peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3)
 client_only=false
 for_tests=false
 for argument in "$@"; do
@@ -42,7 +46,7 @@ client_packages=(
   libgtest-dev libgmock-dev gnuplot-nox curl ca-certificates openssl
 )
 server_packages=(libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libbenchmark-dev python3 python3-pip unzip)
-test_packages=(chromium)
+test_packages=(chromium python3-venv)
 
 missing_packages() {
   local package
@@ -156,10 +160,28 @@ install_vega() {
   mv "$staging" "$vega_cache"
 }
 
+# Packages whose behaviour is the reference of tests, in a virtual environment. Without them those tests are skipped.
+install_peers() {
+  if [ -e "$peer_venv/ready" ]; then say "Python packages for tests: $peer_venv (there already)"; return; fi
+  mkdir -p "$(dirname "$peer_venv")"
+  exec 7>"$peer_venv.lock"
+  flock 7  # another checkout may be installing the same
+  if [ -e "$peer_venv/ready" ]; then say "Python packages for tests: $peer_venv (there already)"; return; fi
+
+  say "Python packages for tests: ${peer_packages[*]} from PyPI, into $peer_venv"
+  python3 -m venv --clear "$peer_venv"
+  if "$peer_venv/bin/python" -m pip install --quiet --disable-pip-version-check "${peer_packages[@]}"; then
+    touch "$peer_venv/ready"
+  else
+    say "pip could not install them: the tests that compare with them will be skipped"
+  fi
+}
+
 packages=("${client_packages[@]}")
 [ "$client_only" = true ] || packages+=("${server_packages[@]}")
 [ "$for_tests" = false ] || packages+=("${test_packages[@]}")
 install_packages "${packages[@]}"
 install_vega
 [ "$client_only" = true ] || install_torch
+[ "$for_tests" = false ] || install_peers
 say "done"
