@@ -155,7 +155,7 @@ absl::StatusOr<HttpResponse> HubClient::FollowRedirects(HttpRequest request, Res
       return UnusableHub(std::string(response.status().message()));
     }
     if (!response.ok() || !IsRedirect(*response) || IsAnswerAboutFile(request, *response)) return response;
-    INDUCT_RETURN_IF_ERROR(CheckRedirect(*response));
+    INDUCT_RETURN_IF_ERROR(CheckRedirect(response->url, response->redirect_url));
     request.url = response->redirect_url;
   }
   return UnusableHub(absl::StrCat(WithoutQuery(request.url), ": more than ", kMaxRedirects, " redirects"));
@@ -167,14 +167,17 @@ bool HubClient::IsAnswerAboutFile(const HttpRequest& request, const HttpResponse
          OriginOf(response.redirect_url) != OriginOf(response.url);
 }
 
-absl::Status HubClient::CheckRedirect(const HttpResponse& response) const {
-  const std::string from = OriginOf(response.url), to = OriginOf(response.redirect_url);
-  const bool is_downgrade = absl::StartsWith(from, "https:") && absl::StartsWith(to, "http:");
-  if (!to.empty() && !is_downgrade) return absl::OkStatus();
-  return UnusableHub(absl::StrCat(WithoutQuery(response.url), ": redirects to ",
-                                  Quoted(WithoutQuery(response.redirect_url)),
-                                  is_downgrade ? ", which gives up TLS; not followed"
-                                               : ", which is no http or https address; not followed"));
+absl::Status CheckRedirect(const std::string& from, const std::string& to) {
+  const std::string scheme_and_host = OriginOf(to);
+  if (scheme_and_host.empty()) {
+    return UnusableHub(absl::StrCat(WithoutQuery(from), ": redirects to ", Quoted(WithoutQuery(to)),
+                                    ", which is no http or https address; not followed"));
+  }
+  if (absl::StartsWith(OriginOf(from), "https:") && !absl::StartsWith(scheme_and_host, "https:")) {
+    return UnusableHub(absl::StrCat(WithoutQuery(from), ": redirects to ", Quoted(WithoutQuery(to)),
+                                    ", which gives up TLS; not followed"));
+  }
+  return absl::OkStatus();
 }
 
 std::vector<std::string> HubClient::HeadersFor(const std::string& url,

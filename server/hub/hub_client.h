@@ -48,7 +48,6 @@ class HubClient {
   absl::StatusOr<HttpResponse> SendMetadataRequest(const std::string& method, const std::string& url,
                                                    ResponseSink& sink);
   absl::StatusOr<HttpResponse> FollowRedirects(HttpRequest request, ResponseSink& sink);
-  absl::Status CheckRedirect(const HttpResponse& response) const;
   bool IsAnswerAboutFile(const HttpRequest& request, const HttpResponse& response) const;
   std::vector<std::string> HeadersFor(const std::string& url, const std::vector<std::string>& own) const;
   std::string FileUrl(const std::string& commit, const std::string& file) const;
@@ -64,5 +63,9 @@ class HubClient {
   const std::string origin_;
   HttpClient http_;
 };
+
+// FAILED_PRECONDITION (HUB_UNAVAILABLE) where a redirect from one URL to another must not be followed: to
+// what is no http or https address, or from https to http.
+absl::Status CheckRedirect(const std::string& from, const std::string& to);
 
 }  // namespace induct::hub
