@@ -3,18 +3,20 @@
 #include <curl/curl.h>
 
 #include <array>
+#include <chrono>
 #include <mutex>
 #include <optional>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/version.h"
 
 namespace induct::hub {
 namespace {
 
-constexpr int kPollMilliseconds = 100;  // also how soon a stop is noticed
+constexpr int kPollMilliseconds = 50;  // also how soon a stop is noticed
 constexpr long kReceiveBuffer = 512 << 10;
 constexpr size_t kMaxHeaders = 200;
 constexpr size_t kMaxHeaderBytes = 16 << 10;
@@ -69,12 +71,15 @@ struct HttpClient::Exchange {
   HttpResponse response = {};
   bool has_head = false;
   size_t dropped_bytes = 0;
+  std::chrono::steady_clock::time_point last_byte = std::chrono::steady_clock::now();
   absl::Status refusal = absl::OkStatus();  // of the sink
   std::array<char, CURL_ERROR_SIZE> error = {};
 
   // A line of the head. A new status line begins a new response (100 Continue, a proxy's answer to CONNECT).
   static size_t OnHeaderLine(char* data, size_t, size_t n, void* exchange) {
-    HttpResponse& response = static_cast<Exchange*>(exchange)->response;
+    auto& self = *static_cast<Exchange*>(exchange);
+    self.last_byte = std::chrono::steady_clock::now();
+    HttpResponse& response = self.response;
     const std::string_view line(data, n);
     if (line.starts_with("HTTP/")) response.headers.clear();
     const size_t colon = line.find(':');
@@ -89,6 +94,7 @@ struct HttpClient::Exchange {
 
   static size_t OnBodyBytes(char* data, size_t, size_t n, void* exchange) {
     auto& self = *static_cast<Exchange*>(exchange);
+    self.last_byte = std::chrono::steady_clock::now();
     self.TakeHead();
     if (!self.IsWanted()) return (self.dropped_bytes += n) <= kMaxDroppedBytes ? n : 0;
     if (self.refusal.ok()) self.refusal = self.sink.OnBody({data, n});
@@ -126,8 +132,6 @@ struct HttpClient::Exchange {
     curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kReceiveBuffer);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, Milliseconds(request.connect_timeout));
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (Milliseconds(request.stall_timeout) + 999) / 1000);
     if (request.total_timeout != absl::InfiniteDuration()) {
       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, Milliseconds(request.total_timeout));
     }
@@ -138,18 +142,27 @@ struct HttpClient::Exchange {
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
   }
 
-  // Runs to the end; nullopt where `stop` came first.
-  std::optional<CURLcode> Run(CURLM* multi, const std::stop_token& stop) {
+  // Runs to the end; nullopt where `stop` came first. libcurl's own limit on slow transfers goes by an
+  // average over seconds and would notice a stall late.
+  std::optional<CURLcode> Run(CURLM* multi, absl::Duration stall_timeout, const std::stop_token& stop) {
     curl_multi_add_handle(multi, easy);
     const absl::Cleanup remove = [&] { curl_multi_remove_handle(multi, easy); };
     for (int n_running = 1; n_running > 0;) {
       if (stop.stop_requested()) return std::nullopt;
       if (curl_multi_perform(multi, &n_running) != CURLM_OK) return CURLE_FAILED_INIT;
       if (n_running > 0) curl_multi_poll(multi, nullptr, 0, kPollMilliseconds, nullptr);
+      if (std::chrono::steady_clock::now() - last_byte > absl::ToChronoMilliseconds(stall_timeout)) {
+        return Stalled(stall_timeout);
+      }
     }
     int n_left = 0;
     const CURLMsg* message = curl_multi_info_read(multi, &n_left);
     return message == nullptr ? CURLE_FAILED_INIT : message->data.result;
+  }
+
+  CURLcode Stalled(absl::Duration timeout) {
+    absl::SNPrintF(error.data(), error.size(), "nothing came for %s", absl::FormatDuration(timeout));
+    return CURLE_OPERATION_TIMEDOUT;
   }
 
   absl::Status Failure(CURLcode code, const std::string& url) const {
@@ -175,7 +188,7 @@ absl::StatusOr<HttpResponse> HttpClient::Send(const HttpRequest& request, Respon
   Exchange exchange{.easy = handles_->easy, .sink = sink};
   exchange.response.url = request.url;
   exchange.Configure(request, headers);
-  const std::optional<CURLcode> code = exchange.Run(handles_->multi, stop);
+  const std::optional<CURLcode> code = exchange.Run(handles_->multi, request.stall_timeout, stop);
   if (!exchange.refusal.ok()) return exchange.refusal;
   if (!code) return absl::CancelledError(absl::StrCat(WithoutQuery(request.url), ": cancelled"));
   if (*code != CURLE_OK && !exchange.has_head) return exchange.Failure(*code, request.url);
