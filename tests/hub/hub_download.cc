@@ -1,25 +1,44 @@
-// Another process that uses the cache:
+// Another process that uses the cache, with the environment that the server reads:
 //
-//   hub_download find|fetch REPO REVISION
-//
-// with the environment that the server reads. Prints the snapshot's folder, or the error and exits with 1.
+//   hub_download find|fetch REPO REVISION   prints the snapshot's folder, or the error and exits with 1
+//   hub_download options                    prints what the environment says, a line each
 #include <iostream>
+#include <string>
 
 #include "server/hub/hub.h"
 
-int main(int argc, char** argv) {
-  if (argc != 4) return 2;
-  const auto hub = induct::hub::Hub::Create(induct::hub::HubOptions::FromEnvironment());
-  if (!hub.ok()) {
-    std::cerr << hub.status() << "\n";
-    return 1;
-  }
-  const induct::hub::RepoRevision wanted{argv[2], argv[3]};
-  const auto snapshot = std::string(argv[1]) == "find" ? (*hub)->Find(wanted) : (*hub)->Fetch(wanted, {}, {});
-  if (!snapshot.ok()) {
-    std::cerr << snapshot.status() << "\n";
-    return 1;
-  }
-  std::cout << snapshot->directory << "\n";
+using induct::hub::Hub;
+using induct::hub::HubOptions;
+
+namespace {
+
+int PrintOptions(const HubOptions& options) {
+  std::cout << options.endpoint << "\n"
+            << options.cache_dir << "\n"
+            << options.token << "\n"
+            << absl::ToInt64Seconds(options.stall_timeout) << "\n"
+            << options.offline << "\n";
   return 0;
+}
+
+int Print(const absl::StatusOr<induct::hub::Snapshot>& snapshot) {
+  if (snapshot.ok()) {
+    std::cout << snapshot->directory << "\n";
+    return 0;
+  }
+  std::cerr << snapshot.status() << "\n";
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::string verb = argc > 1 ? argv[1] : "";
+  const HubOptions options = HubOptions::FromEnvironment();
+  if (verb == "options") return PrintOptions(options);
+  if (argc != 4) return 2;
+  const auto hub = Hub::Create(options);
+  if (!hub.ok()) return Print(hub.status());
+  if (verb == "find") return Print((*hub)->Find({argv[2], argv[3]}));
+  return Print((*hub)->Fetch({argv[2], argv[3]}, {}, {}));
 }

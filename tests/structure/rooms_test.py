@@ -65,6 +65,10 @@ class Rooms(unittest.TestCase):
     def test_libtorch_stays_out_of_the_engines_public_header(self):
         self.assertNotRegex((ROOT / "server/engine/engine.h").read_text(), r"#include <(torch|ATen|c10)/")
 
+    def test_libcurl_is_seen_by_one_file(self):
+        seen = [p.relative_to(ROOT).as_posix() for p in sources() if "#include <curl/" in p.read_text()]
+        self.assertEqual(seen, ["server/hub/http_client.cc"])
+
     def test_grpc_and_messages_are_seen_by_service_and_client_alone(self):
         for path in sources():
             name = path.relative_to(ROOT).as_posix()
