@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
@@ -12,22 +13,33 @@ namespace {
 
 using nlohmann::json;
 
-// What the parser itself does not bound: brackets outside of strings that nest too deep, and strings so long
-// that its buffers would take a multiple of the text. Text that is no JSON may count wrongly; the parser
-// refuses it anyway.
+// What the parser itself does not bound: brackets outside of strings that nest too deep, and how far it is
+// from one string or number to the next, which is what its buffers hold at once. Text that is no JSON may
+// count wrongly; the parser refuses it anyway.
 absl::Status CheckBounds(std::string_view text, const std::string& what) {
   int depth = 0;
+  size_t begin = 0;  // of the latest string or number
+  bool in_string = false;
+  bool in_number = false;
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '[' || text[i] == '{') ++depth;
-    if (text[i] == ']' || text[i] == '}') --depth;
+    const char c = text[i];
+    if (i - begin > kMaxJsonTokenBytes) {
+      return BadCheckpoint(absl::StrCat(what, ": a text, number or gap of more than ", kMaxJsonTokenBytes,
+                                        " bytes before byte ", i));
+    }
+    if (in_string) {
+      in_string = c != '"';
+      i += c == '\\';
+      continue;
+    }
+    const bool starts_number = !in_number && (absl::ascii_isdigit(c) || c == '-');
+    in_string = c == '"';
+    in_number = starts_number || (in_number && (absl::ascii_isalnum(c) || c == '.' || c == '+' || c == '-'));
+    if (in_string || starts_number) begin = i;
+    if (c == '[' || c == '{') ++depth;
+    if (c == ']' || c == '}') --depth;
     if (depth > kMaxJsonDepth) {
       return BadCheckpoint(absl::StrCat(what, ": JSON nested deeper than ", kMaxJsonDepth, " levels"));
-    }
-    if (text[i] != '"') continue;
-    const size_t begin = i;
-    for (++i; i < text.size() && text[i] != '"'; ++i) i += text[i] == '\\';
-    if (i - begin > kMaxJsonTextBytes) {
-      return BadCheckpoint(absl::StrCat(what, ": a text of more than ", kMaxJsonTextBytes, " bytes"));
     }
   }
   return absl::OkStatus();

@@ -20,8 +20,8 @@ namespace induct::checkpoint {
 // Bounds that no file of a checkpoint comes near. A parsed value costs up to 160 bytes, whatever its text
 // takes: with these, parsing takes at most twice the text and 50 MB.
 inline constexpr int kMaxJsonDepth = 64;
-inline constexpr size_t kMaxJsonValues = size_t{1} << 18;     // kept at once, keys not counted
-inline constexpr size_t kMaxJsonTextBytes = size_t{1} << 20;  // of one key or text
+inline constexpr size_t kMaxJsonValues = size_t{1} << 18;      // kept at once, keys not counted
+inline constexpr size_t kMaxJsonTokenBytes = size_t{1} << 20;  // from one text or number to the next
 
 // A part of a document that has too many members to keep: ParseJson hands each over as soon as it is read.
 struct JsonStream {

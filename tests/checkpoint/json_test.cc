@@ -37,9 +37,16 @@ TEST(ParseJson, BoundsDepthValuesAndTexts) {
   for (size_t i = 2; i < kMaxJsonValues; ++i) many += ",0";
   EXPECT_TRUE(ParseJson(many + "]", "file").ok());
   ExpectBroken(ParseJson(many + ",0]", "file").status(), "more than 262144 values");
-  const std::string longest(kMaxJsonTextBytes - 1, 'x');
-  EXPECT_TRUE(ParseJson("[\"" + longest + "\"]", "file").ok());
-  ExpectBroken(ParseJson("[\"" + longest + "\\n" + "\"]", "file").status(), "a text of more than");
+  struct Token {
+    const char* begin;
+    char fill;
+    const char* end;
+  };
+  for (const auto& [begin, fill, end] : {Token{"[\"", 'x', "\"]"}, {"[0.", '0', "]"}, {"[", ' ', "1]"}}) {
+    EXPECT_TRUE(ParseJson(begin + std::string(kMaxJsonTokenBytes - 10, fill) + end, "file").ok());
+    ExpectBroken(ParseJson(begin + std::string(kMaxJsonTokenBytes, fill) + end, "file").status(),
+                 "a text, number or gap of more than 1048576 bytes");
+  }
 }
 
 TEST(ParseJson, HandsOverWhatIsStreamedAndKeepsTheRest) {
