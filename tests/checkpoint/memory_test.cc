@@ -76,7 +76,7 @@ std::vector<std::string> HostileJson() {
     return [value](size_t i) { return absl::StrCat("\"", absl::Hex(i), "\":", value); };
   };
   std::vector<std::string> texts;
-  for (const char* value : {"0", "[]", "{}", "\"\"", "\"sixteen letters!\"", "[[]]", "{\"\":0}", "0.5"}) {
+  for (const char* value : {"0", "[]", "{}", "\"\"", "\"sixteen letters!\""}) {
     texts.push_back(Repeated("[", same(value), "]", kBigFile));
     texts.push_back(Repeated("{", numbered(value), "}", kBigFile));
     // Just within the bound on values.
