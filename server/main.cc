@@ -93,7 +93,7 @@ v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& 
 class Server {
  public:
   Server(const Settings& settings, std::vector<std::string> devices)
-      : registry_(settings.Texts("model_dirs")),
+      : registry_({.model_dirs = settings.Texts("model_dirs")}),
         environment_{.registry = &registry_, .encoder = &events_, .devices = std::move(devices)},
         store_(jobs::NewMemoryJobStore({.max_jobs = settings.Integer("limits.kept_jobs"),
                                         .max_bytes = settings.Integer("limits.kept_mb") << 20})),
@@ -135,11 +135,11 @@ class Server {
       for (const std::string& device : environment_.devices) {
         const auto files = registry_.Open(name);
         const absl::Status status =
-            files.ok()
-                ? registry_
-                      .Load(*files, {.device = device, .dtype = *ParseDType(defaults.run().dtype())}, stop)
-                      .status()
-                : files.status();
+            files.ok() ? registry_
+                             .Load(*files, {.device = device, .dtype = *ParseDType(defaults.run().dtype())},
+                                   models::WhenFull::kWait, {}, stop)
+                             .status()
+                       : files.status();
         Log(status.ok() ? LogLevel::kInfo : LogLevel::kError, name,
             status.ok() ? absl::StrCat("loaded on ", device)
                         : absl::StrCat("not loaded: ", status.message()));
@@ -209,7 +209,7 @@ absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings,
 
 // Everything that can be told without serving.
 absl::Status Check(const Settings& settings) {
-  models::ModelRegistry registry(settings.Texts("model_dirs"));
+  models::ModelRegistry registry({.model_dirs = settings.Texts("model_dirs")});
   for (const std::string& problem : registry.DirectoryProblems())
     return absl::FailedPreconditionError(problem);
   for (const std::string& name : settings.Texts("models"))

@@ -42,8 +42,8 @@ absl::Status ModelRun::Prepare(jobs::JobContext& context) {
   device_ = environment_.devices.at(context.device());
   ModelFilesList files;
   for (const std::string& model : request_.models) {
-    Show(context, absl::StrCat("opening ", model));
-    INDUCT_ASSIGN_OR_RETURN(files.emplace_back(), environment_.registry->Open(model));
+    INDUCT_ASSIGN_OR_RETURN(files.emplace_back(),
+                            environment_.registry->Open(model, OnStep(context), context.stop()));
   }
   INDUCT_RETURN_IF_ERROR(CheckDistinct(request_.models, files));
   Show(context, "making prompts");
@@ -65,7 +65,7 @@ absl::Status ModelRun::Prepare(jobs::JobContext& context) {
   }
   INDUCT_RETURN_IF_ERROR(WritePromptTexts(models_.front().prompts.prompts, SaveTo(context)));
   INDUCT_RETURN_IF_ERROR(PrepareMore(context));
-  return LoadWeights(0, context);
+  return LoadWeights(0, models::WhenFull::kWait, context);
 }
 
 absl::Status ModelRun::PrepareMore(jobs::JobContext&) { return absl::OkStatus(); }
@@ -75,20 +75,20 @@ absl::StatusOr<std::string> ModelRun::Run(jobs::JobContext& context) {
   return Measure(context);
 }
 
-absl::Status ModelRun::LoadWeights(size_t index, jobs::JobContext& context) {
+absl::Status ModelRun::LoadWeights(size_t index, models::WhenFull when_full, jobs::JobContext& context) {
   weights_.reset();  // before the next one takes memory
   const RunModel& model = models_[index];
-  Show(context, absl::StrCat("loading ", model.source));
   const engine::LoadOptions options{
       .device = device_, .dtype = request_.dtype, .stream_layers = request_.memory_saver};
-  INDUCT_ASSIGN_OR_RETURN(weights_, environment_.registry->Load(model.files, options, context.stop()));
+  INDUCT_ASSIGN_OR_RETURN(weights_, environment_.registry->Load(model.files, options, when_full,
+                                                                OnStep(context), context.stop()));
   turn_ = index;
   return absl::OkStatus();
 }
 
 absl::StatusOr<engine::Model*> ModelRun::Weights(size_t index, jobs::JobContext& context) {
-  if (index != turn_) INDUCT_RETURN_IF_ERROR(LoadWeights(index, context));
-  return weights_.get();
+  if (index != turn_) INDUCT_RETURN_IF_ERROR(LoadWeights(index, models::WhenFull::kStream, context));
+  return &**weights_;
 }
 
 analysis::LayerScoresSink ModelRun::OnLayer(size_t index, jobs::JobContext& context) {
@@ -135,6 +135,10 @@ std::string ModelRun::Finished(size_t index, const RunResult& result,
 
 void ModelRun::Show(jobs::JobContext& context, const std::string& step) const {
   context.Show(kPreparingSlot, environment_.encoder->Preparing(step));
+}
+
+models::StepSink ModelRun::OnStep(jobs::JobContext& context) const {
+  return [this, &context](const models::PreparationStep& step) { Show(context, step.what); };
 }
 
 std::vector<std::string> ModelRun::PromptWarnings() const {

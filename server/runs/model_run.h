@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,7 +45,8 @@ class ModelRun : public jobs::Work {
   // REQUIRES of the three below: the models are prepared.
   const std::deque<RunModel>& models() const { return models_; }
   // A model's weights, from its turn until the next model's: later models are not loaded before their turn.
-  // Tells watchers where it takes long.
+  // By then the device is held, and no room is waited for: the layers are streamed instead. Tells watchers
+  // where it takes long.
   absl::StatusOr<engine::Model*> Weights(size_t index, jobs::JobContext& context);
   // Frees a model's prompts: they are in its artifact.
   void ForgetPrompts(size_t index) { models_[index].prompts.prompts = {}; }
@@ -67,7 +69,8 @@ class ModelRun : public jobs::Work {
   void Show(jobs::JobContext& context, const std::string& step) const;
 
  private:
-  absl::Status LoadWeights(size_t index, jobs::JobContext& context);
+  absl::Status LoadWeights(size_t index, models::WhenFull when_full, jobs::JobContext& context);
+  models::StepSink OnStep(jobs::JobContext& context) const;
   RunStarted Started() const;
   std::vector<std::string> PromptWarnings() const;
   uint32_t TotalLayers() const;
@@ -78,7 +81,7 @@ class ModelRun : public jobs::Work {
   // Set by Prepare.
   std::string device_;
   std::deque<RunModel> models_;
-  std::shared_ptr<engine::Model> weights_;  // of the model whose turn it is
+  std::optional<models::ModelHandle> weights_;  // of the model whose turn it is
   size_t turn_ = 0;
   uint32_t layers_done_ = 0;  // of all models
 };

@@ -18,7 +18,8 @@ absl::StatusOr<const checkpoint::Tokenizer*> NeedTokenizer(const models::ModelFi
   if (files.tokenizer() != nullptr) return files.tokenizer();
   return WithReason(
       absl::FailedPreconditionError(absl::StrCat(what, " needs a tokenizer, and model ", files.name(),
-                                                 " has no tokenizer.json; give token rows instead (TOKENS)")),
+                                                 " has none that can be used: ", files.tokenizer_problem(),
+                                                 "; give token rows instead (TOKENS)")),
       reason::kNoTokenizer);
 }
 

@@ -102,9 +102,9 @@ double CopyAccuracy(engine::Model& model, const models::ModelFiles& files,
 class DemoModels : public ::testing::TestWithParam<Case> {};
 
 TEST_P(DemoModels, CopyWhatComesBack) {
-  models::ModelRegistry registry({INDUCT_SOURCE_DIR "/deploy/demo_models"});
+  models::ModelRegistry registry({.model_dirs = {INDUCT_SOURCE_DIR "/deploy/demo_models"}});
   const auto files = registry.Open(GetParam().model).value();
-  const auto model = registry.Load(files, {}, {}).value();
+  const auto model = registry.Load(files, {}, models::WhenFull::kWait, {}, {}).value();
   const PromptSet set =
       MakePrompts(
           {.task_types = {GetParam().task}, .lag_values = {GetParam().lag}, .n_sequences = 120, .seed = 7},

@@ -62,9 +62,9 @@ size_t ReachedAt(const std::vector<double>& curve, double share) {
 }
 
 TEST(OriginalExperiment, ItsNumbersComeFromItsPaddedRows) {
-  models::ModelRegistry registry({INDUCT_SOURCE_DIR "/deploy/demo_models"});
+  models::ModelRegistry registry({.model_dirs = {INDUCT_SOURCE_DIR "/deploy/demo_models"}});
   const auto files = registry.Open("demo-small").value();
-  const auto model = registry.Load(files, {}, {}).value();
+  const auto model = registry.Load(files, {}, models::WhenFull::kWait, {}, {}).value();
   const PromptSet set = MakePrompts({.given = PaddedRows()}, files).value();
   const auto result = analysis::MeasureProfile(*model, set.prompts,
                                                {.score = analysis::ScoreKind::kDuplicate,

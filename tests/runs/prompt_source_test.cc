@@ -34,7 +34,7 @@ class PromptSource : public ::testing::Test {
     return MakePrompts(request_, files_).status();
   }
 
-  models::ModelRegistry registry_{std::vector<std::string>{kDemoModels}};
+  models::ModelRegistry registry_{{.model_dirs = {kDemoModels}}};
   std::shared_ptr<const models::ModelFiles> files_;
   PromptRequest request_;
 };
@@ -180,7 +180,7 @@ class OtherTokenizer : public PromptSource {
     ASSERT_EQ(kept.size() + 2, merges.size());
     merges = kept;
     ASSERT_TRUE(WriteFileAtomically(dir_ + "/other/tokenizer.json", tokenizer.dump()).ok());
-    other_ = models::ModelRegistry({dir_}).Open("other").value();
+    other_ = models::ModelRegistry({.model_dirs = {dir_}}).Open("other").value();
   }
   void TearDown() override { fs::remove_all(dir_); }
 
@@ -245,7 +245,7 @@ TEST_F(PromptSource, AModelWithoutTokenizerServesTokenRowsOnly) {
     fs::copy_file(fs::path(kDemoModels) / "demo-small" / file, fs::path(dir) / "bare" / file,
                   fs::copy_options::overwrite_existing);
   }
-  models::ModelRegistry registry({dir});
+  models::ModelRegistry registry({.model_dirs = {dir}});
   const auto bare = registry.Open("bare").value();
   request_.given = {{.token_ids = {5, 6, 5, 6}}};
   EXPECT_TRUE(MakePrompts(request_, bare).ok());

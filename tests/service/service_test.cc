@@ -132,7 +132,7 @@ class ServiceTest : public ::testing::Test {
     std::filesystem::create_directory(model_dir_ + "/m");
     std::ofstream(model_dir_ + "/m/config.json") << "{}";
     registry_ = std::make_unique<models::ModelRegistry>(
-        std::vector<std::string>{model_dir_, INDUCT_SOURCE_DIR "/deploy/demo_models"});
+        models::RegistryOptions{.model_dirs = {model_dir_, INDUCT_SOURCE_DIR "/deploy/demo_models"}});
     store_ = std::make_unique<GatedStore>(jobs::NewMemoryJobStore({}));
     pool_ = std::make_unique<BlockingPool>(4);
     Start({.max_queued = 2, .disconnect_grace = absl::InfiniteDuration()});
@@ -492,9 +492,10 @@ TEST_F(ServiceTest, JobsAreListedNewestFirstInPages) {
 TEST_F(ServiceTest, PreviewsComeInSmallMessagesWhateverTheTextsAre) {
   v1::PreviewPromptsRequest request;
   request.mutable_profile()->set_model("demo-small");
-  request.mutable_profile()->add_given_prompts()->set_text(std::string(9 << 20, 'x'));
   std::string text;
-  for (int i = 0; i < 10000; ++i) text += " A b";
+  while (text.size() < 9 << 20) text += " A b";
+  request.mutable_profile()->add_given_prompts()->set_text(text);
+  text.resize(40000);
   for (int i = 0; i < 40; ++i) request.mutable_profile()->add_given_prompts()->set_text(text);
   grpc::ClientContext call;
   auto reader = analysis_->PreviewPrompts(&call, request);
