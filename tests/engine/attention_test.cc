@@ -15,7 +15,7 @@
 namespace induct::engine {
 namespace {
 
-constexpr int64_t kHeads = 3, kHeadSize = 20, kGroups = 4;
+constexpr int64_t kHeads = 6, kHeadSize = 20, kGroups = 4;
 
 struct Batch {
   TestPrompts storage;
@@ -38,12 +38,20 @@ void Pack(const std::vector<int>& lengths, int n_targets, Batch& batch) {
 }
 
 // Views into one projection, strided as the decoder's are.
-AttentionInput RandomInput(int64_t n_tokens, c10::ScalarType dtype) {
+AttentionInput RandomInput(int64_t n_tokens, c10::ScalarType dtype, int64_t n_kv_heads = kHeads) {
   at::manual_seed(7);
-  const at::Tensor projected = at::randn({n_tokens, 3 * kHeads, kHeadSize}).to(dtype);
+  const at::Tensor projected = at::randn({n_tokens, kHeads + 2 * n_kv_heads, kHeadSize}).to(dtype);
   return {.queries = projected.narrow(1, 0, kHeads),
-          .keys = projected.narrow(1, kHeads, kHeads),
-          .values = projected.narrow(1, 2 * kHeads, kHeads)};
+          .keys = projected.narrow(1, kHeads, n_kv_heads),
+          .values = projected.narrow(1, kHeads + n_kv_heads, n_kv_heads)};
+}
+
+// The same input with each key-value head written out for every query head that reads it.
+AttentionInput WrittenOut(const AttentionInput& input) {
+  const int64_t n_readers = kHeads / input.keys.size(1);
+  return {.queries = input.queries,
+          .keys = input.keys.repeat_interleave(n_readers, 1),
+          .values = input.values.repeat_interleave(n_readers, 1)};
 }
 
 void ExpectNear(const ReadoutSums& a, const ReadoutSums& b, double tolerance) {
@@ -87,6 +95,21 @@ TEST(AttentionTest, LogSumExpAndPatternGiveTheSameProbabilitiesAndOutputs) {
     const at::Tensor b = AttendEqualLengths(input, batch.packed, AttentionPath::kPattern, by_pattern);
     ExpectNear(by_log_sum_exp, by_pattern, 1e-4);  // sums of 100 weights of up to 2
     EXPECT_TRUE(at::allclose(a, b, 1e-5, 1e-5)) << "length " << length;
+  }
+}
+
+TEST(AttentionTest, QueryHeadsShareKeyValueHeadsAsIfTheseWereWrittenOut) {
+  for (const int64_t n_kv_heads : {1, 2, 3}) {
+    Batch batch;
+    Pack({33, 33, 33}, 100, batch);
+    const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat, n_kv_heads);
+    for (const AttentionPath path : {AttentionPath::kLogSumExp, AttentionPath::kPattern}) {
+      ReadoutSums shared(3, kGroups, kHeads), written_out(3, kGroups, kHeads);
+      const at::Tensor a = AttendEqualLengths(input, batch.packed, path, shared);
+      const at::Tensor b = AttendEqualLengths(WrittenOut(input), batch.packed, path, written_out);
+      ExpectNear(shared, written_out, 1e-5);
+      EXPECT_TRUE(at::allclose(a, b, 1e-5, 1e-5)) << n_kv_heads;
+    }
   }
 }
 

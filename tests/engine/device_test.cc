@@ -3,10 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <thread>
 
 #include "common/status.h"
 #include "server/engine/engine.h"
+#include "server/engine/host_memory.h"
 
 namespace induct::engine {
 namespace {
@@ -43,6 +47,58 @@ TEST(DeviceTest, ThreadsAreSetForTheWholeProcess) {
   std::thread([&] { in_another_thread = at::get_num_threads(); }).join();
   SetThreads(before);
   EXPECT_EQ(in_another_thread, before + 1);
+}
+
+// A folder that stands for the machine's root, with the files that say how much memory there is.
+class HostMemoryTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = testing::TempDir() + "/host_memory.XXXXXX";
+    root_ = mkdtemp(pattern.data());
+    Write("proc/meminfo", "MemFree: 5 kB\nMemTotal:       16000 kB\n");
+  }
+  void TearDown() override { std::filesystem::remove_all(root_); }
+
+  void Write(const std::string& path, const std::string& text) const {
+    const std::filesystem::path file = std::filesystem::path(root_) / path;
+    std::filesystem::create_directories(file.parent_path());
+    std::ofstream(file) << text;
+  }
+
+  std::string root_;
+};
+
+TEST_F(HostMemoryTest, WithoutControlGroupsItIsTheMachines) {
+  EXPECT_EQ(HostMemoryBytes(root_), 16'384'000);
+  Write("proc/meminfo", "nothing\n");
+  EXPECT_EQ(HostMemoryBytes(root_), 0);
+}
+
+TEST_F(HostMemoryTest, TheLowestLimitOfAVersion2GroupAndThoseAroundItCounts) {
+  Write("proc/self/cgroup", "0::/system.slice/induct.service\n");
+  Write("sys/fs/cgroup/system.slice/induct.service/memory.max", "max\n");
+  EXPECT_EQ(HostMemoryBytes(root_), 16'384'000);
+  Write("sys/fs/cgroup/system.slice/memory.max", "9000000\n");
+  EXPECT_EQ(HostMemoryBytes(root_), 9'000'000);
+  Write("sys/fs/cgroup/system.slice/induct.service/memory.max", "8000000\n");
+  EXPECT_EQ(HostMemoryBytes(root_), 8'000'000);
+  Write("sys/fs/cgroup/memory.max", "7000000\n");
+  EXPECT_EQ(HostMemoryBytes(root_), 7'000'000);
+}
+
+TEST_F(HostMemoryTest, AVersion1LimitCountsAlsoWhereTheContainerHidesTheGroupsPath) {
+  Write("proc/self/cgroup", "5:cpu,cpuacct:/docker/7\n4:memory:/docker/7\n0::/docker/7\n");
+  Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+  EXPECT_EQ(HostMemoryBytes(root_), 16'384'000);
+  Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "6000000\n");
+  EXPECT_EQ(HostMemoryBytes(root_), 6'000'000);
+}
+
+TEST(DeviceTest, MemoryIsKnownOfDevicesThatAreThere) {
+  EXPECT_GT(DeviceMemoryBytes("cpu"), int64_t{64} << 20);
+  EXPECT_EQ(DeviceMemoryBytes("cuda:99"), 0);
+  EXPECT_EQ(DeviceMemoryBytes("tpu"), 0);
+  EXPECT_EQ(DeviceMemoryBytes("cuda") > 0, at::hasCUDA());
 }
 
 TEST(DeviceTest, VersionHasThreeNumbers) {

@@ -1,7 +1,13 @@
+#include <c10/core/CPUAllocator.h>
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 #include "common/status.h"
 #include "tests/engine/pass_results.h"
@@ -45,9 +51,24 @@ TEST_F(LoadingTest, ATensorOfAnotherShapeIsNamedWithBothShapes) {
 TEST_F(LoadingTest, SizesThatContradictEachOtherAreRefused) {
   const DecoderSpec good = test_model_.spec;
   const std::vector<std::function<void(DecoderSpec&)>> faults = {
-      [](DecoderSpec& spec) { spec.n_heads = 0; },     [](DecoderSpec& spec) { spec.d_head = 0; },
-      [](DecoderSpec& spec) { spec.rotary_dims = 3; }, [](DecoderSpec& spec) { spec.rotary_dims = 10; },
-      [](DecoderSpec& spec) { spec.n_layers = 4; },    [](DecoderSpec& spec) { spec.vocab_size = -1; }};
+      [](DecoderSpec& spec) { spec.n_heads = 0; },
+      [](DecoderSpec& spec) { spec.d_head = 0; },
+      [](DecoderSpec& spec) { spec.d_model = 0; },
+      [](DecoderSpec& spec) { spec.n_kv_heads = 0; },
+      [](DecoderSpec& spec) { spec.n_kv_heads = 1; },  // in one tensor with two heads' queries
+      [](DecoderSpec& spec) {
+        spec.qkv_layout = QkvLayout::kSeparate;
+        spec.n_kv_heads = 3;
+      },
+      [](DecoderSpec& spec) { spec.qkv_layout = QkvLayout::kSeparate; },
+      [](DecoderSpec& spec) { spec.layers[1].query_norm = spec.final_norm; },
+      [](DecoderSpec& spec) { spec.sliding_window = -1; },
+      [](DecoderSpec& spec) { spec.rotary_dims = 3; },
+      [](DecoderSpec& spec) { spec.rotary_dims = 10; },
+      [](DecoderSpec& spec) { spec.rotary_scaling = Llama3Scaling{.factor = 0}; },
+      [](DecoderSpec& spec) { spec.rotary_scaling = Llama3Scaling{.high_frequency_factor = 1}; },
+      [](DecoderSpec& spec) { spec.n_layers = 4; },
+      [](DecoderSpec& spec) { spec.vocab_size = -1; }};
   for (const auto& fault : faults) {
     test_model_.spec = good;
     fault(test_model_.spec);
@@ -141,6 +162,67 @@ TEST_F(LoadingTest, SixteenBitCheckpointsRunInFloat32AsTheirValuesSay) {
     const auto from_wide = CollectSums(*wide_model.Load(), {.prompts = prompts.View()});
     ASSERT_TRUE(from_short.ok() && from_wide.ok());
     EXPECT_EQ(*from_short, *from_wide) << DTypeName(dtype);
+  }
+}
+
+// Stands in for LibTorch's CPU allocator while it lives, and knows how much was held at most.
+class CountedMemory : public c10::Allocator {
+ public:
+  CountedMemory() : inner_(c10::GetCPUAllocator()) {
+    current_ = 0;
+    peak_ = 0;
+    c10::SetCPUAllocator(this);
+  }
+  ~CountedMemory() override { c10::SetCPUAllocator(inner_); }
+
+  static int64_t peak() { return peak_; }
+
+  c10::DataPtr allocate(size_t bytes) override {
+    void* const block = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    current_ += static_cast<int64_t>(malloc_usable_size(block));
+    peak_ = std::max(peak_, current_);
+    return {block, block, &Free, c10::Device(c10::kCPU)};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &Free; }
+  void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
+
+ private:
+  static constexpr size_t kAlignment = 64;
+  static void Free(void* block) {
+    current_ -= static_cast<int64_t>(malloc_usable_size(block));
+    std::free(block);
+  }
+
+  static inline int64_t current_ = 0, peak_ = 0;
+  c10::Allocator* const inner_;
+};
+
+// 25 MB of float32 as embedding and unembedding each, layers of 20 MB, in every layout.
+TEST_F(LoadingTest, LoadingHoldsTheModelOnceAndOneBlockAtATime) {
+  DecoderSpec sizes = SmallSizes();
+  sizes.n_heads = 8;
+  sizes.d_head = 64;
+  sizes.d_model = 512;
+  sizes.d_mlp = 2048;
+  sizes.vocab_size = 12000;
+  constexpr int64_t kBlock = int64_t{5} << 20;
+  for (const bool transposed : {false, true}) {
+    for (const QkvLayout layout : {QkvLayout::kFusedByHead, QkvLayout::kSeparate}) {
+      sizes.linear_weights_transposed = transposed;
+      sizes.qkv_layout = layout;
+      const TestModel large =
+          RandomWeightsFor(WithTensorNames(sizes, {.gated_mlp = true, .position_embedding = true}), 1, 1);
+      for (const DType dtype : {DType::kFloat16, DType::kFloat32}) {
+        const CountedMemory memory;
+        const std::unique_ptr<Model> model = large.Load({.dtype = dtype});
+        EXPECT_LT(CountedMemory::peak(), model->resident_bytes() + kBlock) << DTypeName(dtype);
+        const int64_t before = model->resident_bytes();
+        const std::vector<int32_t> tokens = {1, 2};
+        ASSERT_TRUE(CollectPredictions(*model, {.prompts = {tokens}, .variants = {{}}}).ok());
+        EXPECT_GT(model->resident_bytes(), before);
+        EXPECT_LT(CountedMemory::peak(), model->resident_bytes() + kBlock) << DTypeName(dtype);
+      }
+    }
   }
 }
 

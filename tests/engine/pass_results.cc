@@ -38,7 +38,7 @@ absl::StatusOr<ResidualStreams> CollectResiduals(Model& model, Pass pass) {
 
 absl::StatusOr<HeadOutputTotals> CollectHeadOutputs(Model& model, Pass pass) {
   const auto n_layers = static_cast<size_t>(pass.n_layers > 0 ? pass.n_layers : model.spec().n_layers);
-  const auto per_layer = static_cast<size_t>(model.spec().d_model);
+  const auto per_layer = static_cast<size_t>(model.spec().n_heads * model.spec().d_head);
   HeadOutputTotals totals = {.sums = std::vector<double>(n_layers * per_layer, 0.0),
                              .n_positions = std::vector<int64_t>(n_layers, 0)};
   pass.on_head_outputs = [&](const HeadOutputs& outputs) {

@@ -81,6 +81,7 @@ class Reference {
 
   Rows Norm(const Rows& input, const NormTensors& norm) const {
     const Row& w = Weight(norm.weight);
+    const Row b = norm.bias ? Weight(*norm.bias) : Row(w.size(), 0.0);
     Rows output = input;
     for (Row& row : output) {
       double mean = 0, variance = 0;
@@ -90,8 +91,7 @@ class Reference {
       for (const double value : row)
         variance += (value - mean) * (value - mean) / static_cast<double>(row.size());
       for (size_t i = 0; i < row.size(); ++i) {
-        row[i] = (row[i] - mean) / std::sqrt(variance + spec_.norm_epsilon) * w[i];
-        if (norm.bias) row[i] += Weight(*norm.bias)[i];
+        row[i] = (row[i] - mean) / std::sqrt(variance + spec_.norm_epsilon) * w[i] + b[i];
       }
     }
     return output;

@@ -14,8 +14,19 @@
 
 namespace induct::engine {
 
-// Fills in names and shapes of the tensors of a GPT-NeoX model from `sizes`.
-DecoderSpec WithTensorNames(DecoderSpec sizes);
+// What a spec says by the tensors that it names. The defaults are those of GPT-NeoX.
+struct TensorOptions {
+  bool norm_biases = true;
+  bool qkv_biases = true;
+  bool other_biases = true;  // of the other linear layers
+  bool query_key_norms = false;
+  bool gated_mlp = false;
+  bool position_embedding = false;
+  bool tied_head = false;
+};
+
+// Fills in names and shapes of tensors, as `sizes` and options want them; n_kv_heads 0: as many as n_heads.
+DecoderSpec WithTensorNames(DecoderSpec sizes, const TensorOptions& options = {});
 
 // A spec as config.json of a golden model has it.
 DecoderSpec SpecOfConfig(const std::string& path);
@@ -49,8 +60,14 @@ struct TestModel {
 };
 
 TestModel GoldenModel(const std::string& name);
-// Weights large enough, norms and biases too, that each of them changes the outputs.
+// Weights large enough, norms and biases too, that each of them changes the outputs. `gain`: how much a
+// linear layer makes of an input of size 1.
+TestModel RandomWeightsFor(const DecoderSpec& spec, float gain, uint32_t seed);
+// With GPT-NeoX's tensors and a gain of 1.5.
 TestModel RandomModel(const DecoderSpec& sizes, uint32_t seed);
+
+// A decoder with sizes and options drawn at random, any combination of them; for prompts of up to 40 tokens.
+DecoderSpec RandomDecoder(uint32_t seed);
 
 // 2 heads of 8, 3 layers, vocabulary 50, context 64.
 DecoderSpec SmallSizes();

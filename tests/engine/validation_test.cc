@@ -39,6 +39,35 @@ TEST_F(PassValidationTest, APromptLongerThanTheContextIsNamedWithBothLengths) {
   EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("prompt 1"), HasSubstr("65"), HasSubstr("64")));
 }
 
+TEST_F(PassValidationTest, APromptLongerThanASlidingWindowIsRefusedNamingIt) {
+  TestModel windowed = RandomModel(SmallSizes(), 1);
+  windowed.spec.sliding_window = 20;
+  const std::unique_ptr<Model> model = windowed.Load();
+  const std::vector<int32_t> fits(20, 7), too_long(21, 7);
+  EXPECT_TRUE(model->Run({.prompts = {{.tokens = fits}}}, {}).ok());
+  for (const absl::Status& status :
+       {model->Run({.prompts = {{.tokens = too_long}}}, {}),
+        model->RunVariants({.prompts = {too_long},
+        .variants = {{}},
+        .on_predictions = [](const PromptPredictions&) { return absl::OkStatus(); }},
+                           {})}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(ReasonOf(status), reason::kPromptTooLong);
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("21 tokens"), HasSubstr("sliding window of 20")));
+  }
+}
+
+TEST_F(PassValidationTest, AWindowAsLongAsTheContextLeavesTheContextAsTheLimit) {
+  TestModel windowed = RandomModel(SmallSizes(), 1);
+  windowed.spec.sliding_window = 64;
+  const std::vector<int32_t> longest(64, 7), too_long(65, 7);
+  const std::unique_ptr<Model> model = windowed.Load();
+  EXPECT_TRUE(model->Run({.prompts = {{.tokens = longest}}}, {}).ok());
+  EXPECT_THAT(std::string(model->Run({.prompts = {{.tokens = too_long}}}, {}).message()),
+              HasSubstr("context holds 64"));
+}
+
 TEST_F(PassValidationTest, TheLongestPromptRuns) {
   const std::vector<int32_t> longest(64, 7);
   EXPECT_TRUE(model_->Run({.prompts = {{.tokens = longest}}}, {}).ok());

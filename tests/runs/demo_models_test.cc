@@ -134,5 +134,37 @@ INSTANTIATE_TEST_SUITE_P(All, DemoModels, ::testing::ValuesIn(Cases()), [](const
   return name;
 });
 
+// Heads of trained models are sharp, so that roundings of the residual stream show in their scores.
+TEST(DemoModelsTest, ScoresInSixteenBitFormatsStayNearFloat32) {
+  models::ModelRegistry registry({INDUCT_SOURCE_DIR "/deploy/demo_models"});
+  for (const char* name : {"demo-small", "demo-large"}) {
+    const auto files = registry.Open(name).value();
+    const PromptSet set =
+        MakePrompts(
+            {.task_types = {"RANDOM", "ABAB", "NAMES"}, .lag_values = {8, 16}, .n_sequences = 60, .seed = 7},
+            files)
+            .value();
+    const auto scores = [&](DType dtype) {
+      const auto model = registry.Load(files, {.dtype = dtype}, {}).value();
+      return analysis::MeasureProfile(*model, set.prompts, {.bootstrap_resamples = 0}, {},
+                                      [](const auto&) { return absl::OkStatus(); }, {})
+          .value()
+          .scores;
+    };
+    const std::vector<analysis::HeadScores> exact = scores(DType::kFloat32);
+    for (const DType dtype : {DType::kBFloat16, DType::kFloat16}) {
+      const std::vector<analysis::HeadScores> rounded = scores(dtype);
+      const double step = dtype == DType::kBFloat16 ? 0x1p-8 : 0x1p-11;
+      for (size_t kind = 0; kind < exact.size(); ++kind) {
+        for (size_t i = 0; i < exact[kind].values.size(); ++i) {
+          const double expected = exact[kind].values[i];
+          EXPECT_NEAR(rounded[kind].values[i], expected, 0.5 * step + 2 * step * expected)
+              << name << ", " << DTypeName(dtype) << ", head " << i;
+        }
+      }
+    }
+  }
+}
+
 }  // namespace
 }  // namespace induct::runs
