@@ -132,7 +132,7 @@ absl::Status FileFetcher::Fetch(const std::string& commit, const RemoteFile& fil
 
 absl::Status FileFetcher::DownloadBlob(const std::string& commit, const RemoteFile& file) {
   const std::string blob = cache_.BlobPath(file.etag), path = IncompletePath(blob);
-  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd < 0) return CacheError(errno, "write", path);
   const absl::Cleanup closer = [fd] { close(fd); };
 

@@ -94,11 +94,11 @@ struct HttpClient::Exchange {
 
   static size_t OnBodyBytes(char* data, size_t, size_t n, void* exchange) {
     auto& self = *static_cast<Exchange*>(exchange);
-    self.last_byte = std::chrono::steady_clock::now();
     self.TakeHead();
-    if (!self.IsWanted()) return (self.dropped_bytes += n) <= kMaxDroppedBytes ? n : 0;
-    if (self.refusal.ok()) self.refusal = self.sink.OnBody({data, n});
-    return self.refusal.ok() ? n : 0;
+    if (self.IsWanted() && self.refusal.ok()) self.refusal = self.sink.OnBody({data, n});
+    if (!self.IsWanted()) self.dropped_bytes += n;
+    self.last_byte = std::chrono::steady_clock::now();  // after the sink: a slow disk is no slow network
+    return self.refusal.ok() && self.dropped_bytes <= kMaxDroppedBytes ? n : 0;
   }
 
   bool IsWanted() const { return response.status / 100 == 2; }

@@ -102,7 +102,11 @@ absl::StatusOr<RepoListing> HubClient::List() {
   INDUCT_ASSIGN_OR_RETURN(const HttpResponse response, SendMetadataRequest("GET", url, sink));
   if (response.status != 200) return ErrorOf(response);
   if (response.cut) return TryAgainError(response.cut_reason);
-  return ParseListing(sink.text, url);
+  INDUCT_ASSIGN_OR_RETURN(RepoListing listing, ParseListing(sink.text, url));
+  if (IsCommit(wanted_.revision) && listing.commit != wanted_.revision) {
+    return UnusableHub(absl::StrCat(url, ": the hub answers for commit ", Quoted(listing.commit)));
+  }
+  return listing;
 }
 
 absl::StatusOr<RemoteFile> HubClient::Stat(const std::string& commit, const std::string& file) {

@@ -107,7 +107,7 @@ TEST_F(FailuresTest, ServersInTroubleAreAskedAgain) {
   for (const int status : {408, 429, 500, 502, 503, 504}) {
     fs::remove_all(repo());
     for (const std::string& part : {std::string("/api/"), std::string("HEAD"),
-                                   std::string("GET /org/model/resolve/"), kWeightsAtStorage}) {
+                                    std::string("GET /org/model/resolve/"), kWeightsAtStorage}) {
       hub_.OnNext(part, [&](const Request&, Reply& reply) { reply = Reply{.status = status}; });
     }
     ExpectFetched();

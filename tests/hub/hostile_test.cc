@@ -93,6 +93,21 @@ TEST_F(HostileTest, AnAnswerForAnotherCommitIsRefused) {
   ExpectRefused(StatusCode::kFailedPrecondition, reason::kHubUnavailable, "answers for commit 'other'");
 }
 
+TEST_F(HostileTest, AnotherCommitThanTheOneAskedForIsRefused) {
+  const std::string asked(40, 'b');
+  hub_.PutRevision(asked, kTestCommit);
+  ExpectError(Fetch(asked).status(), StatusCode::kFailedPrecondition, reason::kHubUnavailable,
+              std::string("answers for commit '") + kTestCommit);
+}
+
+TEST_F(HostileTest, APartialFileThatIsALinkIsNotWrittenThrough) {
+  WriteTestFile(folder_ / "precious", "precious");
+  std::filesystem::create_directories(repo() / "blobs");
+  std::filesystem::create_symlink(folder_ / "precious", Incomplete());
+  ExpectRefused(StatusCode::kFailedPrecondition, reason::kHubCacheUnusable, Incomplete());
+  EXPECT_EQ(ReadTestFile(folder_ / "precious"), "precious");
+}
+
 TEST_F(HostileTest, RedirectsToFilesAreNotFollowed) {
   RedirectTo("/api/", "file:///etc/passwd");
   ExpectRefused(StatusCode::kFailedPrecondition, reason::kHubUnavailable,
