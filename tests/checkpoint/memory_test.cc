@@ -2,11 +2,13 @@
 // and 64 MB. Counts what the whole program allocates by operator new.
 #include <malloc.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <functional>
 #include <new>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/checkpoint/json.h"
 #include "server/checkpoint/tensor_pickle.h"
@@ -105,7 +107,8 @@ class Memory : public CheckpointFolder {
     absl::Status status;
     const int64_t peak = PeakOf([&] { status = read(); });
     EXPECT_LE(peak, static_cast<int64_t>(2 * text.size()) + kAllowance)
-        << file << " of " << text.size() << " bytes: " << text.substr(0, 60) << "\n"
+        << file << " of " << text.size()
+        << " bytes: " << absl::CHexEscape({text.data(), std::min<size_t>(text.size(), 60)}) << "\n"
         << status;
   }
   void ExpectOpenBounded(const std::string& file, std::string_view text) {

@@ -1,4 +1,4 @@
-"""Writes the corpus's first files: python make_corpus.py. The fuzzers' own finds stand beside them, named by their SHA-1."""
+"""Writes the corpus that the fuzzers start from and corpus_test.cc replays: python make_corpus.py."""
 import json
 import pathlib
 import zipfile

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the fuzzers with clang, AddressSanitizer and UndefinedBehaviorSanitizer, and runs each of them for SECONDS (600). Exit code 1 where one finds
-# anything: its input then lies in build/fuzz/findings. What they learn is kept in build/fuzz/corpus, where the next run goes on.
+# anything: its input then lies in build/fuzz/findings. What they learn is kept in build/fuzz/corpus, where the next run goes on; the input of a fault
+# that is mended belongs into tests/fuzz/corpus/TARGET, which every test run replays.
 #
 #   tests/fuzz/run.sh [SECONDS] [TARGET...]
 set -euo pipefail
