@@ -32,7 +32,8 @@ Reply NotFoundReply(const std::string& code) {
 
 // "bytes=100-"
 Reply Ranged(const Request& request, const std::string& bytes) {
-  absl::string_view range = request.headers.contains("range") ? request.headers.at("range") : "";
+  const std::string header = request.Header("range");
+  absl::string_view range = header;
   size_t first = 0;
   if (!absl::ConsumePrefix(&range, "bytes=") || !absl::SimpleAtoi(absl::StripSuffix(range, "-"), &first)) {
     return Plain(200, bytes);
