@@ -216,11 +216,16 @@ absl::StatusOr<int64_t> JsonFields::IntegerOr(const std::string& key, int64_t mi
   return Integer(key, min, max);
 }
 
-absl::StatusOr<double> JsonFields::NumberOr(const std::string& key, double fallback) const {
+absl::StatusOr<double> JsonFields::Number(const std::string& key) const {
   const json* value = Find(key);
-  if (value == nullptr) return fallback;
-  if (!value->is_number() || !std::isfinite(value->get<double>())) return Wrong(key, "must be a number");
+  if (value == nullptr || !value->is_number() || !std::isfinite(value->get<double>()))
+    return Wrong(key, "must be a number");
   return value->get<double>();
+}
+
+absl::StatusOr<double> JsonFields::NumberOr(const std::string& key, double fallback) const {
+  if (Find(key) == nullptr) return fallback;
+  return Number(key);
 }
 
 absl::StatusOr<bool> JsonFields::FlagOr(const std::string& key, bool fallback) const {

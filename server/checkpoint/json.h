@@ -46,6 +46,8 @@ class JsonFields {
 
   const std::string& what() const { return what_; }
 
+  // Whether the key is there, null or not.
+  bool Has(const std::string& key) const { return object_->contains(key); }
   // nullptr where the key is absent or null.
   const nlohmann::json* Find(const std::string& key) const;
 
@@ -53,6 +55,7 @@ class JsonFields {
   absl::StatusOr<int64_t> Integer(const std::string& key, int64_t min, int64_t max) const;
   absl::StatusOr<int64_t> IntegerOr(const std::string& key, int64_t min, int64_t max, int64_t fallback) const;
   // A finite number.
+  absl::StatusOr<double> Number(const std::string& key) const;
   absl::StatusOr<double> NumberOr(const std::string& key, double fallback) const;
   absl::StatusOr<bool> FlagOr(const std::string& key, bool fallback) const;
   absl::StatusOr<std::string> Text(const std::string& key) const;

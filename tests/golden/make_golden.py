@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Makes the golden data of the engine's tests: tiny GPT-NeoX models and what Hugging Face transformers computes with them.
+"""Makes the golden data of the engine's tests: tiny models of every family and what Hugging Face transformers computes with them.
 
-    python tests/golden/make_golden.py
+    python tests/golden/make_golden.py [NAME...]
 
-Needs torch, transformers >= 5 and safetensors (made with torch 2.13.0 and transformers 5.23.0). Writes models/<name>/ beside
-this file:
+Needs torch, transformers >= 5 and safetensors (made with torch 2.13.0 and transformers 5.24.0). Writes models/<name>/ beside
+this file, of all models or of those named:
   config.json, model.safetensors   the model in the Hugging Face layout, float32
   golden.safetensors               for each prompt p of PROMPT_LENGTHS:
     tokens.<p>        [T] int64
@@ -18,52 +18,102 @@ Weights are random but large enough, and norms and biases too, that every one of
 
 import json
 import pathlib
+import sys
 
 import torch
+import transformers
 from safetensors.torch import save_file
-from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
+from transformers.pytorch_utils import Conv1D
 
 PROMPT_LENGTHS = [1, 7, 20, 31]
 ABLATED_LAYER, ABLATED_HEAD = 1, 1
 FOLDER = pathlib.Path(__file__).parent / "models"
 
-# Each model is another branch of the decoder: residual form, rotary fraction and base, head size, activation.
+
+def gpt_neox(rotary_pct, rotary_emb_base, **choices):
+    rope = {"rope_type": "default", "rope_theta": float(rotary_emb_base), "partial_rotary_factor": rotary_pct}
+    return transformers.GPTNeoXConfig(vocab_size=64, num_hidden_layers=3, intermediate_size=4 * choices["hidden_size"],
+                                      max_position_embeddings=48, tie_word_embeddings=False, attention_dropout=0.0,
+                                      hidden_dropout=0.0, bos_token_id=0, eos_token_id=0, rope_parameters=rope, **choices)
+
+
+def gpt2(**choices):
+    return transformers.GPT2Config(vocab_size=40, n_layer=2, n_positions=48, bos_token_id=0, eos_token_id=0, **choices)
+
+
+def llama_plan(config_class, **choices):
+    return config_class(vocab_size=40, num_hidden_layers=2, max_position_embeddings=48, bos_token_id=0, eos_token_id=1, **choices)
+
+
+# Each model is another branch of the decoder. "older": config.json as releases before transformers 5 wrote it.
 MODELS = {
-    "parallel": dict(hidden_size=32, num_attention_heads=2, rotary_pct=0.25, rotary_emb_base=10000,
-                     use_parallel_residual=True, hidden_act="gelu"),
-    "sequential": dict(hidden_size=32, num_attention_heads=4, rotary_pct=1.0, rotary_emb_base=500,
-                       use_parallel_residual=False, hidden_act="gelu"),
-    "half_rotary": dict(hidden_size=36, num_attention_heads=3, rotary_pct=0.5, rotary_emb_base=10000,
-                        use_parallel_residual=True, hidden_act="gelu_new"),
+    "parallel": ("older", lambda: gpt_neox(0.25, 10000, hidden_size=32, num_attention_heads=2, use_parallel_residual=True,
+                                           hidden_act="gelu")),
+    "sequential": ("older", lambda: gpt_neox(1.0, 500, hidden_size=32, num_attention_heads=4, use_parallel_residual=False,
+                                             hidden_act="gelu")),
+    "half_rotary": ("older", lambda: gpt_neox(0.5, 10000, hidden_size=36, num_attention_heads=3, use_parallel_residual=True,
+                                              hidden_act="gelu_new")),
+    "gpt2": ("older", lambda: gpt2(n_embd=24, n_head=3, n_inner=60)),
+    # The scaling leaves one of the six frequencies as it is, interpolates two and slows three down.
+    "llama_scaled": ("recent", lambda: llama_plan(
+        transformers.LlamaConfig, hidden_size=24, num_attention_heads=4, num_key_value_heads=2, head_dim=12,
+        intermediate_size=40, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0,
+                         "high_freq_factor": 4.0, "original_max_position_embeddings": 32})),
+    "llama_biased": ("older", lambda: llama_plan(
+        transformers.LlamaConfig, hidden_size=24, num_attention_heads=3, intermediate_size=40, attention_bias=True,
+        mlp_bias=True, tie_word_embeddings=True, rms_norm_eps=1e-2,
+        rope_parameters={"rope_type": "default", "rope_theta": 10000.0})),
+    "mistral": ("older", lambda: llama_plan(
+        transformers.MistralConfig, hidden_size=24, num_attention_heads=4, num_key_value_heads=1, intermediate_size=40,
+        sliding_window=31, rope_parameters={"rope_type": "default", "rope_theta": 1000.0})),
+    "qwen2": ("older", lambda: llama_plan(
+        transformers.Qwen2Config, hidden_size=24, num_attention_heads=4, num_key_value_heads=2, intermediate_size=40,
+        tie_word_embeddings=True, rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})),
+    "qwen3": ("recent", lambda: llama_plan(
+        transformers.Qwen3Config, hidden_size=24, num_attention_heads=4, num_key_value_heads=2, head_dim=8,
+        intermediate_size=40, tie_word_embeddings=False,
+        rope_parameters={"rope_type": "default", "rope_theta": 1000000.0})),
 }
 
 
-def make_model(seed, sizes):
-    torch.manual_seed(seed)
-    rope = {"rope_type": "default", "rope_theta": float(sizes["rotary_emb_base"]),
-            "partial_rotary_factor": sizes["rotary_pct"]}
-    config = GPTNeoXConfig(vocab_size=64, num_hidden_layers=3, intermediate_size=4 * sizes["hidden_size"],
-                           max_position_embeddings=48, tie_word_embeddings=False, attention_dropout=0.0,
-                           hidden_dropout=0.0, bos_token_id=0, eos_token_id=0, rope_parameters=rope,
-                           hidden_size=sizes["hidden_size"], num_attention_heads=sizes["num_attention_heads"],
-                           hidden_act=sizes["hidden_act"], use_parallel_residual=sizes["use_parallel_residual"],
-                           attn_implementation="eager")
-    model = GPTNeoXForCausalLM(config).float().eval()
+def randomise(model):
+    """Draws every parameter: weights that keep the size of what goes through them, norms around 1, biases around 0."""
+    convolutions = {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Conv1D)}
     with torch.no_grad():
         for name, weight in model.named_parameters():
-            if "norm" in name and name.endswith("weight"):
-                weight.normal_(1.0, 0.3)
-            elif name.endswith("bias"):
-                weight.normal_(0.0, 0.3)
+            if weight.ndim == 1:
+                weight.normal_(1.0 if name.endswith("weight") else 0.0, 0.3)
             else:
-                weight.normal_(0.0, 1.0 / weight.shape[1] ** 0.5)
+                inputs = weight.shape[0 if name in convolutions else 1]
+                weight.normal_(0.0, 1.0 / inputs**0.5)
+
+
+def make_model(seed, config):
+    torch.manual_seed(seed)
+    config._attn_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+    randomise(model)
     return model
+
+
+def layers_of(model):
+    body = model.base_model
+    return body.h if hasattr(body, "h") else body.layers
+
+
+def attention_output(layer):
+    """The linear layer that takes the heads' outputs side by side."""
+    if hasattr(layer, "self_attn"):
+        return layer.self_attn.o_proj
+    return layer.attn.c_proj if hasattr(layer, "attn") else layer.attention.dense
 
 
 def run(model, tokens):
     residual = []
-    hooks = [model.gpt_neox.embed_in.register_forward_hook(lambda module, args, out: residual.append(out[0].clone()))]
-    for layer in model.gpt_neox.layers:
+    layers = layers_of(model)
+    hooks = [layers[0].register_forward_pre_hook(lambda module, args: residual.append(args[0][0].clone()))]
+    for layer in layers:
         hooks.append(layer.register_forward_hook(
             lambda module, args, out: residual.append((out[0] if isinstance(out, tuple) else out)[0].clone())))
     with torch.no_grad():
@@ -79,43 +129,52 @@ def run_ablated(model, tokens):
         heads[..., ABLATED_HEAD, :] = 0
         return (heads.flatten(-2),)
 
-    hook = model.gpt_neox.layers[ABLATED_LAYER].attention.dense.register_forward_pre_hook(ablate)
+    hook = attention_output(layers_of(model)[ABLATED_LAYER]).register_forward_pre_hook(ablate)
     with torch.no_grad():
         logits = model(tokens[None], use_cache=False).logits[0]
     hook.remove()
     return logits
 
 
-def write_config(folder, model, sizes):
-    # The keys as the Pythia checkpoints have them, in place of the newer rope_parameters.
-    config = json.loads(model.config.to_json_string(use_diff=False))
-    kept = ["model_type", "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
-            "max_position_embeddings", "layer_norm_eps", "use_parallel_residual", "hidden_act", "tie_word_embeddings",
-            "bos_token_id", "eos_token_id"]
-    config = {key: config[key] for key in kept}
-    config |= {"architectures": ["GPTNeoXForCausalLM"], "rotary_pct": sizes["rotary_pct"],
-               "rotary_emb_base": sizes["rotary_emb_base"], "torch_dtype": "float32"}
-    (folder / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+def in_older_words(config):
+    """config.json of transformers 5 as older releases would have written it."""
+    older = {key: value for key, value in config.items() if key not in ("transformers_version", "layer_types")}
+    older["torch_dtype"] = older.pop("dtype")
+    rope = older.pop("rope_parameters", None)
+    if older["model_type"] == "gpt_neox":
+        older |= {"rotary_pct": rope["partial_rotary_factor"], "rotary_emb_base": rope["rope_theta"]}
+    elif rope is not None:
+        scaling = {key: value for key, value in rope.items() if key not in ("rope_theta", "rope_type")}
+        older["rope_theta"] = rope["rope_theta"]
+        older["rope_scaling"] = {"type": rope["rope_type"], **scaling} if scaling else None
+    return older
 
 
-def main():
-    for seed, (name, sizes) in enumerate(MODELS.items()):
-        folder = FOLDER / name
-        folder.mkdir(parents=True, exist_ok=True)
-        model = make_model(seed, sizes)
-        model.save_pretrained(folder)
-        (folder / "generation_config.json").unlink()
-        write_config(folder, model, sizes)
-        golden = {}
-        generator = torch.Generator().manual_seed(100 + seed)
-        for number, length in enumerate(PROMPT_LENGTHS):
-            tokens = torch.randint(0, 64, (length,), generator=generator)
-            residual, attention, logits = run(model, tokens)
-            golden |= {f"tokens.{number}": tokens, f"residual.{number}": residual.contiguous(),
-                       f"attention.{number}": attention.contiguous(), f"logits.{number}": logits.contiguous(),
-                       f"ablated_logits.{number}": run_ablated(model, tokens).contiguous()}
-        save_file(golden, folder / "golden.safetensors")
+def record(folder, model, seed, spelling):
+    """Writes the model and what it computes into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config = in_older_words(config) if spelling == "older" else config
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    golden = {}
+    generator = torch.Generator().manual_seed(100 + seed)
+    for number, length in enumerate(PROMPT_LENGTHS):
+        tokens = torch.randint(0, model.config.vocab_size, (length,), generator=generator)
+        residual, attention, logits = run(model, tokens)
+        golden |= {f"tokens.{number}": tokens, f"residual.{number}": residual.contiguous(),
+                   f"attention.{number}": attention.contiguous(), f"logits.{number}": logits.contiguous(),
+                   f"ablated_logits.{number}": run_ablated(model, tokens).contiguous()}
+    save_file(golden, folder / "golden.safetensors")
+
+
+def main(names):
+    for seed, (name, (spelling, make_config)) in enumerate(MODELS.items()):
+        if not names or name in names:
+            record(FOLDER / name, make_model(seed, make_config()), seed, spelling)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
