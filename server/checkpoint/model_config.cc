@@ -63,8 +63,9 @@ absl::Status RefuseWhatNoFamilyHas(const JsonFields& config) {
                                          "float32, float16 and bfloat16 are"));
   }
   if (config.Find("per_layer_config") != nullptr) {
-    return UnsupportedModel(absl::StrCat(
-        config.what(), ": per_layer_config is set, but only models whose layers are all alike are supported"));
+    return UnsupportedModel(
+        absl::StrCat(config.what(),
+                     ": per_layer_config is set, but only models whose layers are all alike are supported"));
   }
   INDUCT_RETURN_IF_ERROR(RefuseFlagOtherThan(config, "is_causal", true));
   INDUCT_RETURN_IF_ERROR(RefuseFlagOtherThan(config, "is_encoder_decoder", false));

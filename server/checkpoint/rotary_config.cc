@@ -73,8 +73,8 @@ absl::Status ReadScaling(const JsonFields& config, const JsonFields& rope, Decod
     INDUCT_ASSIGN_OR_RETURN(spec.rotary_scaling, ReadLlama3(config, rope));
     return absl::OkStatus();
   }
-  return UnsupportedModel(absl::StrCat(rope.what(), ": rope type ", Quoted(type),
-                                       " is not supported; default and llama3 are"));
+  return UnsupportedModel(
+      absl::StrCat(rope.what(), ": rope type ", Quoted(type), " is not supported; default and llama3 are"));
 }
 
 absl::Status SetRotaryDims(const JsonFields& config, const RotaryKeys& keys, double fraction,

@@ -5,9 +5,10 @@
 #include <cmath>
 #include <cstring>
 #include <fstream>
-#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "server/checkpoint/checkpoint.h"
 
 namespace induct::engine {
 namespace {
@@ -95,26 +96,6 @@ DecoderSpec WithTensorNames(DecoderSpec spec, const TensorOptions& options) {
   return spec;
 }
 
-DecoderSpec SpecOfConfig(const std::string& path) {
-  std::ifstream file(path);
-  const nlohmann::json config = nlohmann::json::parse(file);
-  DecoderSpec spec;
-  spec.n_layers = config.at("num_hidden_layers");
-  spec.n_heads = config.at("num_attention_heads");
-  spec.d_model = config.at("hidden_size");
-  spec.d_head = spec.d_model / spec.n_heads;
-  spec.d_mlp = config.at("intermediate_size");
-  spec.vocab_size = config.at("vocab_size");
-  spec.max_positions = config.at("max_position_embeddings");
-  spec.rotary_dims =
-      static_cast<int64_t>(static_cast<double>(spec.d_head) * config.at("rotary_pct").get<double>());
-  spec.rotary_base = config.at("rotary_emb_base");
-  spec.norm_epsilon = config.at("layer_norm_eps");
-  spec.parallel_residual = config.at("use_parallel_residual");
-  spec.activation = config.at("hidden_act") == "gelu" ? Activation::kGeluExact : Activation::kGeluTanh;
-  return WithTensorNames(spec);
-}
-
 absl::StatusOr<TensorSource::Info> MemoryTensorSource::Describe(const std::string& name) const {
   const auto found = tensors_.find(name);
   if (found == tensors_.end()) return absl::NotFoundError(name);
@@ -149,9 +130,13 @@ std::unique_ptr<Model> TestModel::Load(const LoadOptions& options) const {
   return *std::move(model);
 }
 
-TestModel GoldenModel(const std::string& name) {
-  const std::string folder = absl::StrCat(INDUCT_SOURCE_DIR, "/tests/golden/models/", name);
-  return {.spec = SpecOfConfig(folder + "/config.json"),
+TestModel ModelInFolder(const std::string& folder) {
+  std::ifstream file(folder + "/config.json");
+  std::ostringstream config;
+  config << file.rdbuf();
+  absl::StatusOr<DecoderSpec> spec = checkpoint::ParseConfig(config.str());
+  EXPECT_TRUE(spec.ok()) << folder << ": " << spec.status();
+  return {.spec = *std::move(spec),
           .source = std::make_shared<MemoryTensorSource>(ReadSafetensors(folder + "/model.safetensors"))};
 }
 

@@ -28,9 +28,6 @@ struct TensorOptions {
 // Fills in names and shapes of tensors, as `sizes` and options want them; n_kv_heads 0: as many as n_heads.
 DecoderSpec WithTensorNames(DecoderSpec sizes, const TensorOptions& options = {});
 
-// A spec as config.json of a golden model has it.
-DecoderSpec SpecOfConfig(const std::string& path);
-
 // Tensors in memory. Counts what is read. `before_read`, where set, is called with the tensor's name before
 // each part of it is read.
 class MemoryTensorSource : public TensorSource {
@@ -59,7 +56,9 @@ struct TestModel {
   std::unique_ptr<Model> Load(const LoadOptions& options = {}) const;
 };
 
-TestModel GoldenModel(const std::string& name);
+// The config.json, read as the server reads it, and the model.safetensors of a folder. Fails the test where
+// they are broken.
+TestModel ModelInFolder(const std::string& folder);
 // Weights large enough, norms and biases too, that each of them changes the outputs. `gain`: how much a
 // linear layer makes of an input of size 1.
 TestModel RandomWeightsFor(const DecoderSpec& spec, float gain, uint32_t seed);

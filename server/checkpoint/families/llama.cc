@@ -93,9 +93,8 @@ absl::StatusOr<DecoderSpec> ParseLlamaPlan(const JsonFields& config, const Llama
 absl::StatusOr<DecoderSpec> ParseLlama(const JsonFields& config) {
   INDUCT_ASSIGN_OR_RETURN(const bool attention_bias, config.FlagOr("attention_bias", false));
   INDUCT_ASSIGN_OR_RETURN(const bool mlp_bias, config.FlagOr("mlp_bias", false));
-  return ParseLlamaPlan(config, {.qkv_bias = attention_bias,
-                                 .attention_output_bias = attention_bias,
-                                 .mlp_bias = mlp_bias});
+  return ParseLlamaPlan(
+      config, {.qkv_bias = attention_bias, .attention_output_bias = attention_bias, .mlp_bias = mlp_bias});
 }
 
 absl::StatusOr<DecoderSpec> ParseMistral(const JsonFields& config) {
