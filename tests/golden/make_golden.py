@@ -143,11 +143,11 @@ def in_older_words(config):
     older = {key: value for key, value in config.items() if key not in ("transformers_version", "layer_types")}
     older["torch_dtype"] = older.pop("dtype")
     rope = older.pop("rope_parameters", None)
-    if older["model_type"] == "gpt_neox":
-        older |= {"rotary_pct": rope["partial_rotary_factor"], "rotary_emb_base": rope["rope_theta"]}
-    elif rope is not None:
-        scaling = {key: value for key, value in rope.items() if key not in ("rope_theta", "rope_type")}
-        older["rope_theta"] = rope["rope_theta"]
+    if rope is not None:
+        names = {"rope_theta": "rotary_emb_base", "partial_rotary_factor": "rotary_pct"} if older["model_type"] == "gpt_neox" else {}
+        outside = ("rope_theta", "partial_rotary_factor")
+        scaling = {key: value for key, value in rope.items() if key not in (*outside, "rope_type")}
+        older |= {names.get(key, key): rope[key] for key in outside if key in rope}
         older["rope_scaling"] = {"type": rope["rope_type"], **scaling} if scaling else None
     return older
 
