@@ -20,6 +20,7 @@
 #include "common/threads.h"
 #include "common/version.h"
 #include "server/engine/engine.h"
+#include "server/hub/hub.h"
 #include "server/jobs/scheduler.h"
 #include "server/models/model_registry.h"
 #include "server/runs/run.h"
@@ -78,6 +79,32 @@ int ThreadsOf(const Settings& settings) {
   return threads > 0 ? threads : AvailableCores();
 }
 
+// Of what a device has, where the settings give no number: a GPU also holds residual streams and a
+// micro-batch, a machine all other programs too.
+constexpr double kShareOfGpu = 0.9, kShareOfCpu = 0.6;
+
+// Bytes of weights by device; a device whose memory is unknown has no limit.
+std::map<std::string, int64_t> BudgetsOf(const Settings& settings, const std::vector<std::string>& devices) {
+  const auto chosen = static_cast<int64_t>(settings.Integer("model_memory_mb")) << 20;
+  std::map<std::string, int64_t> budgets;
+  for (const std::string& device : devices) {
+    const double share = device == "cpu" ? kShareOfCpu : kShareOfGpu;
+    const auto bytes =
+        chosen > 0 ? chosen
+                   : static_cast<int64_t>(share * static_cast<double>(engine::DeviceMemoryBytes(device)));
+    if (bytes > 0) budgets[device] = bytes;
+  }
+  return budgets;
+}
+
+models::RegistryOptions RegistryOptionsOf(const Settings& settings, const std::vector<std::string>& devices,
+                                          const hub::Hub& hub) {
+  return {.model_dirs = settings.Texts("model_dirs"),
+          .allow_models = settings.Texts("allow_models"),
+          .budgets = BudgetsOf(settings, devices),
+          .hub = &hub};
+}
+
 service::RequestLimits LimitsOf(const Settings& settings, const std::vector<std::string>& devices) {
   service::RequestLimits limits{
       .max_prompts = static_cast<uint32_t>(settings.Integer("limits.max_prompts")),
@@ -89,11 +116,23 @@ service::RequestLimits LimitsOf(const Settings& settings, const std::vector<std:
 
 v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices);
 
+// Steps as lines of the log: a new one, and each further tenth of it.
+models::StepSink StepsInLog(const std::string& model) {
+  return [model, what = std::string(), tenths = 0](const models::PreparationStep& step) mutable {
+    const int now = static_cast<int>(10 * step.fraction.value_or(0));
+    if (step.what == what && now <= tenths) return;
+    what = step.what;
+    tenths = now;
+    Log(LogLevel::kInfo, model, now == 0 ? what : absl::StrCat(what, ", ", 10 * now, " %"));
+  };
+}
+
 // Every room, in the order in which they depend on each other; destroyed the other way round.
 class Server {
  public:
-  Server(const Settings& settings, std::vector<std::string> devices)
-      : registry_({.model_dirs = settings.Texts("model_dirs")}),
+  Server(const Settings& settings, std::vector<std::string> devices, std::unique_ptr<hub::Hub> hub)
+      : hub_(std::move(hub)),
+        registry_(RegistryOptionsOf(settings, devices, *hub_)),
         environment_{.registry = &registry_, .encoder = &events_, .devices = std::move(devices)},
         store_(jobs::NewMemoryJobStore({.max_jobs = settings.Integer("limits.kept_jobs"),
                                         .max_bytes = settings.Integer("limits.kept_mb") << 20})),
@@ -128,18 +167,13 @@ class Server {
     return absl::OkStatus();
   }
 
-  // Loads the models of the setting `models` on every device. One that can't be loaded is an error in the
-  // log: the others still serve.
+  // Loads the models of the setting `models` on every device, downloading what is missing. One that can't be
+  // loaded is an error in the log: the others still serve.
   void Preload(const v1::RunProfileRequest& defaults, std::stop_token stop) {
     for (const std::string& name : context_.settings.Texts("models")) {
       for (const std::string& device : environment_.devices) {
-        const auto files = registry_.Open(name);
         const absl::Status status =
-            files.ok() ? registry_
-                             .Load(*files, {.device = device, .dtype = *ParseDType(defaults.run().dtype())},
-                                   models::WhenFull::kWait, {}, stop)
-                             .status()
-                       : files.status();
+            PreloadOn({.device = device, .dtype = *ParseDType(defaults.run().dtype())}, name, stop);
         Log(status.ok() ? LogLevel::kInfo : LogLevel::kError, name,
             status.ok() ? absl::StrCat("loaded on ", device)
                         : absl::StrCat("not loaded: ", status.message()));
@@ -156,7 +190,14 @@ class Server {
   }
 
  private:
+  absl::Status PreloadOn(const engine::LoadOptions& options, const std::string& name, std::stop_token stop) {
+    const models::StepSink log = StepsInLog(name);
+    INDUCT_ASSIGN_OR_RETURN(const auto files, registry_.Open(name, log, stop));
+    return registry_.Load(files, options, models::WhenFull::kWait, log, stop).status();
+  }
+
   service::RunEvents events_;
+  const std::unique_ptr<hub::Hub> hub_;
   models::ModelRegistry registry_;
   runs::RunEnvironment environment_;
   std::unique_ptr<jobs::JobStore> store_;
@@ -207,27 +248,38 @@ absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings,
   return request;
 }
 
-// Everything that can be told without serving.
-absl::Status Check(const Settings& settings) {
-  models::ModelRegistry registry({.model_dirs = settings.Texts("model_dirs")});
+// What is wrong with a model that is to be loaded at the start; nothing where it has yet to be downloaded.
+absl::Status CheckPreload(models::ModelRegistry& registry, const std::string& name) {
+  INDUCT_RETURN_IF_ERROR(Annotate(registry.CheckExists(name), "the setting models"));
+  const absl::Status status = registry.Describe(name).status();
+  return absl::IsNotFound(status) ? absl::OkStatus() : status;
+}
+
+// Everything that can be told without serving and without downloading.
+absl::Status Check(const Settings& settings, const std::vector<std::string>& devices, const hub::Hub& hub) {
+  models::ModelRegistry registry(RegistryOptionsOf(settings, devices, hub));
   for (const std::string& problem : registry.DirectoryProblems())
     return absl::FailedPreconditionError(problem);
   for (const std::string& name : settings.Texts("models"))
-    INDUCT_RETURN_IF_ERROR(registry.Open(name).status());
+    INDUCT_RETURN_IF_ERROR(CheckPreload(registry, name));
   const auto listings = registry.List();
   for (const models::ModelListing& listing : listings) {
-    if (!listing.problem.empty()) return absl::FailedPreconditionError(listing.problem);
+    // The hub's cache may hold models that other programs use.
+    if (!listing.problem.empty() && listing.revision.empty())
+      return absl::FailedPreconditionError(listing.problem);
   }
-  std::printf("settings are good; %zu models in %s\n", listings.size(),
-              absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str());
+  std::printf("settings are good; %zu models in %s and the hub's cache %s\n", listings.size(),
+              absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str(), hub.options().cache_dir.c_str());
+  for (const auto& [device, bytes] : BudgetsOf(settings, devices))
+    std::printf("models may take %.1f GB of %s\n", static_cast<double>(bytes) / 1e9, device.c_str());
   return absl::OkStatus();
 }
 
 absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaults,
-                   std::vector<std::string> devices, int signals) {
+                   std::vector<std::string> devices, std::unique_ptr<hub::Hub> hub, int signals) {
   const int fd = service::ListenFd(settings.Text("listen"));
   const int private_socket = fd >= 0 ? dup(fd) : -1;  // a copy: gRPC closes its own when the client goes
-  Server server(settings, std::move(devices));
+  Server server(settings, std::move(devices), std::move(hub));
   INDUCT_RETURN_IF_ERROR(server.Listen(settings.Text("listen")));
   std::jthread preload([&](std::stop_token stop) { server.Preload(defaults, stop); });
 
@@ -248,7 +300,10 @@ absl::Status Run(const Arguments& arguments, int signals) {
   engine::SetThreads(ThreadsOf(settings));
   INDUCT_ASSIGN_OR_RETURN(std::vector<std::string> devices, ResolveDevices(settings));
   INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest defaults, DefaultRequest(settings, devices));
-  return arguments.check ? Check(settings) : Serve(settings, defaults, std::move(devices), signals);
+  INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<hub::Hub> hub,
+                          hub::Hub::Create(hub::HubOptions::FromEnvironment()));
+  if (arguments.check) return Check(settings, devices, *hub);
+  return Serve(settings, defaults, std::move(devices), std::move(hub), signals);
 }
 
 // Signals are read from a descriptor by the main thread; every thread made later inherits the mask.

@@ -45,14 +45,6 @@ bool HasSafeParts(std::string_view path) {
   return std::ranges::all_of(parts, IsSafePart);
 }
 
-bool IsWord(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
-}
-
-bool IsRevision(std::string_view text) {
-  return HasSafeParts(text) && std::ranges::all_of(text, [](char c) { return IsWord(c) || c == '/'; });
-}
-
 }  // namespace
 
 absl::StatusOr<ModelName> ParseModelName(std::string_view text) {
@@ -65,7 +57,7 @@ absl::StatusOr<ModelName> ParseModelName(std::string_view text) {
   ModelName name{.model = std::string(text.substr(0, at))};
   if (at != std::string_view::npos) {
     name.revision = std::string(text.substr(at + 1));
-    if (!IsRevision(name.revision))
+    if (!HasSafeParts(name.revision))
       return NoName("ends with the revision after '@': a branch, tag or commit");
   }
   if (!name.model.starts_with('/') && !IsPlainName(name.model))

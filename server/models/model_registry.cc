@@ -1,6 +1,7 @@
 #include "server/models/model_registry.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/settings.h"
 #include "common/status.h"
@@ -19,6 +20,31 @@ absl::Status NotAllowed(const std::string& name, const std::vector<std::string>&
                     reason::kModelNotAllowed, "model");
 }
 
+absl::Status NoRevisions(const std::string& folder, const std::string& revision) {
+  return WithReason(
+      absl::NotFoundError(absl::StrCat("model ", folder,
+                                       " is a folder of the server, and folders have no "
+                                       "revisions: ask for it without @",
+                                       revision, ", or for the hub's by its full name, org/name@revision")),
+      reason::kModelNotFound, "model");
+}
+
+PreparationStep DownloadStep(const std::string& model, const hub::DownloadProgress& progress) {
+  if (progress.total_bytes == 0)
+    return {.what =
+                absl::StrCat("asking the hub for ", model, progress.note.empty() ? "" : ": ", progress.note)};
+  const double total = static_cast<double>(progress.total_bytes);
+  return {.what = absl::StrFormat("downloading %s (%.0f MB): %s", model, total / 1e6,
+                                  progress.note.empty() ? progress.file : progress.note),
+          .fraction = static_cast<double>(progress.done_bytes) / total};
+}
+
+// `main` is what a name without revision means: both are one model.
+ModelName WithoutDefault(ModelName name) {
+  if (name.revision == "main") name.revision.clear();
+  return name;
+}
+
 }  // namespace
 
 ModelRegistry::ModelRegistry(RegistryOptions options)
@@ -28,33 +54,65 @@ ModelRegistry::ModelRegistry(RegistryOptions options)
       residency_(options_.budgets) {}
 
 std::vector<std::string> ModelRegistry::DirectoryProblems() const {
-  if (folders_.directories().empty()) return {"the setting model_dirs names no folder"};
+  if (folders_.directories().empty() && options_.hub == nullptr)
+    return {"the setting model_dirs names no folder"};
   return folders_.Problems();
 }
 
-absl::StatusOr<ModelOrigin> ModelRegistry::Find(const std::string& name) const {
-  INDUCT_ASSIGN_OR_RETURN(const ModelName parsed, ParseModelName(name));
-  const std::string full = FullName(parsed.model);
-  for (const std::string& candidate : {name, parsed.model, full}) {
+bool ModelRegistry::Allows(const std::string& asked, const ModelName& full) const {
+  return IsAllowed(options_.allow_models, asked, full);
+}
+
+absl::StatusOr<ModelRegistry::Found> ModelRegistry::Find(const std::string& name) const {
+  INDUCT_ASSIGN_OR_RETURN(ModelName parsed, ParseModelName(name));
+  for (const std::string& candidate : {name, parsed.model, FullName(parsed.model)}) {
     const auto folder = folders_.Find(candidate);
     if (!folder) continue;
-    if (!IsAllowed(options_.allow_models, name, {.model = folder->name}))
-      return NotAllowed(name, options_.allow_models);
-    if (candidate != name && !parsed.revision.empty()) {
-      return WithReason(absl::NotFoundError(absl::StrCat("model ", folder->name,
-                                                         " is a folder of the server, and folders "
-                                                         "have no revisions: ask for it without @",
-                                                         parsed.revision)),
-                        reason::kModelNotFound, "model");
-    }
-    return ModelOrigin{.name = folder->name, .directory = folder->path};
+    if (!Allows(name, {.model = folder->name})) return NotAllowed(name, options_.allow_models);
+    if (candidate != name && !parsed.revision.empty()) return NoRevisions(folder->name, parsed.revision);
+    return Found{.origin = {.name = folder->name, .directory = folder->path}};
   }
-  return NotFound(name);
+  return FindAtHub(name, std::move(parsed));
+}
+
+absl::StatusOr<ModelRegistry::Found> ModelRegistry::FindAtHub(const std::string& asked,
+                                                              ModelName name) const {
+  name = WithoutDefault({.model = FullName(name.model), .revision = name.revision});
+  if (!Allows(asked, name)) return NotAllowed(asked, options_.allow_models);
+  if (options_.hub == nullptr || name.model.starts_with('/')) return NotFound(asked);
+  Found found{.origin = {.name = NameWithRevision(name)},
+              .remote = {.repo = name.model, .revision = name.revision.empty() ? "main" : name.revision}};
+  // gpt2 was called so before it got an organisation, and caches may still hold it by that name.
+  for (const std::string& repo : {name.model, ShortName(name.model)}) {
+    const auto snapshot = options_.hub->Find({.repo = repo, .revision = found.remote.revision});
+    if (!snapshot.ok()) continue;
+    found.origin.directory = snapshot->directory;
+    found.origin.commit = snapshot->commit;
+    return found;
+  }
+  if (name.model.find('/') == std::string::npos) return NotFound(asked);
+  INDUCT_RETURN_IF_ERROR(hub::CheckNames(found.remote));
+  if (options_.hub->options().offline) return options_.hub->Fetch(found.remote, {}, {}).status();
+  return found;
+}
+
+std::map<std::string, ModelOrigin> ModelRegistry::Cached() const {
+  std::map<std::string, ModelOrigin> cached;
+  if (options_.hub == nullptr) return cached;
+  for (const hub::CachedRevision& revision : options_.hub->List()) {
+    const ModelName full = WithoutDefault({.model = FullName(revision.repo), .revision = revision.revision});
+    const std::string name = NameWithRevision(full);
+    if (Allows(name, full)) cached.try_emplace(name, ModelOrigin{name, revision.directory, revision.commit});
+  }
+  return cached;
 }
 
 absl::Status ModelRegistry::NotFound(const std::string& name) const {
   std::string message = absl::StrCat("there is no model \"", name, "\" on the server");
-  const std::vector<std::string> known = folders_.Names();
+  std::vector<std::string> known = folders_.Names();
+  for (const auto& [cached, origin] : Cached()) known.push_back(cached);
+  if (options_.hub != nullptr) known.insert(known.end(), ShortNames().begin(), ShortNames().end());
+  std::erase_if(known, [&](const std::string& other) { return !Allows(other, {.model = FullName(other)}); });
   const std::vector<std::string> problems = DirectoryProblems();
   if (const std::string nearest = NearestWord(name, known); !nearest.empty()) {
     absl::StrAppend(&message, "; did you mean ", nearest, "?");
@@ -62,8 +120,8 @@ absl::Status ModelRegistry::NotFound(const std::string& name) const {
     absl::StrAppend(&message, "; ", absl::StrJoin(problems, "; "),
                     "; set INDUCT_MODEL_DIRS, or model_dirs in the server's settings");
   } else {
-    absl::StrAppend(&message, "; `induct-client models` lists what its model_dirs (",
-                    absl::StrJoin(options_.model_dirs, ", "), ") hold");
+    absl::StrAppend(&message, "; `induct-client models` lists what there is",
+                    options_.hub == nullptr ? "" : ", models of the hub are called org/name");
   }
   return WithReason(absl::NotFoundError(message), reason::kModelNotFound, "model");
 }
@@ -74,9 +132,21 @@ absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelRegistry::Open(const std:
                                                                       const StepSink& on_step,
                                                                       std::stop_token stop) {
   if (on_step) on_step({.what = absl::StrCat("opening ", name)});
-  INDUCT_ASSIGN_OR_RETURN(const ModelOrigin origin, Find(name));
-  if (stop.stop_requested()) return absl::CancelledError(absl::StrCat("cancelled while opening ", name));
-  return OpenAt(origin);
+  INDUCT_ASSIGN_OR_RETURN(Found found, Find(name));
+  if (found.origin.directory.empty()) {
+    INDUCT_ASSIGN_OR_RETURN(const hub::Snapshot snapshot, Download(found, on_step, stop));
+    found.origin.directory = snapshot.directory;
+    found.origin.commit = snapshot.commit;
+  }
+  return OpenAt(found.origin);
+}
+
+absl::StatusOr<hub::Snapshot> ModelRegistry::Download(const Found& found, const StepSink& on_step,
+                                                      std::stop_token stop) {
+  const auto tell = [&](const hub::DownloadProgress& progress) {
+    if (on_step) on_step(DownloadStep(found.origin.name, progress));
+  };
+  return options_.hub->Fetch(found.remote, tell, std::move(stop));
 }
 
 absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelRegistry::OpenAt(const ModelOrigin& origin) {
@@ -101,29 +171,40 @@ absl::StatusOr<ModelHandle> ModelRegistry::Load(const std::shared_ptr<const Mode
 }
 
 absl::Status ModelRegistry::Unload(const std::string& name) {
-  INDUCT_ASSIGN_OR_RETURN(const ModelOrigin origin, Find(name));
-  return residency_.Unload(origin.directory, origin.name);
+  INDUCT_ASSIGN_OR_RETURN(const Found found, Find(name));
+  return residency_.Unload(found.origin.directory, found.origin.name);
 }
 
 std::vector<ModelListing> ModelRegistry::List() {
-  std::vector<ModelListing> listings;
+  std::map<std::string, ModelOrigin> origins = Cached();
   for (const std::string& name : folders_.Names()) {
-    if (!IsAllowed(options_.allow_models, name, {.model = name})) continue;
-    auto listing = Describe(name);
-    listings.push_back(listing.ok()
-                           ? *std::move(listing)
-                           : ModelListing{.name = name, .problem = std::string(listing.status().message())});
+    const auto folder = folders_.Find(name);
+    if (folder && Allows(name, {.model = name})) origins[name] = {.name = name, .directory = folder->path};
+  }
+  std::vector<ModelListing> listings;
+  for (const auto& [name, origin] : origins) {
+    auto files = OpenAt(origin);
+    listings.push_back(DescribeAt(origin, files.ok() ? *files : nullptr));
+    if (!files.ok()) listings.back().problem = std::string(files.status().message());
   }
   return listings;
 }
 
 absl::StatusOr<ModelListing> ModelRegistry::Describe(const std::string& name) {
-  INDUCT_ASSIGN_OR_RETURN(const ModelOrigin origin, Find(name));
-  return DescribeAt(origin);
+  INDUCT_ASSIGN_OR_RETURN(const Found found, Find(name));
+  if (found.origin.directory.empty()) {
+    return WithReason(
+        absl::NotFoundError(absl::StrCat("model ", found.origin.name,
+                                         " is not on the server yet: it is "
+                                         "downloaded when it is loaded, or when a job asks for it")),
+        reason::kModelNotFound, "model");
+  }
+  INDUCT_ASSIGN_OR_RETURN(auto files, OpenAt(found.origin));
+  return DescribeAt(found.origin, std::move(files));
 }
 
-absl::StatusOr<ModelListing> ModelRegistry::DescribeAt(const ModelOrigin& origin) {
-  INDUCT_ASSIGN_OR_RETURN(auto files, OpenAt(origin));
+ModelListing ModelRegistry::DescribeAt(const ModelOrigin& origin,
+                                       std::shared_ptr<const ModelFiles> files) const {
   const ResidentStats stats = residency_.StatsOf(origin.directory);
   return ModelListing{.name = origin.name,
                       .revision = origin.commit,

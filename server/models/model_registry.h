@@ -1,6 +1,6 @@
-// server/models finds models by name, opens their checkpoints and keeps loaded weights resident between jobs,
-// within a budget of memory.
-// Must not know: jobs, gRPC, prompts, how a file is parsed, what a layer computes.
+// server/models finds models by name (in folders, in the hub's cache, at the hub), opens their checkpoints
+// and keeps loaded weights resident between jobs, within a budget of memory. Must not know: jobs, gRPC,
+// prompts, how a file is parsed or downloaded, what a layer computes.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/hub/hub.h"
 #include "server/models/model_files.h"
 #include "server/models/model_folders.h"
 #include "server/models/model_name.h"
@@ -41,6 +42,8 @@ struct RegistryOptions {
   std::vector<std::string> allow_models = {"*"};
   // Bytes of weights by device; a device that is not named has no limit.
   std::map<std::string, int64_t> budgets;
+  // Must outlive the registry; nullptr: folders only.
+  const hub::Hub* hub = nullptr;
 };
 
 // All models of this server. Safe for concurrent use; every method but CheckExists may block on the disk, and
@@ -52,13 +55,14 @@ class ModelRegistry {
   // What is wrong with the model directories themselves: a sentence for each.
   std::vector<std::string> DirectoryProblems() const;
 
-  // Whether a model may be asked for by that name and may be there. NOT_FOUND (MODEL_NOT_FOUND) naming the
-  // nearest known model; names that leave the model directories ("..", an absolute path elsewhere) are not
-  // found either. FAILED_PRECONDITION (MODEL_NOT_ALLOWED) where allow_models has no pattern for it.
+  // Whether a model may be asked for by that name, and is in a folder, in the hub's cache, or may be at the
+  // hub, which is not asked. NOT_FOUND (MODEL_NOT_FOUND) naming the nearest known model; names that leave the
+  // model directories ("..", an absolute path elsewhere) are not found either. FAILED_PRECONDITION
+  // (MODEL_NOT_ALLOWED) where allow_models has no pattern for it.
   absl::Status CheckExists(const std::string& name) const;
 
-  // The model's files; read again only when they have changed on disk. Errors of CheckExists and of
-  // ModelFiles::Open; CANCELLED.
+  // The model's files, downloaded where they are not here yet; read again only when they have changed on
+  // disk. Errors of CheckExists, Hub::Fetch and ModelFiles::Open.
   absl::StatusOr<std::shared_ptr<const ModelFiles>> Open(const std::string& name,
                                                          const StepSink& on_step = {},
                                                          std::stop_token stop = {});
@@ -76,14 +80,25 @@ class ModelRegistry {
 
   // Every model that may be asked for, by name, the broken ones with their problem.
   std::vector<ModelListing> List();
-  // One of them; neither loads nor downloads it. Errors of Open.
+  // One of them; neither loads nor downloads it. Errors of CheckExists and ModelFiles::Open; NOT_FOUND
+  // (MODEL_NOT_FOUND) also for a model that would have to be downloaded.
   absl::StatusOr<ModelListing> Describe(const std::string& name);
 
  private:
-  absl::StatusOr<ModelOrigin> Find(const std::string& name) const;
+  // Where a model is; without a directory where only the hub may have it, as `remote`.
+  struct Found {
+    ModelOrigin origin;
+    hub::RepoRevision remote;
+  };
+  absl::StatusOr<Found> Find(const std::string& name) const;
+  absl::StatusOr<Found> FindAtHub(const std::string& asked, ModelName name) const;
+  // The full names of models in the hub's cache, and where they are.
+  std::map<std::string, ModelOrigin> Cached() const;
   absl::Status NotFound(const std::string& name) const;
+  bool Allows(const std::string& asked, const ModelName& full) const;
+  absl::StatusOr<hub::Snapshot> Download(const Found& found, const StepSink& on_step, std::stop_token stop);
   absl::StatusOr<std::shared_ptr<const ModelFiles>> OpenAt(const ModelOrigin& origin);
-  absl::StatusOr<ModelListing> DescribeAt(const ModelOrigin& origin);
+  ModelListing DescribeAt(const ModelOrigin& origin, std::shared_ptr<const ModelFiles> files) const;
 
   const RegistryOptions options_;
   const ModelFolders folders_;

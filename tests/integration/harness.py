@@ -71,8 +71,9 @@ class ProgramTest(unittest.TestCase):
     def setUp(self):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="induct-test-"))
         self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith("INDUCT_")}
-        self.env.update(HOME=str(self.dir), XDG_CONFIG_HOME=str(self.dir / "config"), USER="tester", INDUCT_MODEL_DIRS=str(DEMO_MODELS))
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("INDUCT_", "HF_"))}
+        self.env.update(HOME=str(self.dir), XDG_CONFIG_HOME=str(self.dir / "config"), USER="tester", HF_HUB_OFFLINE="1",
+                        INDUCT_MODEL_DIRS=str(DEMO_MODELS))
 
     def client(self, *args, check=0, stdin=None, env=None):
         """Runs the client to its end; `check` is the exit code expected."""
