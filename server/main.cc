@@ -271,7 +271,7 @@ absl::Status Check(const Settings& settings, const std::vector<std::string>& dev
   std::printf("settings are good; %zu models in %s and the hub's cache %s\n", listings.size(),
               absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str(), hub.options().cache_dir.c_str());
   for (const auto& [device, bytes] : BudgetsOf(settings, devices))
-    std::printf("models may take %.1f GB of %s\n", static_cast<double>(bytes) / 1e9, device.c_str());
+    std::printf("models may take %.2f GB of %s\n", static_cast<double>(bytes) / 1e9, device.c_str());
   return absl::OkStatus();
 }
 
