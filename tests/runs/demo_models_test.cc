@@ -136,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(All, DemoModels, ::testing::ValuesIn(Cases()), [](const
 
 // Heads of trained models are sharp, so that roundings of the residual stream show in their scores.
 TEST(DemoModelsTest, ScoresInSixteenBitFormatsStayNearFloat32) {
-  models::ModelRegistry registry({INDUCT_SOURCE_DIR "/deploy/demo_models"});
+  models::ModelRegistry registry({.model_dirs = {INDUCT_SOURCE_DIR "/deploy/demo_models"}});
   for (const char* name : {"demo-small", "demo-large"}) {
     const auto files = registry.Open(name).value();
     const PromptSet set =
@@ -145,7 +145,7 @@ TEST(DemoModelsTest, ScoresInSixteenBitFormatsStayNearFloat32) {
             files)
             .value();
     const auto scores = [&](DType dtype) {
-      const auto model = registry.Load(files, {.dtype = dtype}, {}).value();
+      const auto model = registry.Load(files, {.dtype = dtype}, models::WhenFull::kWait, {}, {}).value();
       return analysis::MeasureProfile(*model, set.prompts, {.bootstrap_resamples = 0}, {},
                                       [](const auto&) { return absl::OkStatus(); }, {})
           .value()
