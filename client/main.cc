@@ -40,7 +40,8 @@ absl::Status Parse(CLI::App* app, int argc, char** argv) {
   } catch (const CLI::CallForVersion&) {
     std::printf("induct-client %s\n", kVersion);
   } catch (const CLI::ExtrasError&) {
-    const CLI::App* chosen = app->get_subcommands().empty() ? app : app->get_subcommands().front();
+    const CLI::App* chosen = app;
+    while (!chosen->get_subcommands().empty()) chosen = chosen->get_subcommands().front();
     return absl::InvalidArgumentError(DescribeUnknown(*chosen, app->remaining(/*recurse=*/true)));
   } catch (const CLI::ParseError& error) {
     return absl::InvalidArgumentError(error.what());
@@ -88,6 +89,7 @@ absl::Status RunCommand(int argc, char** argv) {
   AddReportCommand(&app, &action);
   AddFiguresCommand(&app, &action);
   AddModelsCommand(&app, &action);
+  AddInspectCommand(&app, &action);
   AddJobsCommand(&app, &action);
   AddCancelCommand(&app, &action);
   if (argc < 2) return NoCommand(app);

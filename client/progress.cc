@@ -96,9 +96,11 @@ void Progress::Show(const v1::JobEvent& event) {
         kind_ = event.accepted().resolved_request().run().score();
       return PrintLine(absl::StrCat("accepted as ", event.accepted().job()));
     case v1::JobEvent::kQueued:
-      return ShowPhase(WaitingText(event.queued().position()));
+      return ShowPhase(WaitingText(event.queued().position()), std::nullopt);
     case v1::JobEvent::kPreparing:
-      return ShowPhase(event.preparing().step());
+      return ShowPhase(event.preparing().step(), event.preparing().has_fraction()
+                                                     ? std::optional(event.preparing().fraction())
+                                                     : std::nullopt);
     case v1::JobEvent::kStarted:
       return ShowStart(event.started());
     case v1::JobEvent::kLayerScores:
@@ -161,9 +163,20 @@ void Progress::ShowProgress(const v1::JobProgress& progress) {
   if (style_ == ProgressStyle::kTerminal) Redraw(/*at_once=*/false);
 }
 
-void Progress::ShowPhase(const std::string& phase) {
-  if (std::exchange(phase_, phase) == phase) return;
-  style_ == ProgressStyle::kTerminal ? Overwrite(Printable(phase)) : PrintLine(phase);
+void Progress::ShowPhase(const std::string& phase, std::optional<double> fraction) {
+  const bool is_new = std::exchange(phase_, phase) != phase;
+  if (style_ == ProgressStyle::kTerminal) {
+    if (fraction) return Overwrite(StepLine(Printable(phase), *fraction, TerminalColumns(out_), unicode_));
+    if (is_new) Overwrite(Printable(phase));
+    return;
+  }
+  if (is_new) phase_tenths_ = 0;
+  const int tenths = static_cast<int>(10 * std::clamp(fraction.value_or(0), 0.0, 1.0));
+  if (tenths > std::exchange(phase_tenths_, std::max(tenths, phase_tenths_))) {
+    PrintLine(absl::StrCat(phase, " ", 10 * tenths, " %"));
+  } else if (is_new) {
+    PrintLine(phase);
+  }
 }
 
 void Progress::Redraw(bool at_once) {
@@ -178,9 +191,7 @@ void Progress::Redraw(bool at_once) {
 }
 
 void Progress::Overwrite(const std::string& line) {
-  const size_t columns = TerminalColumns(out_);
-  const bool fits = DisplayWidth(line) <= columns;
-  std::fprintf(out_, "\r%s\x1b[K", (fits ? line : line.substr(0, columns)).c_str());
+  std::fprintf(out_, "\r%s\x1b[K", FirstColumns(line, TerminalColumns(out_)).c_str());
   std::fflush(out_);
   line_open_ = true;
 }

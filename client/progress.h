@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -38,8 +39,9 @@ class Progress {
   void ShowStart(const v1::JobStarted& started) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowScores(const v1::LayerScores& scores) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ShowProgress(const v1::JobProgress& progress) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // What the job waits for or does before it runs.
-  void ShowPhase(const std::string& phase) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // What the job waits for or does before it runs; `fraction` is how far it is with that.
+  void ShowPhase(const std::string& phase, std::optional<double> fraction)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Redraw(bool at_once) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Overwrite(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PrintLine(const std::string& line) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -58,7 +60,8 @@ class Progress {
   std::map<std::string, size_t> first_layers_ ABSL_GUARDED_BY(mutex_);
   absl::Time started_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
   absl::Time drawn_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
-  std::string phase_ ABSL_GUARDED_BY(mutex_);  // shown last
+  std::string phase_ ABSL_GUARDED_BY(mutex_);     // shown last
+  int phase_tenths_ ABSL_GUARDED_BY(mutex_) = 0;  // of it, printed last
   int tenths_printed_ ABSL_GUARDED_BY(mutex_) = 0;
   bool line_open_ ABSL_GUARDED_BY(mutex_) = false;
 };

@@ -17,6 +17,11 @@ constexpr std::array<std::string_view, 8> kAscii = {"_", ".", ":", "-", "=", "+"
 constexpr size_t kFewestCells = 8;
 constexpr size_t kUsualCells = 24;  // models with fewer layers get wider ones
 
+// " 43 %".
+std::string PercentText(double fraction) {
+  return absl::StrFormat("%3d %%", static_cast<int>(std::clamp(fraction, 0.0, 1.0) * 100));
+}
+
 }  // namespace
 
 size_t JobView::LayersDone() const {
@@ -51,6 +56,22 @@ std::string LayerBars(const JobView& view, size_t width, bool unicode) {
   return unicode ? bars : absl::StrCat("[", bars, "]");
 }
 
+std::string StepLine(const std::string& step, double fraction, size_t columns, bool unicode) {
+  const double done = std::clamp(fraction, 0.0, 1.0);
+  const std::string percent = PercentText(done);
+  const size_t used = DisplayWidth(step) + percent.size() + 6;  // two gaps and the ASCII bar's ends
+  if (used + kFewestCells <= columns) {
+    const size_t cells = std::min(columns - used, kUsualCells);
+    const auto filled = static_cast<size_t>(done * static_cast<double>(cells));
+    std::string bar;
+    for (size_t cell = 0; cell < cells; ++cell)
+      bar += cell < filled ? (unicode ? "█" : "#") : (unicode ? "·" : "-");
+    return absl::StrCat(step, "  ", percent, "  ", unicode ? bar : absl::StrCat("[", bar, "]"));
+  }
+  const size_t room = columns - std::min(columns, percent.size() + 2);
+  return absl::StrCat(FirstColumns(step, room), "  ", percent);
+}
+
 std::string ClockText(absl::Duration duration) {
   const int64_t seconds = std::max<int64_t>(absl::ToInt64Seconds(absl::Ceil(duration, absl::Seconds(1))), 0);
   if (seconds < 3600) return absl::StrFormat("%d:%02d", seconds / 60, seconds % 60);
@@ -58,8 +79,7 @@ std::string ClockText(absl::Duration duration) {
 }
 
 std::string ProgressLine(const JobView& view, size_t columns, bool unicode) {
-  const std::string percent =
-      absl::StrFormat("%3d %%", static_cast<int>(std::clamp(view.fraction, 0.0, 1.0) * 100));
+  const std::string percent = PercentText(view.fraction);
   std::vector<std::string> parts = {percent,
                                     absl::StrFormat("layer %d/%d", view.LayersDone(), view.layers.size())};
   if (view.time_left) parts.push_back(absl::StrCat(ClockText(*view.time_left), " left"));

@@ -35,6 +35,10 @@ std::string LayerBars(const JobView& view, size_t width, bool unicode);
 // At most `columns` wide: what matters least is left out first.
 std::string ProgressLine(const JobView& view, size_t columns, bool unicode);
 
+// One step of many, such as a download: "downloading model.safetensors  43 %  ████····". The bar is left out
+// where `columns` are few; then the step's text is cut.
+std::string StepLine(const std::string& step, double fraction, size_t columns, bool unicode);
+
 // "0:42", "1:02:03".
 std::string ClockText(absl::Duration duration);
 

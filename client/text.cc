@@ -82,6 +82,15 @@ std::string Counted(uint64_t number, std::string_view noun) {
   return absl::StrCat(Grouped(number), " ", std::string(noun), number == 1 ? "" : "s");
 }
 
+std::string FirstColumns(std::string_view text, size_t columns) {
+  size_t end = 0;
+  for (; end < text.size(); ++end) {
+    const bool begins = (static_cast<unsigned char>(text[end]) & 0xc0) != 0x80;
+    if (begins && columns-- == 0) break;
+  }
+  return std::string(text.substr(0, end));
+}
+
 size_t DisplayWidth(std::string_view text) {
   return static_cast<size_t>(std::count_if(
       text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }));

@@ -22,6 +22,9 @@ std::string Grouped(uint64_t number);
 // "1 prompt", "12,345 prompts": for nouns that take an s.
 std::string Counted(uint64_t number, std::string_view noun);
 
+// The first characters of UTF-8 `text`, at most `columns` of them.
+std::string FirstColumns(std::string_view text, size_t columns);
+
 // Characters that a terminal shows for UTF-8 `text`, each counted as one column.
 size_t DisplayWidth(std::string_view text);
 

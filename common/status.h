@@ -36,6 +36,7 @@ inline constexpr char kArtifactNotFound[] = "ARTIFACT_NOT_FOUND";
 inline constexpr char kRequestIdReused[] = "REQUEST_ID_REUSED";
 inline constexpr char kQueueFull[] = "QUEUE_FULL";
 inline constexpr char kQuotaUsed[] = "QUOTA_USED";
+inline constexpr char kTooManyLoads[] = "TOO_MANY_LOADS";
 inline constexpr char kDraining[] = "DRAINING";
 inline constexpr char kDeadline[] = "DEADLINE";
 }  // namespace reason

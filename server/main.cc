@@ -34,6 +34,7 @@ namespace {
 constexpr int kUsage = 2;
 constexpr int kBlockingThreads = 4;
 constexpr int kSlowThreads = 2;
+constexpr int kMostLoads = 4;  // at once, of those that clients ask for
 
 struct Arguments {
   std::string settings_file;
@@ -138,8 +139,10 @@ class Server {
                                         .max_bytes = settings.Integer("limits.kept_mb") << 20})),
         pool_(kBlockingThreads),
         slow_pool_(kSlowThreads),
+        load_threads_(kMostLoads),
         context_{.pool = &pool_,
                  .slow_pool = &slow_pool_,
+                 .load_threads = &load_threads_,
                  .store = store_.get(),
                  .registry = &registry_,
                  .settings = settings,
@@ -184,6 +187,7 @@ class Server {
   // Ends within `grace` and a few seconds. False: some work did not heed its stop token.
   bool Drain(absl::Duration grace) {
     grpc_->SetServing(false);
+    load_threads_.Drain();
     const bool drained = scheduler_->Drain(absl::Now() + grace);
     grpc_->Shutdown(absl::Now() + absl::Seconds(1));  // streams get a moment to send their terminal events
     return drained;
@@ -202,6 +206,7 @@ class Server {
   runs::RunEnvironment environment_;
   std::unique_ptr<jobs::JobStore> store_;
   service::BlockingPool pool_, slow_pool_;
+  service::LoadThreads load_threads_;
   service::ServiceContext context_;
   std::unique_ptr<jobs::Scheduler> scheduler_;
   std::unique_ptr<service::GrpcServer> grpc_;

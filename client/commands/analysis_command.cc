@@ -41,13 +41,16 @@ void AddModelFlags(CLI::App* command, ModelFlag model_flag, AnalysisFlags* flags
   if (model_flag == ModelFlag::kOne) {
     command
         ->add_option("--model", flags->models,
-                     "The model's name [default: the first of `models` in the settings file]")
+                     "The model's name: pythia-410m, gpt2, ORG/NAME, any of them with @REVISION, or one that "
+                     "`models` lists [default: the first of `models` in the settings file]")
         ->expected(1)
         ->type_name("NAME");
   } else {
     command
-        ->add_option("--models", flags->models,
-                     "The models' names, two or more [default: `models` in the settings file]")
+        ->add_option(
+            "--models", flags->models,
+            "The models' names, two or more: pythia-410m, gpt2, ORG/NAME, any of them with @REVISION, "
+            "or those that `models` lists [default: `models` in the settings file]")
         ->expected(1, -1)
         ->type_name("NAME");
     command->add_option("--labels", flags->labels, "What figures and report call the models, one for each")

@@ -28,6 +28,7 @@ void AddProfilesCommand(CLI::App* app, Action* action);
 void AddReportCommand(CLI::App* app, Action* action);
 void AddFiguresCommand(CLI::App* app, Action* action);
 void AddModelsCommand(CLI::App* app, Action* action);
+void AddInspectCommand(CLI::App* app, Action* action);
 void AddJobsCommand(CLI::App* app, Action* action);
 void AddCancelCommand(CLI::App* app, Action* action);
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "common/quoted.h"
 #include "common/status.h"
 
 namespace induct::models {
@@ -58,10 +59,13 @@ absl::StatusOr<ModelName> ParseModelName(std::string_view text) {
   if (at != std::string_view::npos) {
     name.revision = std::string(text.substr(at + 1));
     if (!HasSafeParts(name.revision))
-      return NoName("ends with the revision after '@': a branch, tag or commit");
+      return NoName(absl::StrCat("ends with the revision after '@', a branch, tag or commit: ", Quoted(text),
+                                 " does not"));
   }
   if (!name.model.starts_with('/') && !IsPlainName(name.model))
-    return NoName("is [org/]name[@revision], or the path of a folder in one of the server's model_dirs");
+    return NoName(absl::StrCat(
+        "is [org/]name[@revision], or the path of a folder in one of the server's model_dirs, and not ",
+        Quoted(text)));
   return name;
 }
 

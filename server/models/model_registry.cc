@@ -170,6 +170,12 @@ absl::StatusOr<ModelHandle> ModelRegistry::Load(const std::shared_ptr<const Mode
   return residency_.Acquire(request, when_full, on_step, std::move(stop));
 }
 
+bool ModelRegistry::AlwaysStreams(const ModelFiles& files, const engine::LoadOptions& options) const {
+  const auto budget = options_.budgets.find(options.device);
+  return options.stream_layers || (budget != options_.budgets.end() &&
+                                   WeightBytesOf(files.spec(), options.dtype).whole > budget->second);
+}
+
 absl::Status ModelRegistry::Unload(const std::string& name) {
   INDUCT_ASSIGN_OR_RETURN(const Found found, Find(name));
   return residency_.Unload(found.origin.directory, found.origin.name);
@@ -195,8 +201,8 @@ absl::StatusOr<ModelListing> ModelRegistry::Describe(const std::string& name) {
   if (found.origin.directory.empty()) {
     return WithReason(
         absl::NotFoundError(absl::StrCat("model ", found.origin.name,
-                                         " is not on the server yet: it is "
-                                         "downloaded when it is loaded, or when a job asks for it")),
+                                         " is not on the server yet: `induct-client models load ", name,
+                                         "` downloads it, as does the first job that asks for it")),
         reason::kModelNotFound, "model");
   }
   INDUCT_ASSIGN_OR_RETURN(auto files, OpenAt(found.origin));

@@ -74,6 +74,10 @@ class ModelRegistry {
                                    const engine::LoadOptions& options, WhenFull when_full,
                                    const StepSink& on_step, std::stop_token stop);
 
+  // Whether the layers are streamed whatever else is loaded: the options ask for it, or all weights together
+  // exceed the budget.
+  bool AlwaysStreams(const ModelFiles& files, const engine::LoadOptions& options) const;
+
   // Frees what is loaded of a model. Errors of CheckExists; FAILED_PRECONDITION (MODEL_IN_USE) naming how
   // many jobs use it. OK also where nothing is loaded.
   absl::Status Unload(const std::string& name);

@@ -4,6 +4,8 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/file_names.h"
 #include "common/status.h"
 
@@ -12,6 +14,9 @@ namespace {
 
 // The slots of a run's passing events.
 enum Slot : int { kPreparingSlot = 0, kProgressSlot = 1 };
+
+// Of the events that tell how far one step is.
+constexpr absl::Duration kStepInterval = absl::Milliseconds(100);
 
 // One model under two names, by an alias or a path.
 absl::Status CheckDistinct(const std::vector<std::string>& names, const ModelFilesList& files) {
@@ -53,10 +58,12 @@ absl::Status ModelRun::Prepare(jobs::JobContext& context) {
   const std::vector<std::string> names = DistinctFileNames(request_.models);
   models_.clear();
   for (size_t i = 0; i < files.size(); ++i) {
-    RunModel& model = models_.emplace_back(RunModel{.source = request_.models[i],
-                                                    .file_name = names[i],
-                                                    .files = files[i],
-                                                    .prompts = std::move(sets[i])});
+    RunModel& model = models_.emplace_back(
+        RunModel{.source = request_.models[i],
+                 .file_name = names[i],
+                 .files = files[i],
+                 .prompts = std::move(sets[i]),
+                 .streamed = environment_.registry->AlwaysStreams(*files[i], HowToLoad())});
     // Here, not in Run: many prompts are much text, and the device need not wait for it.
     INDUCT_RETURN_IF_ERROR(
         WritePromptFile(PromptsFile(model.file_name), model.prompts.prompts, SaveTo(context)));
@@ -75,13 +82,19 @@ absl::StatusOr<std::string> ModelRun::Run(jobs::JobContext& context) {
   return Measure(context);
 }
 
+engine::LoadOptions ModelRun::HowToLoad() const {
+  return {.device = device_, .dtype = request_.dtype, .stream_layers = request_.memory_saver};
+}
+
 absl::Status ModelRun::LoadWeights(size_t index, models::WhenFull when_full, jobs::JobContext& context) {
   weights_.reset();  // before the next one takes memory
-  const RunModel& model = models_[index];
-  const engine::LoadOptions options{
-      .device = device_, .dtype = request_.dtype, .stream_layers = request_.memory_saver};
-  INDUCT_ASSIGN_OR_RETURN(weights_, environment_.registry->Load(model.files, options, when_full,
+  RunModel& model = models_[index];
+  INDUCT_ASSIGN_OR_RETURN(weights_, environment_.registry->Load(model.files, HowToLoad(), when_full,
                                                                 OnStep(context), context.stop()));
+  if (weights_->streamed() && !model.streamed) {  // after the started event, which could not know
+    load_warnings_.push_back(absl::StrCat("the layers of ", model.source,
+                                          " were streamed: there was no room beside the models in use"));
+  }
   turn_ = index;
   return absl::OkStatus();
 }
@@ -129,16 +142,24 @@ absl::Status ModelRun::SaveProfile(size_t index, const analysis::ProfileResult& 
 std::string ModelRun::Finished(size_t index, const RunResult& result,
                                const std::vector<std::string>& warnings, jobs::JobContext& context) const {
   std::vector<std::string> all = PromptWarnings();
+  all.insert(all.end(), load_warnings_.begin(), load_warnings_.end());
   all.insert(all.end(), warnings.begin(), warnings.end());
   return environment_.encoder->Finished(models_[index].file_name, result, context.record(), all);
 }
 
 void ModelRun::Show(jobs::JobContext& context, const std::string& step) const {
-  context.Show(kPreparingSlot, environment_.encoder->Preparing(step));
+  context.Show(kPreparingSlot, environment_.encoder->Preparing({.what = step}));
 }
 
 models::StepSink ModelRun::OnStep(jobs::JobContext& context) const {
-  return [this, &context](const models::PreparationStep& step) { Show(context, step.what); };
+  return [this, &context, what = std::string(),
+          shown = absl::InfinitePast()](const models::PreparationStep& step) mutable {
+    const absl::Time now = absl::Now();
+    if (step.what == what && now - shown < kStepInterval) return;
+    what = step.what;
+    shown = now;
+    context.Show(kPreparingSlot, environment_.encoder->Preparing(step));
+  };
 }
 
 std::vector<std::string> ModelRun::PromptWarnings() const {
@@ -162,13 +183,14 @@ RunStarted ModelRun::Started() const {
     const DecoderSpec& spec = model.files->spec();
     started.models.push_back({.file_name = model.file_name,
                               .source = model.source,
+                              .revision = model.files->revision(),
                               .checkpoint_sha256 = model.sha256,
                               .architecture = spec.architecture,
                               .dtype = request_.dtype,
                               .n_layers = static_cast<uint32_t>(spec.n_layers),
                               .n_heads = static_cast<uint32_t>(spec.n_heads),
                               .n_parameters = static_cast<double>(model.files->checkpoint().n_parameters()),
-                              .streamed = request_.memory_saver});
+                              .streamed = model.streamed});
     for (const analysis::Prompt& prompt : model.prompts.prompts) started.n_tokens += prompt.tokens.size();
   }
   return started;

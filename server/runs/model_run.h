@@ -20,6 +20,7 @@ struct RunModel {
   std::shared_ptr<const models::ModelFiles> files;
   std::string sha256;
   PromptSet prompts;
+  bool streamed = false;  // its layers, from the checkpoint, whatever else is loaded
 };
 
 // Names for file names, in the models' order: where two would be the same, the later one gets "-2", "-3", ...
@@ -70,7 +71,9 @@ class ModelRun : public jobs::Work {
 
  private:
   absl::Status LoadWeights(size_t index, models::WhenFull when_full, jobs::JobContext& context);
+  // Shows steps of the registry, but not every percent.
   models::StepSink OnStep(jobs::JobContext& context) const;
+  engine::LoadOptions HowToLoad() const;
   RunStarted Started() const;
   std::vector<std::string> PromptWarnings() const;
   uint32_t TotalLayers() const;
@@ -83,6 +86,7 @@ class ModelRun : public jobs::Work {
   std::deque<RunModel> models_;
   std::optional<models::ModelHandle> weights_;  // of the model whose turn it is
   size_t turn_ = 0;
+  std::vector<std::string> load_warnings_;
   uint32_t layers_done_ = 0;  // of all models
 };
 

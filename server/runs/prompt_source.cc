@@ -351,4 +351,15 @@ absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request,
   return std::move(sets.front());
 }
 
+absl::StatusOr<WordCounts> CountWords(const checkpoint::Tokenizer& tokenizer) {
+  WordCounts counts;
+  for (const auto& [task, count] : {std::pair{"ABAB", &counts.letters}, {"NAMES", &counts.names}}) {
+    for (const std::string& word : analysis::TaskWords(task)) {
+      INDUCT_ASSIGN_OR_RETURN(const bool is_one, IsOneToken(tokenizer, word));
+      *count += is_one ? 1 : 0;
+    }
+  }
+  return counts;
+}
+
 }  // namespace induct::runs

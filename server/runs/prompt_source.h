@@ -63,4 +63,11 @@ absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request,
                                       const std::shared_ptr<const models::ModelFiles>& files,
                                       std::stop_token stop = {});
 
+// How many of the words that prompts are made of are one token.
+struct WordCounts {
+  uint32_t letters = 0;  // for ABAB, of 52
+  uint32_t names = 0;    // for NAMES
+};
+absl::StatusOr<WordCounts> CountWords(const checkpoint::Tokenizer& tokenizer);
+
 }  // namespace induct::runs

@@ -35,6 +35,7 @@ struct RunRequest {
 struct ModelUse {
   std::string file_name;  // its name in file names
   std::string source;     // as the user gave it
+  std::string revision;   // the commit of a model of the hub; empty for a folder
   std::string checkpoint_sha256;
   std::string architecture;
   DType dtype = DType::kFloat32;
@@ -81,7 +82,7 @@ using RunResult =
 class RunEncoder {
  public:
   virtual ~RunEncoder() = default;
-  virtual std::string Preparing(const std::string& step) const = 0;
+  virtual std::string Preparing(const models::PreparationStep& step) const = 0;
   virtual std::string Started(const RunStarted& started) const = 0;
   virtual std::string LayerScores(const std::string& model, uint32_t n_layers,
                                   const analysis::LayerScores& scores) const = 0;

@@ -79,9 +79,10 @@ struct Preview {
 absl::StatusOr<Preview> MakePreview(const ServiceContext& context, v1::RunProfileRequest request,
                                     std::stop_token stop) {
   INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &request));
-  INDUCT_ASSIGN_OR_RETURN(const auto files, context.registry->Open(request.model()));
+  // A preview downloads nothing: that would hold up the calls that share its threads.
+  INDUCT_ASSIGN_OR_RETURN(const models::ModelListing model, context.registry->Describe(request.model()));
   INDUCT_ASSIGN_OR_RETURN(runs::PromptSet set,
-                          runs::MakePrompts(FromMessage(request, context.limits).prompts, files, stop));
+                          runs::MakePrompts(FromMessage(request, context.limits).prompts, model.files, stop));
   return Preview{.set = std::move(set)};
 }
 

@@ -43,7 +43,7 @@ v1::HeadMatrix ToMatrix(const std::vector<Value>& values, uint32_t n_layers, uin
 // time.
 class RunEvents : public runs::RunEncoder {
  public:
-  std::string Preparing(const std::string& step) const override;
+  std::string Preparing(const models::PreparationStep& step) const override;
   std::string Started(const runs::RunStarted& started) const override;
   std::string LayerScores(const std::string& model, uint32_t n_layers,
                           const analysis::LayerScores& scores) const override;

@@ -1,29 +1,100 @@
 // ModelService and ServerService: what there is.
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "common/status.h"
+#include "server/runs/prompt_source.h"
 #include "server/service/calls.h"
+#include "server/service/load_stream.h"
+#include "server/service/request_settings.h"
 #include "server/service/services.h"
 
 namespace induct::service {
 namespace {
 
-v1::Model ToMessage(const models::ModelListing& listing) {
+void SetSizes(const models::ModelFiles& files, v1::Model* model) {
+  const DecoderSpec& spec = files.spec();
+  model->set_architecture(spec.architecture);
+  model->set_n_layers(static_cast<uint32_t>(spec.n_layers));
+  model->set_n_heads(static_cast<uint32_t>(spec.n_heads));
+  model->set_n_kv_heads(static_cast<uint32_t>(spec.n_kv_heads));
+  model->set_d_model(static_cast<uint32_t>(spec.d_model));
+  model->set_d_head(static_cast<uint32_t>(spec.d_head));
+  model->set_d_mlp(static_cast<uint32_t>(spec.d_mlp));
+  model->set_vocab_size(static_cast<uint32_t>(spec.vocab_size));
+  model->set_max_positions(static_cast<uint32_t>(spec.max_positions));
+  model->set_n_parameters(static_cast<double>(files.checkpoint().n_parameters()));
+  model->set_stored_dtype(std::string(DTypeName(files.checkpoint().stored_dtype())));
+  model->set_stored_bytes(static_cast<uint64_t>(files.checkpoint().n_parameters()) *
+                          DTypeBytes(files.checkpoint().stored_dtype()));
+}
+
+absl::Status SetTokenizer(const models::ModelFiles& files, v1::Model* model) {
+  model->set_has_tokenizer(files.tokenizer() != nullptr);
+  model->set_tokenizer_problem(files.tokenizer_problem());
+  if (files.tokenizer() == nullptr) return absl::OkStatus();
+  model->set_tokenizer(absl::StrCat("byte-level BPE, ", files.tokenizer()->size(), " tokens"));
+  INDUCT_ASSIGN_OR_RETURN(const runs::WordCounts words, runs::CountWords(*files.tokenizer()));
+  model->set_n_letters(words.letters);
+  model->set_n_names(words.names);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<v1::Model> ToMessage(const models::ModelListing& listing) {
   v1::Model model;
   model.set_name(listing.name);
   model.set_problem(listing.problem);
-  if (listing.files == nullptr) return model;
-  const DecoderSpec& spec = listing.files->spec();
-  model.set_architecture(spec.architecture);
-  model.set_n_layers(static_cast<uint32_t>(spec.n_layers));
-  model.set_n_heads(static_cast<uint32_t>(spec.n_heads));
-  model.set_d_model(static_cast<uint32_t>(spec.d_model));
-  model.set_vocab_size(static_cast<uint32_t>(spec.vocab_size));
-  model.set_max_positions(static_cast<uint32_t>(spec.max_positions));
-  model.set_n_parameters(static_cast<double>(listing.files->checkpoint().n_parameters()));
-  model.set_stored_dtype(std::string(DTypeName(listing.files->checkpoint().stored_dtype())));
-  model.set_has_tokenizer(listing.files->tokenizer() != nullptr);
-  model.set_resident(listing.resident_bytes > 0);
+  model.set_state(std::string(models::StateName(listing.state)));
+  model.set_revision(listing.revision);
+  model.set_resident(listing.state == models::ModelState::kAvailable);
   model.set_resident_bytes(listing.resident_bytes);
+  model.set_n_pins(listing.n_pins);
+  model.set_load_seconds(listing.load_seconds);
+  if (listing.last_use != absl::InfinitePast())
+    model.mutable_last_use()->set_seconds(absl::ToUnixSeconds(listing.last_use));
+  if (listing.files == nullptr) return model;
+  SetSizes(*listing.files, &model);
+  INDUCT_RETURN_IF_ERROR(SetTokenizer(*listing.files, &model));
   return model;
+}
+
+absl::StatusOr<v1::Model> Describe(const ServiceContext& context, const std::string& name) {
+  INDUCT_ASSIGN_OR_RETURN(const models::ModelListing listing, context.registry->Describe(name));
+  return ToMessage(listing);
+}
+
+// The device and dtype that a load asks for, or the server's.
+absl::StatusOr<engine::LoadOptions> LoadOptionsOf(const ServiceContext& context,
+                                                  const v1::LoadModelRequest& request) {
+  v1::RunProfileRequest profile;  // what a job would get that asks for the same
+  profile.set_model(request.name());
+  if (request.has_dtype()) profile.mutable_run()->set_dtype(request.dtype());
+  INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &profile));
+  std::vector<std::string> devices;
+  for (const v1::Device& device : context.info.devices()) devices.push_back(device.name());
+  const std::string device = request.has_device() ? request.device() : context.limits.device;
+  if (std::find(devices.begin(), devices.end(), device) == devices.end()) {
+    return InvalidField(
+        "device", absl::StrCat("\"", device, "\" given; this server has ", absl::StrJoin(devices, ", ")));
+  }
+  return engine::LoadOptions{.device = device, .dtype = *ParseDType(profile.run().dtype())};
+}
+
+// Loads the model, which then stays; the handle is needed no longer.
+absl::Status Load(const ServiceContext& context, const v1::LoadModelRequest& request,
+                  const models::StepSink& on_step, const std::stop_token& stop) {
+  INDUCT_ASSIGN_OR_RETURN(const engine::LoadOptions options, LoadOptionsOf(context, request));
+  INDUCT_ASSIGN_OR_RETURN(const auto files, context.registry->Open(request.name(), on_step, stop));
+  INDUCT_ASSIGN_OR_RETURN(const models::ModelHandle handle,
+                          context.registry->Load(files, options, models::WhenFull::kWait, on_step, stop));
+  if (!handle.streamed()) return absl::OkStatus();
+  return WithReason(
+      absl::FailedPreconditionError(
+          absl::StrCat("model ", files->name(), " has more weights than the server's budget for ",
+                       options.device, ": it can't stay loaded, but jobs may use it, and stream its layers")),
+      reason::kModelTooLarge);
 }
 
 }  // namespace
@@ -32,8 +103,9 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
                                                    const v1::ListModelsRequest*,
                                                    v1::ListModelsResponse* response) {
   return AnswerOn(*context_.slow_pool, call, [this, response]() -> absl::Status {
-    for (const models::ModelListing& listing : context_.registry->List())
-      *response->add_models() = ToMessage(listing);
+    for (const models::ModelListing& listing : context_.registry->List()) {
+      INDUCT_ASSIGN_OR_RETURN(*response->add_models(), ToMessage(listing));
+    }
     return absl::OkStatus();
   });
 }
@@ -41,8 +113,27 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
 grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call,
                                                  const v1::GetModelRequest* request, v1::Model* response) {
   return AnswerOn(*context_.slow_pool, call, [this, request, response]() -> absl::Status {
-    INDUCT_ASSIGN_OR_RETURN(const models::ModelListing listing, context_.registry->Describe(request->name()));
-    *response = ToMessage(listing);
+    INDUCT_ASSIGN_OR_RETURN(*response, Describe(context_, request->name()));
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerWriteReactor<v1::LoadModelResponse>* ModelService::LoadModel(
+    grpc::CallbackServerContext*, const v1::LoadModelRequest* request) {
+  return LoadStream::Start(*context_.load_threads,
+                           [this, request](const models::StepSink& on_step,
+                                           const std::stop_token& stop) -> absl::StatusOr<v1::Model> {
+                             INDUCT_RETURN_IF_ERROR(Load(context_, *request, on_step, stop));
+                             return Describe(context_, request->name());
+                           });
+}
+
+grpc::ServerUnaryReactor* ModelService::UnloadModel(grpc::CallbackServerContext* call,
+                                                    const v1::UnloadModelRequest* request,
+                                                    v1::Model* response) {
+  return AnswerOn(*context_.slow_pool, call, [this, request, response]() -> absl::Status {
+    INDUCT_RETURN_IF_ERROR(context_.registry->Unload(request->name()));
+    INDUCT_ASSIGN_OR_RETURN(*response, Describe(context_, request->name()));
     return absl::OkStatus();
   });
 }

@@ -15,6 +15,7 @@ v1::ModelUse ToMessage(const runs::ModelUse& model) {
   v1::ModelUse message;
   message.set_name(model.file_name);
   message.set_source(model.source);
+  message.set_revision(model.revision);
   message.set_checkpoint_sha256(model.checkpoint_sha256);
   message.set_architecture(model.architecture);
   message.set_dtype(std::string(DTypeName(model.dtype)));
@@ -46,9 +47,10 @@ void SetResult(v1::AttentionPattern result, v1::JobFinished* finished) {
 
 }  // namespace
 
-std::string RunEvents::Preparing(const std::string& step) const {
+std::string RunEvents::Preparing(const models::PreparationStep& step) const {
   v1::JobEvent event;
-  event.mutable_preparing()->set_step(step);
+  event.mutable_preparing()->set_step(step.what);
+  if (step.fraction) event.mutable_preparing()->set_fraction(*step.fraction);
   return event.SerializeAsString();
 }
 

@@ -18,6 +18,7 @@
 #include "server/jobs/scheduler.h"
 #include "server/models/model_registry.h"
 #include "server/service/blocking_pool.h"
+#include "server/service/load_threads.h"
 #include "server/service/requests.h"
 
 namespace induct::service {
@@ -27,6 +28,7 @@ struct ServiceContext {
   BlockingPool* pool = nullptr;  // for jobs and their streams
   BlockingPool* slow_pool =
       nullptr;  // for what may take seconds: previews and models, which must not hold up the others
+  LoadThreads* load_threads = nullptr;
   jobs::Scheduler* scheduler = nullptr;
   const jobs::JobStore* store = nullptr;
   models::ModelRegistry* registry = nullptr;
@@ -92,6 +94,10 @@ class ModelService : public v1::ModelService::CallbackService {
                                        v1::ListModelsResponse* response) override;
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* call, const v1::GetModelRequest* request,
                                      v1::Model* response) override;
+  grpc::ServerWriteReactor<v1::LoadModelResponse>* LoadModel(grpc::CallbackServerContext* call,
+                                                             const v1::LoadModelRequest* request) override;
+  grpc::ServerUnaryReactor* UnloadModel(grpc::CallbackServerContext* call,
+                                        const v1::UnloadModelRequest* request, v1::Model* response) override;
 
  private:
   const ServiceContext& context_;

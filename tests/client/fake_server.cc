@@ -162,6 +162,44 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
     return grpc::Status::OK;
   }
 
+  grpc::Status Find(const std::string& name, v1::Model* found) {
+    for (const v1::Model& model : script.models.models()) {
+      if (model.name() != name) continue;
+      *found = model;
+      return grpc::Status::OK;
+    }
+    return ServerError(grpc::StatusCode::NOT_FOUND, "there is no model \"" + name + "\" on the server",
+                       "MODEL_NOT_FOUND", "model");
+  }
+
+  grpc::Status GetModel(grpc::ServerContext*, const v1::GetModelRequest* request, v1::Model* model) override {
+    return Find(request->name(), model);
+  }
+
+  grpc::Status LoadModel(grpc::ServerContext* context, const v1::LoadModelRequest* request,
+                         grpc::ServerWriter<v1::LoadModelResponse>* writer) override {
+    absl::MutexLock lock(&mutex);
+    record.loads.push_back(*request);
+    v1::LoadModelResponse response;
+    for (const v1::JobPreparing& step : script.load_steps) {
+      *response.mutable_preparing() = step;
+      writer->Write(response);
+    }
+    waiting = script.load_waits;
+    while (script.load_waits && !context->IsCancelled())
+      cancel_came.WaitWithTimeout(&mutex, absl::Milliseconds(20));
+    record.loads_cancelled += context->IsCancelled() ? 1 : 0;
+    if (!script.load_status.ok()) return script.load_status;
+    const grpc::Status found = Find(request->name(), response.mutable_model());
+    if (found.ok()) writer->Write(response);
+    return found;
+  }
+
+  grpc::Status UnloadModel(grpc::ServerContext*, const v1::UnloadModelRequest* request,
+                           v1::Model* model) override {
+    return script.unload_status.ok() ? Find(request->name(), model) : script.unload_status;
+  }
+
   grpc::Status GetServerInfo(grpc::ServerContext*, const v1::GetServerInfoRequest*,
                              v1::ServerInfo* info) override {
     info->set_id("01SERVER");
@@ -200,6 +238,12 @@ Record FakeServer::record() const {
 void FakeServer::AwaitWaiting() {
   const absl::MutexLock lock(&services_->mutex);
   services_->mutex.Await(absl::Condition(&services_->waiting));
+}
+
+void FakeServer::AwaitCancelledLoad() {
+  const absl::MutexLock lock(&services_->mutex);
+  const auto cancelled = [this] { return services_->record.loads_cancelled > 0; };
+  services_->mutex.Await(absl::Condition(&cancelled));
 }
 
 grpc::Status ServerError(grpc::StatusCode code, const std::string& message, const std::string& reason,

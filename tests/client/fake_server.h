@@ -37,7 +37,11 @@ struct Script {
       artifact_cuts;  // bytes that one ReadArtifact call sends before it breaks with UNAVAILABLE
   bool checks_sha256 =
       false;  // NOT_FOUND for an artifact with another SHA-256 than asked for, as induct-server does
-  v1::ListModelsResponse models;
+  v1::ListModelsResponse models;             // GetModel, LoadModel and UnloadModel know these by name
+  std::vector<v1::JobPreparing> load_steps;  // that LoadModel tells before it ends with load_status
+  grpc::Status load_status;
+  bool load_waits = false;  // LoadModel waits after its steps until the client is gone
+  grpc::Status unload_status;
   std::vector<v1::Job> jobs;
   std::vector<v1::Prompt> prompts;
   grpc::Status preview_status;
@@ -50,6 +54,8 @@ struct Record {
   std::vector<v1::WatchJobRequest> watched;
   std::vector<v1::ReadArtifactRequest> read;
   std::vector<std::string> cancelled;
+  std::vector<v1::LoadModelRequest> loads;
+  size_t loads_cancelled = 0;
   std::string user;
 };
 
@@ -62,8 +68,10 @@ class FakeServer {
 
   const std::string& address() const { return address_; }
   Record record() const;
-  // Waits until a stream has come to its wait_for_cancel.
+  // Waits until a stream has come to its wait_for_cancel, or a load to its load_waits.
   void AwaitWaiting();
+  // Waits until a LoadModel call has seen that its client is gone.
+  void AwaitCancelledLoad();
 
  private:
   struct Services;

@@ -45,6 +45,20 @@ TEST(ProgressLineTest, NeverWiderThanTheTerminal) {
   }
 }
 
+TEST(ProgressLineTest, AStepShowsHowFarItIs) {
+  EXPECT_EQ(StepLine("downloading model.safetensors", 0.43, 80, true),
+            "downloading model.safetensors   43 %  ██████████··············");
+  EXPECT_EQ(StepLine("downloading model.safetensors", 0.43, 80, false),
+            "downloading model.safetensors   43 %  [##########--------------]");
+  EXPECT_EQ(StepLine("downloading model.safetensors", 0.43, 40, true),
+            "downloading model.safetensors   43 %");
+  EXPECT_EQ(StepLine("downloading", 2, 12, true), "downl  100 %");
+  for (size_t columns = 7; columns < 60; ++columns) {
+    for (const bool unicode : {true, false})
+      EXPECT_LE(DisplayWidth(StepLine("lädt model.safetensors", 0.5, columns, unicode)), columns);
+  }
+}
+
 TEST(ProgressLineTest, ClockTimes) {
   EXPECT_EQ(ClockText(absl::Seconds(0)), "0:00");
   EXPECT_EQ(ClockText(absl::Milliseconds(59200)), "1:00");

@@ -91,6 +91,30 @@ TEST(ProgressTest, NumbersOfLayersThatCannotBeAreIgnored) {
       Not(HasSubstr("done")));
 }
 
+v1::JobEvent Step(const std::string& step, double fraction) {
+  v1::JobEvent event;
+  event.set_attempt(1);
+  event.mutable_preparing()->set_step(step);
+  if (fraction >= 0) event.mutable_preparing()->set_fraction(fraction);
+  return event;
+}
+
+TEST(ProgressTest, PlainLinesTellOfEachStepAndOfEachTenthOfIt) {
+  EXPECT_EQ(Shown(ProgressStyle::kLines,
+                  {Step("opening m", -1), Step("opening m", -1), Step("downloading a", 0),
+                   Step("downloading a", 0.05), Step("downloading a", 0.43), Step("downloading a", 0.44),
+                   Step("downloading a", 1), Step("downloading b", 0.02), Step("downloading b", 0.51)}),
+            "opening m\ndownloading a\ndownloading a 40 %\ndownloading a 100 %\ndownloading b\n"
+            "downloading b 50 %\n");
+}
+
+TEST(ProgressTest, ATerminalsLineFollowsEveryPercentOfAStep) {
+  const std::string shown =
+      Shown(ProgressStyle::kTerminal, {Step("downloading a\x1b[2J", 0.43), Step("downloading a", 0.44)});
+  EXPECT_THAT(shown, HasSubstr("\rdownloading a\\x1b[2J   43 %"));
+  EXPECT_THAT(shown, HasSubstr("\rdownloading a   44 %"));
+}
+
 TEST(ProgressTest, QuietSaysNothing) {
   EXPECT_EQ(Shown(ProgressStyle::kQuiet, {Started({{"a", 1}}), Scores("a", 0, 0.2), Finished()}), "");
 }

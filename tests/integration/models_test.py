@@ -1,0 +1,153 @@
+"""Models: named, listed, loaded, unloaded, larger than their budget, and from a hub."""
+import json
+import re
+import unittest
+
+from harness import LONG, SIGINT, ProgramTest, wait_for
+from tiny_hub import TinyHub
+from tiny_model import write_tiny_model
+
+SMALL = ["--n_sequences", "8", "--bootstrap_resamples", "0", "--task_types", "ABAB", "--no_report"]
+COMMITS = {"main": "a" * 40, "step3": "b" * 40}
+
+
+class ModelsTest(ProgramTest):
+    def state(self, address, name):
+        return json.loads(self.client("inspect", name, "--json", "--server", address).stdout)
+
+    def scores(self, output):
+        [run] = sorted((self.dir / output / "runs").iterdir())
+        return self.json(run / "metadata.json"), next(run.glob("scores_*_induction.npy"), None) or next(run.glob("scores_*.npy"))
+
+    def test_a_model_is_listed_inspected_loaded_and_unloaded(self):
+        _, address = self.start_server()
+        listed = self.client("models", "--server", address).stdout
+        self.assertRegex(listed, r"NAME +STATE +L x H +PARAMS +DTYPE +SIZE +LAST USE\n")
+        self.assertRegex(listed, r"demo-large +unloaded +8 x 8 +1.19M +float16 +2.38 MB\n")
+        inspected = self.client("inspect", "demo-small", "--server", address).stdout
+        self.assertRegex(inspected, r"words +ABAB 52 of 52 letters, NAMES 49 names\n")
+        self.assertRegex(inspected, r"state +unloaded\n")
+
+        loaded = self.client("models", "load", "demo-small", "--server", address)
+        self.assertRegex(loaded.stdout, r"demo-small is loaded: [\d.]+ MB, in \d+\.\d s\n")
+        self.assertIn("loading demo-small\n", loaded.stderr)
+        self.assertRegex(self.client("models", "--server", address).stdout, r"demo-small +available .* just now\n")
+        self.assertEqual(self.client("models", "unload", "demo-small", "--server", address).stdout, "demo-small is unloaded\n")
+        self.assertEqual(self.state(address, "demo-small")["state"], "unloaded")
+
+    def test_a_model_that_a_job_uses_is_not_unloaded(self):
+        _, address = self.start_server()
+        client = self.start_client("profile", "--model", "demo-small", *LONG, "--server", address)
+        self.wait_for_state(address, "running")
+        refused = self.client("models", "unload", "demo-small", "--server", address, check=1)
+        self.assertIn("demo-small", refused.stderr)
+        self.assertGreater(self.state(address, "demo-small")["n_pins"], 0)
+        client.send_signal(SIGINT)
+        client.communicate(timeout=60)
+        wait_for(lambda: self.state(address, "demo-small").get("n_pins", 0) == 0, "the job to let its model go")
+        self.client("models", "unload", "demo-small", "--server", address)
+
+    def test_unknown_names_say_what_there_is(self):
+        _, address = self.start_server()
+        for command in (["inspect"], ["models", "load"], ["models", "unload"], ["profile", "--model"]):
+            error = self.client(*command, "demo-smal", "--server", address, check=2).stderr
+            self.assertIn("did you mean demo-small?", error)
+
+    def test_jobs_take_turns_in_a_budget_that_holds_one_of_their_models(self):
+        _, address = self.start_server(settings="model_memory_mb: 5\n")
+        for model in ("demo-small", "demo-large", "demo-small"):
+            self.client("profile", "--model", model, *SMALL, "--server", address)
+            states = {m["name"]: m["state"] for m in json.loads(self.client("models", "--json", "--server", address).stdout)["models"]}
+            self.assertEqual(states, {"demo-small": "unloaded", "demo-large": "unloaded", model: "available"})
+
+    def test_a_model_larger_than_the_budget_is_streamed_with_the_same_scores(self):
+        outputs = {}
+        for megabytes in (3, 100):
+            _, address = self.start_server(settings=f"model_memory_mb: {megabytes}\n")
+            output = f"budget-{megabytes}"
+            stderr = self.client("profile", "--model", "demo-large", *SMALL, "--server", address, "--output_dir", output).stderr
+            metadata, scores = self.scores(output)
+            self.assertEqual(metadata["models"][0]["streamed"], megabytes == 3)
+            self.assertEqual("float32, streamed)" in stderr, megabytes == 3, stderr)
+            outputs[megabytes] = scores.read_bytes()
+        self.assertEqual(outputs[3], outputs[100])
+
+    def test_of_several_models_those_that_are_streamed_are_named(self):
+        _, address = self.start_server(settings="model_memory_mb: 3\n")
+        self.client("crosssize", "--models", "demo-small", "demo-large", *SMALL, "--server", address)
+        metadata = self.json(self.run_dir() / "metadata.json")
+        self.assertEqual([(m["source"], m["streamed"]) for m in metadata["models"]], [("demo-small", False), ("demo-large", True)])
+
+    def test_a_load_beyond_the_budget_is_refused(self):
+        _, address = self.start_server(settings="model_memory_mb: 3\n")
+        self.assertIn("stream", self.client("models", "load", "demo-large", "--server", address, check=1).stderr)
+
+
+class HubTest(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        write_tiny_model(self.dir / "repository", seed=3)
+        self.hub = TinyHub("org/tiny", self.dir / "repository", COMMITS)
+        self.addCleanup(self.hub.close)
+        self.env.pop("HF_HUB_OFFLINE", None)
+        self.env.update(HF_ENDPOINT=self.hub.address, HF_HOME=str(self.dir / "hf"))
+
+    def test_a_revision_is_downloaded_once_and_named_in_the_metadata(self):
+        first = self.client("profile", "--model", "org/tiny@step3", *SMALL)
+        self.assertRegex(first.stderr, "downloading org/tiny@step3 .*model.safetensors")
+        self.assertEqual(self.json(self.run_dir() / "metadata.json")["models"][0]["revision"], COMMITS["step3"])
+        self.hub.requests.clear()
+        self.client("profile", "--model", "org/tiny@step3", *SMALL, "--output_dir", "again")
+        self.assertEqual(self.hub.requests, [])
+        self.assertTrue((self.dir / "hf/hub/models--org--tiny/snapshots" / COMMITS["step3"] / "config.json").exists())
+        self.assertRegex(self.client("models").stdout, r"org/tiny@step3 +unloaded +3 x 4 ")
+        self.assertRegex(self.client("inspect", "org/tiny@step3").stdout, rf"revision +{COMMITS['step3']}\n")
+
+    def test_what_is_not_downloaded_yet_says_how_it_can_be(self):
+        error = self.client("inspect", "org/tiny", check=2).stderr
+        self.assertIn("induct-client models load org/tiny", error)
+        self.assertEqual(self.hub.requests, [])
+        self.client("models", "load", "org/tiny")
+        self.assertRegex(self.client("inspect", "org/tiny").stdout, r"layers +3\n")
+
+    def test_a_download_shows_how_far_it_is_and_ends_when_it_is_interrupted(self):
+        self.hub.slow.set()
+        for command in (["models", "load", "org/tiny"], ["profile", "--model", "org/tiny", *SMALL]):
+            client = self.start_client(*command)
+            wait_for(lambda: re.search(r"downloading .* \d+ %", client.stderr.readline()), "a share of the download")
+            client.send_signal(SIGINT)
+            client.communicate(timeout=20)
+            self.assertEqual(client.returncode, 130)
+        self.hub.slow.clear()
+        self.client("profile", "--model", "org/tiny", *SMALL, "--output_dir", "after")
+
+    def test_a_download_holds_up_no_other_job(self):
+        _, address = self.start_server()
+        self.hub.slow.set()
+        waiting = self.start_client("profile", "--model", "org/tiny", *SMALL, "--server", address)
+        wait_for(lambda: "downloading" in waiting.stderr.readline(), "the download to begin")
+        self.client("profile", "--model", "demo-small", *SMALL, "--server", address, "--output_dir", "other")
+        self.assertIsNone(waiting.poll())
+        self.hub.slow.clear()
+        _, stderr = waiting.communicate(timeout=120)
+        self.assertEqual(waiting.returncode, 0, stderr)
+
+    def test_what_the_hub_refuses_is_said_with_its_cause(self):
+        self.assertRegex(self.client("profile", "--model", "org/none", *SMALL, check=1).stderr, "org/none.*HF_TOKEN")
+        self.assertIn("step4", self.client("models", "load", "org/tiny@step4", check=2).stderr)
+        self.hub.status = 403
+        self.assertRegex(self.client("models", "load", "org/tiny", check=1).stderr, "HF_TOKEN")
+        self.env["HF_HUB_OFFLINE"] = "1"
+        self.assertIn("HF_HUB_OFFLINE", self.client("profile", "--model", "org/tiny", *SMALL, check=2).stderr)
+
+    def test_a_hub_that_is_down_is_tried_again_which_an_interrupt_ends(self):
+        self.hub.status = 503
+        client = self.start_client("models", "load", "org/tiny")
+        wait_for(lambda: "trying again" in client.stderr.readline(), "the word that it is tried again")
+        client.send_signal(SIGINT)
+        client.communicate(timeout=20)
+        self.assertEqual(client.returncode, 130)
+
+
+if __name__ == "__main__":
+    unittest.main()

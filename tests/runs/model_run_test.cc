@@ -1,0 +1,133 @@
+// What runs of every kind do with their models, seen by those who watch.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "server/runs/run.h"
+
+namespace induct::runs {
+namespace {
+
+using testing::Contains;
+using testing::HasSubstr;
+
+// Writes what is told of models and steps as text.
+class TextEncoder : public RunEncoder {
+ public:
+  std::string Preparing(const models::PreparationStep& step) const override { return step.what; }
+  std::string Started(const RunStarted& started) const override {
+    std::string text = "started";
+    for (const ModelUse& model : started.models)
+      absl::StrAppend(&text, " ", model.source, model.streamed ? " streamed" : " resident");
+    return text;
+  }
+  std::string LayerScores(const std::string& model, uint32_t,
+                          const analysis::LayerScores& scores) const override {
+    return absl::StrCat(model, " layer ", scores.layer);
+  }
+  std::string Progress(double, uint32_t, uint32_t) const override { return "progress"; }
+  std::string Finished(const std::string&, const RunResult&, const jobs::JobRecord&,
+                       const std::vector<std::string>& warnings) const override {
+    std::string text = "finished";
+    for (const std::string& warning : warnings) absl::StrAppend(&text, "; ", warning);
+    return text;
+  }
+  absl::StatusOr<std::string> Json(const std::string&, const RunResult&) const override { return "{}"; }
+};
+
+// A job without a scheduler; keeps its events.
+class PlainContext : public jobs::JobContext {
+ public:
+  const std::string& job_name() const override { return name_; }
+  uint32_t attempt() const override { return 1; }
+  int device() const override { return 0; }
+  std::stop_token stop() const override { return stop_.get_token(); }
+  jobs::JobRecord record() const override { return {}; }
+  absl::Status Emit(std::string payload) override {
+    if (on_event) on_event(payload);
+    events.push_back(std::move(payload));
+    return absl::OkStatus();
+  }
+  void Show(int, std::string payload) override {
+    if (on_event) on_event(payload);
+    shown.push_back(std::move(payload));
+  }
+  absl::Status PutArtifact(const std::string&, const std::string&, std::string) override {
+    return absl::OkStatus();
+  }
+  void Stop() { stop_.request_stop(); }
+
+  std::vector<std::string> events, shown;
+  std::function<void(const std::string&)> on_event;
+
+ private:
+  const std::string name_ = "jobs/TEST";
+  std::stop_source stop_;
+};
+
+class ModelRunTest : public testing::Test {
+ protected:
+  explicit ModelRunTest(int64_t budget = 5'000'000)  // float32: demo-small takes 2.6 MB, demo-large 4.8 MB
+      : registry_({.model_dirs = {INDUCT_SOURCE_DIR "/deploy/demo_models"}, .budgets = {{"cpu", budget}}}),
+        environment_{.registry = &registry_, .encoder = &encoder_, .devices = {"cpu"}} {}
+
+  static RunRequest Request(const std::vector<std::string>& models) {
+    return {.models = models,
+            .prompts = {.task_types = {"ABAB"}, .lag_values = {8}, .n_sequences = 2},
+            .options = {.bootstrap_resamples = 0}};
+  }
+
+  models::ModelHandle Hold(const std::string& model) {
+    const auto files = registry_.Open(model).value();
+    return registry_.Load(files, {}, models::WhenFull::kWait, {}, {}).value();
+  }
+
+  models::ModelRegistry registry_;
+  TextEncoder encoder_;
+  const RunEnvironment environment_;
+  PlainContext context_;
+};
+
+TEST_F(ModelRunTest, ALaterModelIsStreamedWhereOthersTakeItsRoomAndTheResultSaysSo) {
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  ASSERT_TRUE(work->Prepare(context_).ok());
+  const models::ModelHandle others = Hold("demo-small");
+  const auto finished = work->Run(context_);
+  ASSERT_TRUE(finished.ok()) << finished.status();
+  EXPECT_THAT(context_.events, Contains("started demo-small resident demo-large resident"));
+  EXPECT_THAT(*finished, HasSubstr("the layers of demo-large were streamed"));
+}
+
+TEST_F(ModelRunTest, ALaterModelThatFindsRoomIsNotStreamed) {
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  ASSERT_TRUE(work->Prepare(context_).ok());
+  EXPECT_THAT(*work->Run(context_), testing::Not(HasSubstr("streamed")));
+  EXPECT_THAT(context_.shown, testing::AllOf(Contains("opening demo-large"), Contains("loading demo-large")));
+}
+
+class SmallBudgetTest : public ModelRunTest {
+ protected:
+  SmallBudgetTest() : ModelRunTest(3'000'000) {}
+};
+
+TEST_F(SmallBudgetTest, ModelsBeyondTheBudgetAreToldAtTheStart) {
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  ASSERT_TRUE(work->Prepare(context_).ok());
+  EXPECT_THAT(*work->Run(context_), testing::Not(HasSubstr("were streamed")));
+  EXPECT_THAT(context_.events, Contains("started demo-small resident demo-large streamed"));
+}
+
+TEST_F(ModelRunTest, AJobThatWaitsForRoomEndsWhenItIsCancelled) {
+  const models::ModelHandle others = Hold("demo-large");
+  const auto work = NewProfileRun(Request({"demo-small"}), environment_);
+  context_.on_event = [this](const std::string& event) {
+    if (absl::StrContains(event, "waiting")) context_.Stop();
+  };
+  EXPECT_TRUE(absl::IsCancelled(work->Prepare(context_)));
+}
+
+}  // namespace
+}  // namespace induct::runs
