@@ -115,6 +115,17 @@ TEST_F(ResidencyTest, AStreamedCopyGoesWithItsHandle) {
   EXPECT_EQ(residency_.ReservedBytes("cpu"), 0);
 }
 
+TEST_F(ResidencyTest, WhoCanHaveAWholeCopyIsGivenNoStreamedOne) {
+  LoadRequest request = Request("a", 60);
+  request.options.stream_layers = true;
+  const ModelHandle streamed = Get(request);
+  request.options.stream_layers = false;
+  const ModelHandle whole = Get(request);
+  EXPECT_TRUE(streamed.streamed());
+  EXPECT_FALSE(whole.streamed());
+  EXPECT_EQ(residency_.StatsOf("a").bytes, 70);
+}
+
 TEST_F(ResidencyTest, WhatNotEvenStreamingHoldsIsRefused) {
   LoadRequest request = Request("huge", 1'000'000'000);
   request.bytes.streamed = 101;
