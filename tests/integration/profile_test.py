@@ -175,6 +175,30 @@ class SharedServer(ProgramTest):
             self.assertEqual(bad.returncode, 1)
             self.assertIn(says, bad.stderr)
 
+    def check(self, **settings):
+        """(exit code, output) of --check with these variables."""
+        env = {**self.env, **{f"INDUCT_{key.upper()}": value for key, value in settings.items()}}
+        done = subprocess.run([BIN / "induct-server", "--check"], cwd=self.dir, env=env, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def test_allow_models_limits_what_is_served_listed_and_preloaded(self):
+        self.assertIn("1 models", self.check(allow_models="demo-s*,other/*")[1])
+        code, says = self.check(allow_models="demo-s*", models="demo-large")
+        self.assertEqual(code, 1)
+        self.assertIn("allow_models", says)
+        self.env["INDUCT_ALLOW_MODELS"] = "demo-s*"
+        self.client("profile", "--model", "demo-small", *SMALL)
+        self.assertIn("allow_models", self.client("profile", "--model", "demo-large", *SMALL, check=1).stderr)
+        self.assertNotIn("demo-large", self.client("models").stdout)
+
+    def test_model_memory_mb_is_what_models_may_take(self):
+        self.assertIn("models may take 0.01 GB of cpu", self.check(model_memory_mb="7")[1])
+        self.assertRegex(self.check()[1], r"models may take [1-9][0-9]*\.[0-9]+ GB of cpu")
+        self.env["INDUCT_MODEL_MEMORY_MB"] = "2"  # demo-large has 4.8 MB in float32, 1.6 MB of them in embeddings and two layers
+        self.client("profile", "--model", "demo-large", *SMALL)
+        self.env["INDUCT_MODEL_MEMORY_MB"] = "1"
+        self.assertIn("model_memory_mb", self.client("profile", "--model", "demo-large", *SMALL, check=1).stderr)
+
     def test_versions(self):
         self.assertRegex(self.client("--version").stdout, r"induct-client \d+\.\d+\.\d+")
         out = subprocess.run([BIN / "induct-server", "--version"], capture_output=True, text=True)

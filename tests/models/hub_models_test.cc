@@ -8,6 +8,7 @@
 
 #include "common/status.h"
 #include "server/models/model_registry.h"
+#include "tests/hub/local_hub.h"
 
 namespace induct::models {
 namespace {
@@ -130,6 +131,50 @@ TEST_F(HubModelsTest, OfflineWhatIsNotCachedIsRefusedAtOnce) {
   const absl::Status status = Registry(/*offline=*/true).CheckExists("org/unknown");
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()), HasSubstr("HF_HUB_OFFLINE"));
+}
+
+std::string BytesOf(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+TEST_F(HubModelsTest, WhatIsMissingIsDownloadedWithProgressOnceAndThenLoads) {
+  hub::LocalHub local;
+  for (const auto& entry : fs::directory_iterator(kDemoModel)) {
+    const std::string name = entry.path().filename();
+    local.Put(name, BytesOf(entry.path()), /*is_large=*/name == "model.safetensors");
+  }
+  const auto hub = hub::Hub::Create(hub::LocalOptions(local, dir_ + "/cache")).value();
+  ModelRegistry registry({.hub = hub.get()});
+  std::vector<PreparationStep> steps;
+  const auto on_step = [&](const PreparationStep& step) { steps.push_back(step); };
+
+  const auto files = registry.Open(hub::kTestRepo, on_step).value();
+  EXPECT_EQ(files->name(), hub::kTestRepo);
+  EXPECT_EQ(files->revision(), hub::kTestCommit);
+  EXPECT_EQ(steps.front().what, "opening org/model");
+  EXPECT_EQ(steps[1].what, "asking the hub for org/model");
+  EXPECT_THAT(steps.back().what, HasSubstr("downloading org/model ("));
+  EXPECT_EQ(steps.back().fraction, 1.0);
+  EXPECT_TRUE(registry.Load(files, {}, WhenFull::kWait, {}, {}).ok());
+  EXPECT_EQ(registry.List()[0].name, hub::kTestRepo);
+
+  local.ForgetRequests();
+  EXPECT_EQ(registry.Open(hub::kTestRepo).value(), files);
+  EXPECT_THAT(local.asked(), ElementsAre());
+}
+
+TEST_F(HubModelsTest, ADownloadEndsWhenItIsStopped) {
+  hub::LocalHub local;
+  local.PutModel();
+  const auto hub = hub::Hub::Create(hub::LocalOptions(local, dir_ + "/cache")).value();
+  ModelRegistry registry({.hub = hub.get()});
+  std::stop_source stop;
+  const auto on_step = [&](const PreparationStep& step) {
+    if (step.what.starts_with("downloading")) stop.request_stop();
+  };
+  EXPECT_EQ(registry.Open(hub::kTestRepo, on_step, stop.get_token()).status().code(),
+            absl::StatusCode::kCancelled);
 }
 
 }  // namespace
