@@ -1,11 +1,11 @@
 // The cache on disk, in the layout of the Python library huggingface_hub, so that each finds what the other
 // downloaded:
 //
-//   models--ORG--NAME/refs/REVISION              the commit that a branch or tag meant when it was fetched
-//   models--ORG--NAME/snapshots/COMMIT/FILE      a link to ../../blobs/ETAG
-//   models--ORG--NAME/blobs/ETAG[.incomplete]    the bytes: ETAG is their SHA-256, or git's SHA-1 of small
-//   files models--ORG--NAME/.no_exist/COMMIT/FILE      empty: the repository has no such file
-//   .locks/models--ORG--NAME/ETAG.lock           held (flock) by who downloads the blob
+//   models--ORG--NAME/refs/REVISION            the commit that a branch or tag meant when it was fetched
+//   models--ORG--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/ETAG
+//   models--ORG--NAME/blobs/ETAG[.incomplete]  the bytes; ETAG: their SHA-256, of small files git's SHA-1
+//   models--ORG--NAME/.no_exist/COMMIT/FILE    empty: the repository has no such file
+//   .locks/models--ORG--NAME/ETAG.lock         held (flock) by who downloads the blob
 #pragma once
 
 #include <optional>

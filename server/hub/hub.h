@@ -59,13 +59,16 @@ class Hub {
   // The same, downloading what is missing; blocks on the network: never on a gRPC or device thread. What is
   // in the cache is used without a request, a branch as it was when it was fetched. What one call has
   // downloaded when it ends early, the next one does not download again. Errors:
-  //   NOT_FOUND (MODEL_NOT_FOUND)               no such repository or revision, or not without a token;
-  //   offline FAILED_PRECONDITION (HUB_ACCESS_DENIED)   gated, or the token is refused FAILED_PRECONDITION
-  //   (UNSUPPORTED_MODEL)   the repository holds no model that induct could read FAILED_PRECONDITION
-  //   (BAD_CHECKPOINT)      its index of shards is broken FAILED_PRECONDITION (HUB_CACHE_UNUSABLE)  the disk
-  //   is full, the cache cannot be written UNAVAILABLE (HUB_UNAVAILABLE)             no connection or errors
-  //   429 and 5xx, again and again DATA_LOSS (HUB_WRONG_CONTENT)             twice other bytes than the hub
-  //   announces CANCELLED                                 `stop`, honoured within a second
+  // - NOT_FOUND (MODEL_NOT_FOUND): no such repository or revision, or not without a token; or offline.
+  // - FAILED_PRECONDITION (HUB_ACCESS_DENIED): gated, or the token is refused.
+  // - FAILED_PRECONDITION (UNSUPPORTED_MODEL): the repository holds no model that induct could read.
+  // - FAILED_PRECONDITION (BAD_CHECKPOINT): its index of shards is broken.
+  // - FAILED_PRECONDITION (HUB_CACHE_UNUSABLE): the disk is full, or the cache cannot be written.
+  // - FAILED_PRECONDITION (HUB_UNAVAILABLE): further attempts will meet the same, as where a certificate is
+  //   not trusted or the endpoint is no hub.
+  // - UNAVAILABLE (HUB_UNAVAILABLE): no connection, or errors 408, 429 and 5xx, again and again.
+  // - DATA_LOSS (HUB_WRONG_CONTENT): twice other bytes than the hub announces.
+  // - CANCELLED: `stop`, honoured within a second.
   absl::StatusOr<Snapshot> Fetch(const RepoRevision& wanted, const ProgressSink& on_progress,
                                  std::stop_token stop) const;
 
