@@ -171,9 +171,7 @@ absl::StatusOr<ModelHandle> ModelRegistry::Load(const std::shared_ptr<const Mode
 }
 
 bool ModelRegistry::AlwaysStreams(const ModelFiles& files, const engine::LoadOptions& options) const {
-  const auto budget = options_.budgets.find(options.device);
-  return options.stream_layers || (budget != options_.budgets.end() &&
-                                   WeightBytesOf(files.spec(), options.dtype).whole > budget->second);
+  return residency_.AlwaysStreams(options, WeightBytesOf(files.spec(), options.dtype));
 }
 
 absl::Status ModelRegistry::Unload(const std::string& name) {

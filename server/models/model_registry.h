@@ -46,8 +46,8 @@ struct RegistryOptions {
   const hub::Hub* hub = nullptr;
 };
 
-// All models of this server. Safe for concurrent use; every method but CheckExists may block on the disk, and
-// Open on the network, so never call it on a gRPC thread. Must outlive its handles.
+// All models of this server. Safe for concurrent use; every method may block on the disk, and Open on the
+// network, so never call it on a gRPC thread. Must outlive its handles.
 class ModelRegistry {
  public:
   explicit ModelRegistry(RegistryOptions options);
@@ -74,8 +74,7 @@ class ModelRegistry {
                                    const engine::LoadOptions& options, WhenFull when_full,
                                    const StepSink& on_step, std::stop_token stop);
 
-  // Whether the layers are streamed whatever else is loaded: the options ask for it, or all weights together
-  // exceed the budget.
+  // As Residency::AlwaysStreams.
   bool AlwaysStreams(const ModelFiles& files, const engine::LoadOptions& options) const;
 
   // Frees what is loaded of a model. Errors of CheckExists; FAILED_PRECONDITION (MODEL_IN_USE) naming how

@@ -85,6 +85,10 @@ absl::StatusOr<ModelHandle> Residency::Acquire(const LoadRequest& request, WhenF
   }
 }
 
+bool Residency::AlwaysStreams(const engine::LoadOptions& options, const WeightBytes& bytes) const {
+  return options.stream_layers || bytes.whole > BudgetOf(options.device);
+}
+
 absl::Status Residency::CheckFits(const LoadRequest& request) const {
   const int64_t budget = BudgetOf(request.options.device);
   if (request.bytes.streamed <= budget) return absl::OkStatus();
@@ -124,18 +128,15 @@ Residency::Next Residency::AwaitNext(const LoadRequest& request, WhenFull when_f
 }
 
 Residency::Next Residency::Decide(const LoadRequest& request, WhenFull when_full) {
-  const std::string& device = request.options.device;
-  if (!request.options.stream_layers) {
+  if (!AlwaysStreams(request.options, request.bytes)) {
     if (const CopyPtr copy = FindWhole(request)) {
       if (copy->state == ModelState::kLoading)
         return {.waits_for = absl::StrCat("waiting for ", request.name, ", which is being loaded")};
       ++copy->n_pins;
       return {.copy = copy};
     }
-    if (request.bytes.whole <= BudgetOf(device)) {
-      Next next = Reserve(request, /*streamed=*/false, Limit::kBudget);
-      if (next.copy != nullptr || when_full == WhenFull::kWait) return next;
-    }
+    Next next = Reserve(request, /*streamed=*/false, Limit::kBudget);
+    if (next.copy != nullptr || when_full == WhenFull::kWait) return next;
   }
   Next next = Reserve(request, /*streamed=*/true, Limit::kBudget);
   if (next.copy != nullptr || when_full == WhenFull::kWait) return next;

@@ -109,6 +109,10 @@ class Residency {
   absl::StatusOr<ModelHandle> Acquire(const LoadRequest& request, WhenFull when_full, const StepSink& on_step,
                                       std::stop_token stop);
 
+  // Whether the layers are streamed whatever else is loaded: the options ask for it, or all weights together
+  // exceed the budget.
+  bool AlwaysStreams(const engine::LoadOptions& options, const WeightBytes& bytes) const;
+
   // Frees every copy of a model. FAILED_PRECONDITION (MODEL_IN_USE) where one is in use, then all stay. OK
   // also where there is none.
   absl::Status Unload(const std::string& key, const std::string& name);
