@@ -65,6 +65,17 @@ absl::StatusOr<bool> IsOneToken(const checkpoint::Tokenizer& tokenizer, const st
   return ids.size() == 1;
 }
 
+// A task's words that are not one token.
+absl::StatusOr<std::set<std::string>> LackingWords(const checkpoint::Tokenizer& tokenizer,
+                                                   const std::string& task) {
+  std::set<std::string> lacking;
+  for (const std::string& word : analysis::TaskWords(task)) {
+    INDUCT_ASSIGN_OR_RETURN(const bool is_one, IsOneToken(tokenizer, word));
+    if (!is_one) lacking.insert(word);
+  }
+  return lacking;
+}
+
 // A task's words that are one token in every tokenizer, and what each tokenizer lacks.
 struct SharedWords {
   std::vector<std::string> words;
@@ -75,11 +86,7 @@ absl::StatusOr<SharedWords> SingleTokenWords(const ModelFilesList& models, const
   SharedWords shared{.words = analysis::TaskWords(task)};
   const size_t n_candidates = shared.words.size();
   for (const auto& files : models) {
-    std::set<std::string> lacking;
-    for (const std::string& word : analysis::TaskWords(task)) {
-      INDUCT_ASSIGN_OR_RETURN(const bool is_one, IsOneToken(*files->tokenizer(), word));
-      if (!is_one) lacking.insert(word);
-    }
+    INDUCT_ASSIGN_OR_RETURN(const std::set<std::string> lacking, LackingWords(*files->tokenizer(), task));
     std::erase_if(shared.words, [&](const std::string& word) { return lacking.contains(word); });
     if (lacking.empty()) continue;
     shared.lacks.push_back(absl::StrCat("the tokenizer of ", files->name(), " lacks ", lacking.size(),
@@ -354,10 +361,8 @@ absl::StatusOr<PromptSet> MakePrompts(const PromptRequest& request,
 absl::StatusOr<WordCounts> CountWords(const checkpoint::Tokenizer& tokenizer) {
   WordCounts counts;
   for (const auto& [task, count] : {std::pair{"ABAB", &counts.letters}, {"NAMES", &counts.names}}) {
-    for (const std::string& word : analysis::TaskWords(task)) {
-      INDUCT_ASSIGN_OR_RETURN(const bool is_one, IsOneToken(tokenizer, word));
-      *count += is_one ? 1 : 0;
-    }
+    INDUCT_ASSIGN_OR_RETURN(const std::set<std::string> lacking, LackingWords(tokenizer, task));
+    *count = static_cast<uint32_t>(analysis::TaskWords(task).size() - lacking.size());
   }
   return counts;
 }
