@@ -11,6 +11,7 @@
 #include "common/sha256.h"
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
+#include "server/checkpoint/folder.h"
 #include "server/checkpoint/json.h"
 
 namespace induct::checkpoint {
@@ -22,15 +23,6 @@ constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
 
 constexpr size_t kMaxConfigBytes = size_t{16} << 20;
 constexpr size_t kMaxTokenizerBytes = size_t{128} << 20;
-
-std::string PathOf(const std::string& directory, std::string_view file) {
-  return (std::filesystem::path(directory) / file).string();
-}
-
-bool Exists(const std::string& path) {
-  std::error_code error;
-  return std::filesystem::exists(path, error);
-}
 
 // The text of one of the checkpoint's own files, which the caller knows to be there.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path, size_t limit) {
@@ -90,11 +82,12 @@ absl::StatusOr<std::string> ReadBosToken(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& directory) {
-  const std::string config_path = PathOf(directory, kConfigFile);
-  if (!Exists(config_path)) return absl::NotFoundError(absl::StrCat(directory, ": holds no ", kConfigFile));
+  if (!ExistsIn(directory, kConfigFile))
+    return absl::NotFoundError(absl::StrCat(directory, ": holds no ", kConfigFile));
   auto checkpoint = std::unique_ptr<Checkpoint>(new Checkpoint);
   checkpoint->directory_ = directory;
-  INDUCT_ASSIGN_OR_RETURN(const std::string config, ReadTextFile(config_path, kMaxConfigBytes));
+  INDUCT_ASSIGN_OR_RETURN(const std::string config,
+                          ReadTextFile(PathIn(directory, kConfigFile), kMaxConfigBytes));
   INDUCT_ASSIGN_OR_RETURN(checkpoint->spec_, ParseConfig(config));
   INDUCT_ASSIGN_OR_RETURN(checkpoint->weights_, WeightFiles::Open(directory));
   UseStoredNames(*checkpoint->weights_, checkpoint->spec_);
@@ -126,7 +119,7 @@ int64_t Checkpoint::n_parameters() const {
   return total;
 }
 
-bool Checkpoint::has_tokenizer() const { return Exists(PathOf(directory_, kTokenizerFile)); }
+bool Checkpoint::has_tokenizer() const { return ExistsIn(directory_, kTokenizerFile); }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Checkpoint::LoadTokenizer() const {
   if (!has_tokenizer()) {
@@ -134,15 +127,14 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Checkpoint::LoadTokenizer() const {
                       reason::kNoTokenizer);
   }
   INDUCT_ASSIGN_OR_RETURN(const std::string text,
-                          ReadTextFile(PathOf(directory_, kTokenizerFile), kMaxTokenizerBytes));
+                          ReadTextFile(PathIn(directory_, kTokenizerFile), kMaxTokenizerBytes));
   return Tokenizer::Parse(text);
 }
 
 absl::StatusOr<int64_t> Checkpoint::BosTokenId(const Tokenizer* tokenizer) const {
-  const std::string path = PathOf(directory_, kTokenizerConfigFile);
   std::string named;
-  if (Exists(path)) {
-    INDUCT_ASSIGN_OR_RETURN(named, ReadBosToken(path));
+  if (ExistsIn(directory_, kTokenizerConfigFile)) {
+    INDUCT_ASSIGN_OR_RETURN(named, ReadBosToken(PathIn(directory_, kTokenizerConfigFile)));
   }
   if (tokenizer == nullptr) return spec_.bos_token_id;
   const std::optional<int32_t> found = named.empty() ? std::nullopt : tokenizer->Find(named);
@@ -155,9 +147,8 @@ absl::StatusOr<int64_t> Checkpoint::BosTokenId(const Tokenizer* tokenizer) const
 absl::StatusOr<std::string> Checkpoint::Sha256() const {
   std::vector<std::string> lines;
   for (const std::string& file : files()) {
-    const std::string path = PathOf(directory_, file);
-    if (file == kTokenizerConfigFile || !Exists(path)) continue;
-    INDUCT_ASSIGN_OR_RETURN(const std::string digest, Sha256HexOfFile(path));
+    if (file == kTokenizerConfigFile || !ExistsIn(directory_, file)) continue;
+    INDUCT_ASSIGN_OR_RETURN(const std::string digest, Sha256HexOfFile(PathIn(directory_, file)));
     lines.push_back(absl::StrCat(digest, "  ", file, "\n"));
   }
   std::ranges::sort(lines);

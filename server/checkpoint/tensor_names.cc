@@ -16,6 +16,13 @@ LinearTensors NameLinear(const std::string& module, int64_t out, int64_t in, boo
   return linear;
 }
 
+void NameEmbeddings(const std::string& embedding, const std::string& unembedding, bool tied,
+                    DecoderSpec& spec) {
+  const std::vector<int64_t> shape = {spec.vocab_size, spec.d_model};
+  spec.token_embedding = {embedding + ".weight", shape};
+  spec.unembedding = tied ? spec.token_embedding : TensorSpec{unembedding + ".weight", shape};
+}
+
 LinearTensors NameConv1d(const std::string& module, int64_t in, int64_t out) {
   return {.weight = {module + ".weight", {in, out}}, .bias = TensorSpec{module + ".bias", {out}}};
 }

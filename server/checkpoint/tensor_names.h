@@ -15,6 +15,11 @@ NormTensors NameRmsNorm(const std::string& module, int64_t width);
 // nn.Linear: weight [out, in], bias [out].
 LinearTensors NameLinear(const std::string& module, int64_t out, int64_t in, bool has_bias);
 
+// The two ends of a decoder: `embedding`.weight and `unembedding`.weight, [V, D] both, or one tensor where
+// they are tied.
+void NameEmbeddings(const std::string& embedding, const std::string& unembedding, bool tied,
+                    DecoderSpec& spec);
+
 // GPT-2's Conv1D: weight [in, out], bias [out].
 LinearTensors NameConv1d(const std::string& module, int64_t in, int64_t out);
 

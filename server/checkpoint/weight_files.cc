@@ -1,10 +1,9 @@
 #include "server/checkpoint/weight_files.h"
 
-#include <filesystem>
-
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
+#include "server/checkpoint/folder.h"
 #include "server/checkpoint/safetensors.h"
 #include "server/checkpoint/torch_file.h"
 
@@ -12,15 +11,6 @@ namespace induct::checkpoint {
 namespace {
 
 constexpr uint64_t kMaxIndexBytes = uint64_t{64} << 20;
-
-std::string PathOf(const std::string& directory, std::string_view file) {
-  return (std::filesystem::path(directory) / file).string();
-}
-
-bool Exists(const std::string& directory, std::string_view file) {
-  std::error_code error;
-  return std::filesystem::exists(PathOf(directory, file), error);
-}
 
 // Moves the entries of `from`, all of them in file number `file`, to `to`. The name of one that is there
 // already; empty where none is.
@@ -47,11 +37,11 @@ absl::StatusOr<std::unique_ptr<WeightFiles>> WeightFiles::Open(const std::string
                              {"pytorch_model.bin", "pytorch_model.bin.index.json", &ReadTorchFile}};
   auto weights = std::unique_ptr<WeightFiles>(new WeightFiles(directory));
   for (const Form& form : kForms) {
-    if (Exists(directory, form.file)) {
+    if (ExistsIn(directory, form.file)) {
       INDUCT_RETURN_IF_ERROR(weights->AddFile(form.file, form.reader));
       return weights;
     }
-    if (Exists(directory, form.index)) {
+    if (ExistsIn(directory, form.index)) {
       INDUCT_RETURN_IF_ERROR(weights->OpenSharded(form.index, form.reader));
       return weights;
     }
@@ -60,7 +50,7 @@ absl::StatusOr<std::unique_ptr<WeightFiles>> WeightFiles::Open(const std::string
 }
 
 absl::Status WeightFiles::AddFile(const std::string& name, Reader reader) {
-  INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<InputFile> file, InputFile::Open(PathOf(directory_, name)));
+  INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<InputFile> file, InputFile::Open(PathIn(directory_, name)));
   INDUCT_ASSIGN_OR_RETURN(TensorTable table, reader(*file));
   const auto position = static_cast<uint32_t>(files_.size());
   files_.push_back(std::move(file));
@@ -78,7 +68,7 @@ absl::Status WeightFiles::AddFile(const std::string& name, Reader reader) {
 
 absl::Status WeightFiles::OpenSharded(std::string_view index_name, Reader reader) {
   const std::string name(index_name);
-  INDUCT_ASSIGN_OR_RETURN(const std::unique_ptr<InputFile> file, InputFile::Open(PathOf(directory_, name)));
+  INDUCT_ASSIGN_OR_RETURN(const std::unique_ptr<InputFile> file, InputFile::Open(PathIn(directory_, name)));
   if (file->size() > kMaxIndexBytes) {
     return BadCheckpoint(absl::StrCat(name, ": ", file->size(), " bytes, more than ", kMaxIndexBytes));
   }
@@ -92,7 +82,7 @@ absl::Status WeightFiles::OpenSharded(std::string_view index_name, Reader reader
 
 absl::Status WeightFiles::CheckFilesExist(const ShardIndex& index) const {
   std::vector<bool> exists;
-  for (const std::string& file : index.files) exists.push_back(Exists(directory_, file));
+  for (const std::string& file : index.files) exists.push_back(ExistsIn(directory_, file));
   for (const auto& [tensor, file] : index.file_of) {
     if (!exists[file]) return WrongFile(tensor, index.files[file], "is missing");
   }

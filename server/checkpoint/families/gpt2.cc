@@ -29,11 +29,10 @@ LayerTensors NameLayer(int64_t layer, const DecoderSpec& spec) {
 
 void NameTensors(bool tied, DecoderSpec& spec) {
   const int64_t d = spec.d_model;
-  spec.token_embedding = {"transformer.wte.weight", {spec.vocab_size, d}};
+  NameEmbeddings("transformer.wte", "lm_head", tied, spec);
   spec.position_embedding = TensorSpec{"transformer.wpe.weight", {spec.max_positions, d}};
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) spec.layers.push_back(NameLayer(layer, spec));
   spec.final_norm = NameLayerNorm("transformer.ln_f", d);
-  spec.unembedding = tied ? spec.token_embedding : TensorSpec{"lm_head.weight", {spec.vocab_size, d}};
 }
 
 // reorder_and_upcast_attn is not among them: it scales the same scores at another moment and takes their

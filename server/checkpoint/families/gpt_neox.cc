@@ -29,13 +29,11 @@ LayerTensors NameLayer(int64_t layer, bool attention_bias, const DecoderSpec& sp
 }
 
 void NameTensors(bool attention_bias, bool tied, DecoderSpec& spec) {
-  const int64_t d = spec.d_model;
-  spec.token_embedding = {"gpt_neox.embed_in.weight", {spec.vocab_size, d}};
+  NameEmbeddings("gpt_neox.embed_in", "embed_out", tied, spec);
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
     spec.layers.push_back(NameLayer(layer, attention_bias, spec));
   }
-  spec.final_norm = NameLayerNorm("gpt_neox.final_layer_norm", d);
-  spec.unembedding = tied ? spec.token_embedding : TensorSpec{"embed_out.weight", {spec.vocab_size, d}};
+  spec.final_norm = NameLayerNorm("gpt_neox.final_layer_norm", spec.d_model);
 }
 
 }  // namespace

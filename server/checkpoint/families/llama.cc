@@ -62,13 +62,11 @@ LayerTensors NameLayer(int64_t layer, const LlamaChoices& choices, const Decoder
 }
 
 void NameTensors(const LlamaChoices& choices, bool tied, DecoderSpec& spec) {
-  const int64_t d = spec.d_model;
-  spec.token_embedding = {"model.embed_tokens.weight", {spec.vocab_size, d}};
+  NameEmbeddings("model.embed_tokens", "lm_head", tied, spec);
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
     spec.layers.push_back(NameLayer(layer, choices, spec));
   }
-  spec.final_norm = NameRmsNorm("model.norm", d);
-  spec.unembedding = tied ? spec.token_embedding : TensorSpec{"lm_head.weight", {spec.vocab_size, d}};
+  spec.final_norm = NameRmsNorm("model.norm", spec.d_model);
 }
 
 }  // namespace
