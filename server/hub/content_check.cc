@@ -1,18 +1,15 @@
 #include "server/hub/content_check.h"
 
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
-#include <memory>
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/hash.h"
 #include "common/status.h"
 
 namespace induct::hub {
@@ -21,23 +18,6 @@ namespace {
 constexpr size_t kPieceBytes = size_t{1} << 20;
 constexpr size_t kSha256Digits = 64;
 constexpr size_t kGitSha1Digits = 40;
-
-class Hash {
- public:
-  explicit Hash(const EVP_MD* kind) : context_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {
-    EVP_DigestInit_ex(context_.get(), kind, nullptr);
-  }
-  void Add(const void* bytes, size_t n) { EVP_DigestUpdate(context_.get(), bytes, n); }
-  std::string Hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes;
-    unsigned int n = 0;
-    EVP_DigestFinal_ex(context_.get(), bytes.data(), &n);
-    return absl::BytesToHexString(std::string(reinterpret_cast<const char*>(bytes.data()), n));
-  }
-
- private:
-  std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context_;
-};
 
 absl::Status AddFile(int fd, uint64_t size, Hash& hash, const std::stop_token& stop) {
   std::vector<char> piece(kPieceBytes);
@@ -48,7 +28,7 @@ absl::Status AddFile(int fd, uint64_t size, Hash& hash, const std::stop_token& s
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return absl::DataLossError(absl::StrCat("cannot be read back: ", std::strerror(errno)));
     if (n == 0) return absl::DataLossError(absl::StrCat("ends after ", at, " of ", size, " bytes"));
-    hash.Add(piece.data(), static_cast<size_t>(n));
+    hash.Add({piece.data(), static_cast<size_t>(n)});
     at += static_cast<uint64_t>(n);
   }
   return absl::OkStatus();
@@ -63,13 +43,10 @@ bool IsHexadecimal(const std::string& text) {
 absl::Status CheckContent(int fd, uint64_t size, const std::string& etag, const std::stop_token& stop) {
   const bool is_sha256 = etag.size() == kSha256Digits;
   if ((!is_sha256 && etag.size() != kGitSha1Digits) || !IsHexadecimal(etag)) return absl::OkStatus();
-  Hash hash(is_sha256 ? EVP_sha256() : EVP_sha1());
-  if (!is_sha256) {
-    const std::string header = absl::StrCat("blob ", size, absl::string_view("\0", 1));
-    hash.Add(header.data(), header.size());
-  }
+  Hash hash(is_sha256 ? Hash::Kind::kSha256 : Hash::Kind::kSha1);
+  if (!is_sha256) hash.Add(absl::StrCat("blob ", size, absl::string_view("\0", 1)));
   INDUCT_RETURN_IF_ERROR(AddFile(fd, size, hash, stop));
-  const std::string found = hash.Hex();
+  const std::string found = hash.FinishHex();
   if (found == absl::AsciiStrToLower(etag)) return absl::OkStatus();
   return absl::DataLossError(
       absl::StrCat(is_sha256 ? "SHA-256 " : "git's SHA-1 ", found, " where the hub announces ", etag));
