@@ -1,6 +1,8 @@
 #include "server/engine/attention.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_scaled_dot_product_efficient_attention.h>
+#include <ATen/ops/_scaled_dot_product_flash_attention.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
@@ -23,7 +25,8 @@ constexpr int64_t kGatheredValues = int64_t{1} << 25;
 // Probabilities that patterns of several prompts may take together.
 constexpr int64_t kPatternValues = int64_t{1} << 24;
 // Reading one probability from queries and keys costs about as much as this many entries of a pattern.
-constexpr int64_t kPatternEntriesPerRead = 16;
+constexpr int64_t kPatternEntriesPerReadCpu = 16;
+constexpr int64_t kPatternEntriesPerRead = 64;
 
 // A row range of each input.
 AttentionInput Rows(const AttentionInput& input, int64_t first, int64_t count) {
@@ -54,6 +57,44 @@ at::Tensor HeadProducts(const at::Tensor& queries, const at::Tensor& keys) {
   return (queries.unflatten(1, {keys.size(1), -1}) * keys.unsqueeze(2)).sum(-1).flatten(1);
 }
 
+// What a kernel of LibTorch's makes of queries [B, H, T, K] and as many keys and values: its output, of the
+// same shape, and the logarithm of each query's sum of exponentials, [B, H, T] float32.
+struct FusedAttention {
+  at::Tensor output, log_sum_exp;
+};
+
+FusedAttention AttendOnCpu(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                           double scale) {
+  auto [output, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
+      queries, keys, values, /*dropout_p=*/0.0, /*is_causal=*/true, /*attn_mask=*/{}, scale);
+  return {.output = std::move(output), .log_sum_exp = std::move(log_sum_exp)};
+}
+
+// LibTorch's two kernels for CUDA. The fast one takes 16-bit numbers, and heads of a multiple of 8 dimensions
+// up to 256; the other one heads of a multiple of 4.
+bool HasFlashAttention(const at::Tensor& queries) {
+  const int64_t d_head = queries.size(-1);
+  return queries.is_cuda() && queries.scalar_type() != at::kFloat && d_head % 8 == 0 && d_head <= 256;
+}
+
+bool HasFusedAttention(const at::Tensor& queries) { return queries.is_cpu() || queries.size(-1) % 4 == 0; }
+
+FusedAttention AttendOnCuda(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
+                            double scale) {
+  if (HasFlashAttention(queries)) {
+    auto result =
+        at::_scaled_dot_product_flash_attention(queries, keys, values, /*dropout_p=*/0.0, /*is_causal=*/true,
+                                                /*return_debug_mask=*/false, scale);
+    return {.output = std::move(std::get<0>(result)), .log_sum_exp = std::move(std::get<1>(result))};
+  }
+  auto result = at::_scaled_dot_product_efficient_attention(queries, keys, values, /*attn_bias=*/{},
+                                                            /*compute_log_sumexp=*/true, /*dropout_p=*/0.0,
+                                                            /*is_causal=*/true, scale);
+  // It pads the queries of the second to a multiple of 32.
+  return {.output = std::move(std::get<0>(result)),
+          .log_sum_exp = std::get<1>(result).narrow(2, 0, queries.size(2))};
+}
+
 at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const PackedPrompt> prompts,
                              ReadoutSums& sums) {
   const auto n_prompts = static_cast<int64_t>(prompts.size());
@@ -63,11 +104,9 @@ at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const Packed
   const int64_t n_heads = input.queries.size(1);
   const at::Tensor all_keys = ForEachQueryHead(input.keys, n_heads);
   const at::Tensor all_values = input.values.defined() ? ForEachQueryHead(input.values, n_heads) : all_keys;
-  const auto [output, by_head] = at::_scaled_dot_product_flash_attention_for_cpu(
-      ByHead(input.queries, n_prompts), ByHead(all_keys, n_prompts), ByHead(all_values, n_prompts),
-      /*dropout_p=*/0.0,
-      /*is_causal=*/true, /*attn_mask=*/{}, scale);
-  const at::Tensor log_sum_exp = by_head.transpose(1, 2).flatten(0, 1);  // [B, H, T] to [B * T, H]
+  const FusedAttention attention = (input.queries.is_cpu() ? AttendOnCpu : AttendOnCuda)(
+      ByHead(input.queries, n_prompts), ByHead(all_keys, n_prompts), ByHead(all_values, n_prompts), scale);
+  const at::Tensor log_sum_exp = attention.log_sum_exp.transpose(1, 2).flatten(0, 1);  // [B * T, H]
 
   const auto read = [&](const at::Tensor& query_rows, const at::Tensor& key_rows) {
     const at::Tensor queries = input.queries.index_select(0, query_rows).to(at::kFloat);  // [M, H, K]
@@ -75,9 +114,9 @@ at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const Packed
     return (HeadProducts(queries, keys) * scale - log_sum_exp.index_select(0, query_rows)).exp();
   };
   const int64_t values_per_target = n_heads * input.queries.size(2);
-  ReadTargets(prompts, std::max<int64_t>(1, kGatheredValuesCpu / values_per_target), input.queries.device(),
-              read, sums);
-  return input.values.defined() ? ByRow(output) : at::Tensor();
+  const int64_t gathered = input.queries.is_cpu() ? kGatheredValuesCpu : kGatheredValues;
+  sums.Read(prompts, std::max<int64_t>(1, gathered / values_per_target), read);
+  return input.values.defined() ? ByRow(attention.output) : at::Tensor();
 }
 
 // The product of every query head's matrix in [B, H, T, M] with that of the key-value head that it reads in
@@ -115,7 +154,7 @@ at::Tensor AttendByPattern(const AttentionInput& input, std::span<const PackedPr
     const at::Tensor first_head = (prompt * (n_heads * length) + query) * length + key;  // [M]
     return at::take(pattern, first_head.unsqueeze(1) + heads);                           // [M, H]
   };
-  ReadTargets(prompts, std::max<int64_t>(1, kGatheredValues / n_heads), pattern.device(), read, sums);
+  sums.Read(prompts, std::max<int64_t>(1, kGatheredValues / n_heads), read);
   if (!input.values.defined()) return at::Tensor();
   return ByRow(ProductByHead(pattern.to(input.values.scalar_type()), ByHead(input.values, n_prompts)));
 }
@@ -136,14 +175,15 @@ size_t PromptsAtOnce(std::span<const PackedPrompt> prompts, AttentionPath path, 
 
 }  // namespace
 
-AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, c10::Device device) {
-  if (!device.is_cpu()) return AttentionPath::kPattern;
+AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, const at::Tensor& queries) {
+  if (!HasFusedAttention(queries)) return AttentionPath::kPattern;
   int64_t n_reads = 0, n_entries = 0;
   for (const PackedPrompt& prompt : prompts) {
-    n_reads += CountPairs(prompt.prompt->targets);
+    n_reads += prompt.n_pairs;
     n_entries += prompt.length * prompt.length;
   }
-  return n_reads * kPatternEntriesPerRead > n_entries ? AttentionPath::kPattern : AttentionPath::kLogSumExp;
+  const int64_t entries_per_read = queries.is_cpu() ? kPatternEntriesPerReadCpu : kPatternEntriesPerRead;
+  return n_reads * entries_per_read > n_entries ? AttentionPath::kPattern : AttentionPath::kLogSumExp;
 }
 
 at::Tensor AttendEqualLengths(const AttentionInput& input, std::span<const PackedPrompt> prompts,
@@ -169,7 +209,7 @@ at::Tensor Attend(const AttentionInput& input, std::span<const PackedPrompt> pro
     const std::span<const PackedPrompt> run = EqualLengthRun(prompts);
     const int64_t n_rows = static_cast<int64_t>(run.size()) * run.front().length;
     outputs.push_back(
-        AttendEqualLengths(Rows(input, row, n_rows), run, ChoosePath(run, input.queries.device()), sums));
+        AttendEqualLengths(Rows(input, row, n_rows), run, ChoosePath(run, input.queries), sums));
     row += n_rows;
     prompts = prompts.subspan(run.size());
   }

@@ -12,17 +12,17 @@ namespace induct::engine {
 // How single probabilities are read.
 enum class AttentionPath {
   // P[t, s] = exp(scale * q_t . k_s - logsumexp_t), computed for the targets only; the pattern is never
-  // formed. Needs a kernel
-  // that returns the log-sum-exp: LibTorch has one for CPUs.
+  // formed.
   kLogSumExp,
   // The pattern [H, T, T] of a few prompts at a time, in float32. On every device; the reference for the
   // other.
   kPattern,
 };
 
-// The path for these prompts: kLogSumExp where there is such a kernel, unless so many targets are asked for
-// that forming the pattern costs less.
-AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, c10::Device device);
+// The path for these prompts: kLogSumExp unless so many targets are asked for that forming the pattern costs
+// less, or the device has no kernel for such heads.
+// `queries`: as AttentionInput's.
+AttentionPath ChoosePath(std::span<const PackedPrompt> prompts, const at::Tensor& queries);
 
 // What attention reads, after rotation, packed over prompts. K contiguous, and G divides H: query head h
 // reads key-value head h / (H / G).

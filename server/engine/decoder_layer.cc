@@ -14,6 +14,9 @@ Linear FirstOutputs(const Linear& linear, int64_t n_rows) {
           .bias = linear.bias.defined() ? linear.bias.narrow(0, 0, n_rows) : at::Tensor()};
 }
 
+// What can be added to a float32 stream in place without taking memory: on a CPU only float32 can.
+at::Tensor Addend(const at::Tensor& output) { return output.is_cpu() ? output.to(at::kFloat) : output; }
+
 }  // namespace
 
 void DecoderLayer::ReadProbabilities(const MicroBatch& batch, const at::Tensor& residual,
@@ -36,7 +39,7 @@ at::Tensor DecoderLayer::ParallelMlp(const at::Tensor& residual) const {
 
 void DecoderLayer::Finish(const at::Tensor& head_outputs, const at::Tensor& parallel_mlp,
                           at::Tensor residual) const {
-  const at::Tensor attended = ApplyLinear(weights_.attention_output, head_outputs).to(at::kFloat);
+  const at::Tensor attended = Addend(ApplyLinear(weights_.attention_output, head_outputs));
   const at::Tensor mlp = parallel_mlp.defined() ? parallel_mlp : Mlp(residual + attended);
   residual.add_(attended).add_(mlp);
 }
@@ -58,7 +61,7 @@ AttentionInput DecoderLayer::SplitHeads(const MicroBatch& batch, const at::Tenso
 
 at::Tensor DecoderLayer::Mlp(const at::Tensor& input) const {
   const at::Tensor normed = ApplyNorm(weights_.mlp_norm, spec_, input);
-  return ApplyLinear(weights_.mlp_output, MlpHidden(normed)).to(at::kFloat);
+  return Addend(ApplyLinear(weights_.mlp_output, MlpHidden(normed)));
 }
 
 at::Tensor DecoderLayer::MlpHidden(const at::Tensor& normed) const {

@@ -40,7 +40,7 @@ class DecoderLayer {
   // The parts of [S, (H + G) * K] or [S, (H + 2 G) * K]: queries and keys, normalised and rotated in place,
   // and values where there are any.
   AttentionInput SplitHeads(const MicroBatch& batch, const at::Tensor& projected) const;
-  at::Tensor Mlp(const at::Tensor& input) const;         // [S, D] float32
+  at::Tensor Mlp(const at::Tensor& input) const;         // [S, D]
   at::Tensor MlpHidden(const at::Tensor& normed) const;  // [S, F]
 
   const DecoderSpec& spec_;

@@ -33,7 +33,8 @@ LayerPass::LayerPass(const DecoderSpec& spec, const WeightStore& weights, const 
       stop_(stop),
       n_layers_(pass.n_layers > 0 ? pass.n_layers : spec.n_layers),
       rotary_(spec, LongestPrompt(pass.prompts), weights.device()),
-      runner_(pass.batch_size, TokenCount(pass.prompts) * n_layers_, pass.on_progress, stop) {}
+      runner_(pass.batch_size, weights.device(), TokenCount(pass.prompts) * n_layers_, pass.on_progress,
+              stop) {}
 
 absl::Status LayerPass::Run() {
   const int64_t max_tokens = pass_.activation_budget / weights_.BytesPerToken();
@@ -49,8 +50,8 @@ absl::Status LayerPass::Run() {
 absl::Status LayerPass::RunWave(const Wave& wave) {
   const at::Tensor residual = Embed(wave, weights_.embeddings());
   INDUCT_RETURN_IF_ERROR(HandOutResidual(0, wave, residual));
-  LayerResults results = {
-      .readout = ReadoutSums(static_cast<int64_t>(wave.prompts.size()), pass_.n_groups, spec_.n_heads)};
+  LayerResults results = {.readout =
+                              ReadoutSums(wave.prompts, pass_.n_groups, spec_.n_heads, weights_.device())};
   for (int64_t layer = 0; layer < n_layers_; ++layer) {
     INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, residual, results));
     INDUCT_RETURN_IF_ERROR(HandOutResults(layer, wave, results));
@@ -74,7 +75,7 @@ absl::Status LayerPass::RunLayer(int64_t layer, const Wave& wave, const at::Tens
 
 void LayerPass::RunMicroBatch(const DecoderLayer& layer, Extent extent, const MicroBatch& batch,
                               const at::Tensor& residual, LayerResults& results) const {
-  for (const PackedPrompt& prompt : batch.prompts) results.readout.Clear(prompt.number);
+  results.readout.Clear(batch.prompts);
   if (extent == Extent::kProbabilities) return layer.ReadProbabilities(batch, residual, results.readout);
 
   const at::Tensor head_outputs = layer.HeadOutputs(batch, residual, results.readout);
@@ -95,12 +96,13 @@ LayerPass::Extent LayerPass::ExtentOf(int64_t layer) const {
 absl::Status LayerPass::HandOutResults(int64_t layer, const Wave& wave, const LayerResults& results) const {
   const auto n_prompts = static_cast<int64_t>(wave.prompts.size());
   if (pass_.on_layer) {
+    const std::vector<double> sums = results.readout.Values();
     const bool last_wave = wave.first_prompt + n_prompts == static_cast<int64_t>(pass_.prompts.size());
     INDUCT_RETURN_IF_ERROR(pass_.on_layer({.layer = layer,
                                            .first_prompt = wave.first_prompt,
                                            .n_prompts = n_prompts,
                                            .last_wave = last_wave,
-                                           .sums = results.readout.values()}));
+                                           .sums = sums}));
   }
   if (!pass_.on_head_outputs) return absl::OkStatus();
   return pass_.on_head_outputs({.layer = layer,

@@ -13,7 +13,9 @@ namespace {
 
 // Enough rows for matrix products to run at full speed. More only take memory, which the system then hands
 // out anew, page by page, for every intermediate result.
-constexpr int64_t kMicroBatchTokens = 2048;
+constexpr int64_t kTokensCpu = 2048;
+// On other devices the time from one operation to the next counts, unless each has much to do.
+constexpr int64_t kTokens = 16384;
 
 MicroBatch MakeMicroBatch(const Wave& wave, std::span<const PackedPrompt> prompts) {
   const int64_t first_row = prompts.front().first_row;
@@ -26,9 +28,10 @@ MicroBatch MakeMicroBatch(const Wave& wave, std::span<const PackedPrompt> prompt
 
 }  // namespace
 
-MicroBatchRunner::MicroBatchRunner(int64_t batch_size, int64_t total_work, ProgressSink on_progress,
-                                   std::stop_token stop)
+MicroBatchRunner::MicroBatchRunner(int64_t batch_size, c10::Device device, int64_t total_work,
+                                   ProgressSink on_progress, std::stop_token stop)
     : by_tokens_(batch_size == 0),
+      max_tokens_(device.is_cpu() ? kTokensCpu : kTokens),
       total_work_(total_work),
       on_progress_(std::move(on_progress)),
       stop_(std::move(stop)),
@@ -63,7 +66,7 @@ std::span<const PackedPrompt> MicroBatchRunner::NextPrompts(const Wave& wave, si
   int64_t tokens = 0;
   while (count < limit) {
     tokens += rest[count].length;
-    if (tokens > kMicroBatchTokens && count > 0) break;
+    if (tokens > max_tokens_ && count > 0) break;
     ++count;
   }
   return rest.first(count);

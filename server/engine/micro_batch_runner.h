@@ -15,7 +15,8 @@ namespace induct::engine {
 class MicroBatchRunner {
  public:
   // batch_size: as in Pass. total_work: the sum over all calls of Run of tokens * work_per_token.
-  MicroBatchRunner(int64_t batch_size, int64_t total_work, ProgressSink on_progress, std::stop_token stop);
+  MicroBatchRunner(int64_t batch_size, c10::Device device, int64_t total_work, ProgressSink on_progress,
+                   std::stop_token stop);
 
   // Calls `work` on consecutive parts of wave.prompts. It may throw what LibTorch throws. After memory ran
   // out it is called again with half of the prompts, so it must change what it reads only at its end, by
@@ -30,6 +31,7 @@ class MicroBatchRunner {
   void AddProgress(int64_t work);
 
   const bool by_tokens_;  // no batch_size was asked for
+  const int64_t max_tokens_;
   const int64_t total_work_;
   const ProgressSink on_progress_;
   const std::stop_token stop_;

@@ -1,4 +1,5 @@
 // The Model that LoadModel returns: weights, and passes over them.
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
@@ -46,6 +47,7 @@ class DecoderModel : public Model {
     return CatchErrors([&] {
       at::init_num_threads();  // OpenMP keeps the number of threads per calling thread
       const c10::InferenceMode inference;
+      const at::NoTF32Guard float32_is_float32;  // whatever the process was told
       return pass();
     });
   }

@@ -16,7 +16,7 @@ namespace {
 // Logits that are held at a time. On a CPU blocks of up to 32 MiB are used again; larger ones would come from
 // the system anew each time, page by page.
 constexpr int64_t kLogitsCpu = int64_t{6} << 20;
-constexpr int64_t kLogits = int64_t{1} << 24;
+constexpr int64_t kLogits = int64_t{1} << 27;
 
 at::Tensor ToDevice(std::span<int64_t> values, c10::Device device) {
   return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kLong).to(device);

@@ -1,97 +1,100 @@
 #include "server/engine/readout.h"
 
-#include <ATen/ops/from_blob.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 
 namespace induct::engine {
 namespace {
 
-bool SamePair(const ReadoutTarget& a, const ReadoutTarget& b) { return a.query == b.query && a.key == b.key; }
-
-// Targets gathered for one read, over the end of prompts.
-class TargetChunk {
- public:
-  void Append(const PackedPrompt& prompt, int64_t row, std::span<const ReadoutTarget> targets) {
-    pieces_.push_back({prompt.number, targets});
-    for (size_t i = 0; i < targets.size(); ++i) {
-      if (i > 0 && SamePair(targets[i - 1], targets[i])) continue;
-      query_rows_.push_back(row + targets[i].query);
-      key_rows_.push_back(row + targets[i].key);
-    }
-  }
-
-  int64_t size() const { return static_cast<int64_t>(query_rows_.size()); }
-
-  void ReadInto(ReadoutSums& sums, ProbabilityReader read, c10::Device device) {
-    if (size() == 0) return;
-    const at::Tensor probabilities =
-        read(ToDevice(query_rows_, device), ToDevice(key_rows_, device)).to(at::kCPU).contiguous();
-    const int64_t n_heads = probabilities.size(1);
-    const float* next = probabilities.const_data_ptr<float>();
-    for (const Piece& piece : pieces_) {
-      sums.Add(piece.prompt, piece.targets, next);
-      next += CountPairs(piece.targets) * n_heads;
-    }
-    pieces_.clear();
-    query_rows_.clear();
-    key_rows_.clear();
-  }
-
- private:
-  struct Piece {
-    int64_t prompt;
-    std::span<const ReadoutTarget> targets;
-  };
-
-  static at::Tensor ToDevice(std::vector<int64_t>& rows, c10::Device device) {
-    return at::from_blob(rows.data(), {static_cast<int64_t>(rows.size())}, at::kLong).to(device);
-  }
-
-  std::vector<Piece> pieces_;
-  std::vector<int64_t> query_rows_, key_rows_;
-};
+template <typename T>
+at::Tensor ToDevice(const std::vector<T>& values, c10::Device device) {
+  const at::Tensor on_cpu =
+      at::empty({static_cast<int64_t>(values.size())}, c10::CppTypeToScalarType<T>::value);
+  std::copy(values.begin(), values.end(), on_cpu.mutable_data_ptr<T>());
+  return on_cpu.to(device);
+}
 
 }  // namespace
 
-ReadoutSums::ReadoutSums(int64_t n_prompts, int64_t n_groups, int64_t n_heads)
-    : n_heads_(n_heads), per_prompt_(n_groups * n_heads), values_(n_prompts * per_prompt_, 0.0) {}
-
-void ReadoutSums::Clear(int64_t prompt) {
-  std::fill_n(values_.begin() + prompt * per_prompt_, per_prompt_, 0.0);
-}
-
-void ReadoutSums::Add(int64_t prompt, std::span<const ReadoutTarget> targets, const float* probabilities) {
-  double* const of_prompt = values_.data() + prompt * per_prompt_;
-  for (size_t i = 0; i < targets.size(); ++i) {
-    if (i > 0 && !SamePair(targets[i - 1], targets[i])) probabilities += n_heads_;
-    double* const of_group = of_prompt + targets[i].group * n_heads_;
-    const double weight = targets[i].weight;
-    for (int64_t head = 0; head < n_heads_; ++head) of_group[head] += weight * probabilities[head];
-  }
-}
-
-int64_t CountPairs(std::span<const ReadoutTarget> targets) {
-  int64_t n_pairs = 0;
-  for (size_t i = 0; i < targets.size(); ++i) n_pairs += i == 0 || !SamePair(targets[i - 1], targets[i]);
-  return n_pairs;
-}
-
-void ReadTargets(std::span<const PackedPrompt> prompts, int64_t max_pairs, c10::Device device,
-                 ProbabilityReader read, ReadoutSums& sums) {
-  TargetChunk chunk;
+ReadoutSums::ReadoutSums(std::span<const PackedPrompt> prompts, int64_t n_groups, int64_t n_heads,
+                         c10::Device device, Summing summing)
+    : summing_(summing), n_groups_(n_groups), n_heads_(n_heads), places_(prompts.size()) {
+  std::vector<int64_t> query_rows, key_rows, pairs, groups;
+  std::vector<double> weights;
   for (const PackedPrompt& prompt : prompts) {
-    const int64_t row = prompt.first_row - prompts.front().first_row;
-    std::span<const ReadoutTarget> rest = prompt.prompt->targets;
-    while (!rest.empty()) {
-      const size_t room = static_cast<size_t>(max_pairs - chunk.size());
-      const size_t taken = std::min(rest.size(), room);
-      chunk.Append(prompt, row, rest.first(taken));
-      rest = rest.subspan(taken);
-      if (chunk.size() == max_pairs) chunk.ReadInto(sums, read, device);
+    places_[prompt.number] = prompt.place;
+    const ReadoutTarget* last = nullptr;
+    for (const ReadoutTarget& target : prompt.prompt->targets) {
+      if (last == nullptr || !SamePair(*last, target)) {
+        first_target_.push_back(static_cast<int64_t>(groups.size()));
+        query_rows.push_back(prompt.first_row + target.query);
+        key_rows.push_back(prompt.first_row + target.key);
+      }
+      last = &target;
+      pairs.push_back(static_cast<int64_t>(query_rows.size()) - 1);
+      groups.push_back(prompt.place * n_groups + target.group);
+      weights.push_back(target.weight);
     }
   }
-  chunk.ReadInto(sums, read, device);
+  first_target_.push_back(static_cast<int64_t>(groups.size()));
+  query_rows_ = ToDevice(query_rows, device);
+  key_rows_ = ToDevice(key_rows, device);
+  pairs_ = ToDevice(pairs, device);
+  groups_ = ToDevice(groups, device);
+  weights_ = ToDevice(weights, device);
+  sums_ = at::zeros({static_cast<int64_t>(prompts.size()) * n_groups, n_heads},
+                    at::TensorOptions().dtype(at::kDouble).device(device));
+}
+
+void ReadoutSums::Clear(std::span<const PackedPrompt> prompts) {
+  sums_.narrow(0, prompts.front().place * n_groups_, static_cast<int64_t>(prompts.size()) * n_groups_)
+      .zero_();
+}
+
+void ReadoutSums::Read(std::span<const PackedPrompt> prompts, int64_t max_pairs, ProbabilityReader read) {
+  const int64_t first_row = prompts.front().first_row;
+  const int64_t end = prompts.back().first_pair + prompts.back().n_pairs;
+  for (int64_t first = prompts.front().first_pair; first < end; first += max_pairs) {
+    const int64_t count = std::min(max_pairs, end - first);
+    Add(first,
+        read(query_rows_.narrow(0, first, count) - first_row, key_rows_.narrow(0, first, count) - first_row));
+  }
+}
+
+std::vector<double> ReadoutSums::Values() const {
+  const at::Tensor by_place = sums_.cpu();
+  const int64_t per_prompt = n_groups_ * n_heads_;
+  std::vector<double> values(places_.size() * static_cast<size_t>(per_prompt));
+  auto next = values.begin();
+  for (const int64_t place : places_) {
+    next = std::copy_n(by_place.const_data_ptr<double>() + place * per_prompt, per_prompt, next);
+  }
+  return values;
+}
+
+void ReadoutSums::Add(int64_t first_pair, const at::Tensor& probabilities) {
+  if (summing_ == Summing::kLoop) return AddInLoop(first_pair, probabilities.contiguous());
+  const int64_t first = first_target_[first_pair];
+  const int64_t count = first_target_[first_pair + probabilities.size(0)] - first;
+  const at::Tensor rows = pairs_.narrow(0, first, count) - first_pair;
+  const at::Tensor weights = weights_.narrow(0, first, count).unsqueeze(1);
+  sums_.index_add_(0, groups_.narrow(0, first, count), probabilities.index_select(0, rows) * weights);
+}
+
+void ReadoutSums::AddInLoop(int64_t first_pair, const at::Tensor& probabilities) {
+  const float* of_pair = probabilities.const_data_ptr<float>();
+  const int64_t* const groups = groups_.const_data_ptr<int64_t>();
+  const double* const weights = weights_.const_data_ptr<double>();
+  double* const sums = sums_.mutable_data_ptr<double>();
+  for (int64_t pair = first_pair; pair < first_pair + probabilities.size(0); ++pair, of_pair += n_heads_) {
+    for (int64_t target = first_target_[pair]; target < first_target_[pair + 1]; ++target) {
+      double* const sum = sums + groups[target] * n_heads_;
+      for (int64_t head = 0; head < n_heads_; ++head) sum[head] += weights[target] * of_pair[head];
+    }
+  }
 }
 
 }  // namespace induct::engine

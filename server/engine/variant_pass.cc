@@ -23,8 +23,7 @@ VariantPass::VariantPass(const DecoderSpec& spec, const WeightStore& weights, co
       unablated_layers_(UnablatedLayers()),
       rotary_(spec, LongestPrompt(prompts_), weights.device()),
       replacement_(spec, pass.replacement, pass.first_position, weights.embeddings().tokens.options()),
-      runner_(pass.batch_size, TotalWork(), pass.on_progress, stop),
-      no_readout_(/*n_prompts=*/0, /*n_groups=*/1, spec.n_heads) {}
+      runner_(pass.batch_size, weights.device(), TotalWork(), pass.on_progress, stop) {}
 
 std::vector<PassPrompt> VariantPass::WithoutTargets(const AblationPass& pass) {
   std::vector<PassPrompt> prompts;

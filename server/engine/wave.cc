@@ -9,6 +9,9 @@
 namespace induct::engine {
 namespace {
 
+// Tokens whose embeddings are looked up at a time.
+constexpr int64_t kEmbeddedRows = 2048;
+
 at::Tensor Positions(const Wave& wave, c10::Device device) {
   const at::Tensor positions = at::empty({wave.n_tokens()}, at::kLong);
   for (const PackedPrompt& prompt : wave.prompts) {
@@ -19,6 +22,26 @@ at::Tensor Positions(const Wave& wave, c10::Device device) {
 }
 
 }  // namespace
+
+bool SamePair(const ReadoutTarget& a, const ReadoutTarget& b) { return a.query == b.query && a.key == b.key; }
+
+int64_t CountPairs(std::span<const ReadoutTarget> targets) {
+  int64_t n_pairs = 0;
+  for (size_t i = 0; i < targets.size(); ++i) n_pairs += i == 0 || !SamePair(targets[i - 1], targets[i]);
+  return n_pairs;
+}
+
+void PlacePrompts(std::span<PackedPrompt> prompts) {
+  int64_t place = 0, row = 0, pair = 0;
+  for (PackedPrompt& prompt : prompts) {
+    prompt.place = place++;
+    prompt.first_row = row;
+    prompt.first_pair = pair;
+    prompt.n_pairs = CountPairs(prompt.prompt->targets);
+    row += prompt.length;
+    pair += prompt.n_pairs;
+  }
+}
 
 Wave PackWave(std::span<const PassPrompt> prompts, int64_t first_prompt, int64_t max_tokens,
               c10::Device device) {
@@ -33,11 +56,7 @@ Wave PackWave(std::span<const PassPrompt> prompts, int64_t first_prompt, int64_t
   }
   std::stable_sort(wave.prompts.begin(), wave.prompts.end(),
                    [](const PackedPrompt& a, const PackedPrompt& b) { return a.length < b.length; });
-  int64_t row = 0;
-  for (PackedPrompt& prompt : wave.prompts) {
-    prompt.first_row = row;
-    row += prompt.length;
-  }
+  PlacePrompts(wave.prompts);
   wave.positions = Positions(wave, device);
   return wave;
 }
@@ -51,11 +70,13 @@ at::Tensor Embed(const Wave& wave, const Embeddings& embeddings) {
   const at::Tensor ids = cpu_ids.to(embeddings.tokens.device());
   const at::Tensor residual =
       at::empty({wave.n_tokens(), embeddings.tokens.size(1)}, embeddings.tokens.options().dtype(at::kFloat));
-  // Prompt by prompt: of a whole wave another copy might not fit.
-  for (const PackedPrompt& prompt : wave.prompts) {
-    const at::Tensor rows = residual.narrow(0, prompt.first_row, prompt.length);
-    rows.copy_(at::index_select(embeddings.tokens, 0, ids.narrow(0, prompt.first_row, prompt.length)));
-    if (embeddings.positions.defined()) rows.add_(embeddings.positions.narrow(0, 0, prompt.length));
+  // Some rows at a time: of a whole wave another copy might not fit.
+  for (int64_t first = 0; first < wave.n_tokens(); first += kEmbeddedRows) {
+    const int64_t count = std::min(kEmbeddedRows, wave.n_tokens() - first);
+    const at::Tensor rows = residual.narrow(0, first, count);
+    rows.copy_(at::index_select(embeddings.tokens, 0, ids.narrow(0, first, count)));
+    if (!embeddings.positions.defined()) continue;
+    rows.add_(at::index_select(embeddings.positions, 0, wave.positions.narrow(0, first, count)));
   }
   return residual;
 }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <random>
@@ -10,42 +12,75 @@
 namespace induct::engine {
 namespace {
 
+// Numbers between -0.03 and 0.03: a block of them, given out again and again, so that reading costs what a
+// copy does.
 class RandomSource : public TensorSource {
  public:
-  explicit RandomSource(const DecoderSpec& spec) {
+  RandomSource(const DecoderSpec& spec, DType dtype) : dtype_(dtype), block_(kBlockBytes) {
     for (const TensorSpec* tensor : TensorsOf(spec)) shapes_[tensor->name] = tensor->shape;
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> uniform(-0.03f, 0.03f);
+    const size_t width = DTypeBytes(dtype);
+    for (size_t i = 0; i < block_.size(); i += width) {
+      const float value = uniform(random);
+      // The upper half of a float32 is a bfloat16.
+      std::memcpy(block_.data() + i, reinterpret_cast<const std::byte*>(&value) + sizeof(value) - width,
+                  width);
+    }
   }
 
   absl::StatusOr<Info> Describe(const std::string& name) const override {
-    return Info{.dtype = DType::kFloat32, .shape = shapes_.at(name)};
+    return Info{.dtype = dtype_, .shape = shapes_.at(name)};
   }
 
   absl::Status Read(const std::string&, uint64_t, std::span<std::byte> out) const override {
-    std::mt19937 random(1);
-    std::uniform_real_distribution<float> uniform(-0.03f, 0.03f);
-    for (size_t i = 0; i < out.size(); i += sizeof(float)) {
-      const float value = uniform(random);
-      std::memcpy(out.data() + i, &value, sizeof(float));
+    for (; !out.empty(); out = out.subspan(std::min(out.size(), block_.size()))) {
+      std::memcpy(out.data(), block_.data(), std::min(out.size(), block_.size()));
     }
     return absl::OkStatus();
   }
 
  private:
+  static constexpr size_t kBlockBytes = size_t{4} << 20;
+  const DType dtype_;
+  std::vector<std::byte> block_;
   std::map<std::string, std::vector<int64_t>> shapes_;
 };
 
+struct Shape {
+  const char* name;
+  int64_t n_layers, n_heads, d_model;
+};
+
+constexpr Shape kShapes[] = {
+    {"pythia-70m", 6, 8, 512},     {"pythia-160m", 12, 12, 768},  {"pythia-410m", 24, 16, 1024},
+    {"pythia-1b", 16, 8, 2048},    {"pythia-1.4b", 24, 16, 2048}, {"pythia-2.8b", 32, 32, 2560},
+    {"pythia-6.9b", 32, 32, 4096}, {"pythia-12b", 36, 40, 5120},
+};
+
+const Shape& FindShape(const std::string& name) {
+  for (const Shape& shape : kShapes) {
+    if (name == shape.name) return shape;
+  }
+  std::fprintf(stderr, "no shape '%s'; there are", name.c_str());
+  for (const Shape& shape : kShapes) std::fprintf(stderr, " %s", shape.name);
+  std::fprintf(stderr, "\n");
+  std::exit(2);
+}
+
 }  // namespace
 
-DecoderSpec Pythia160m() {
+DecoderSpec PythiaShape(const std::string& name) {
+  const Shape& shape = FindShape(name);
   DecoderSpec spec;
-  spec.n_layers = 12;
-  spec.n_heads = spec.n_kv_heads = 12;
-  spec.d_model = 768;
-  spec.d_head = 64;
-  spec.d_mlp = 3072;
+  spec.n_layers = shape.n_layers;
+  spec.n_heads = spec.n_kv_heads = shape.n_heads;
+  spec.d_model = shape.d_model;
+  spec.d_head = shape.d_model / shape.n_heads;
+  spec.d_mlp = 4 * shape.d_model;
   spec.vocab_size = 50304;
   spec.max_positions = 2048;
-  spec.rotary_dims = 16;
+  spec.rotary_dims = spec.d_head / 4;
   const int64_t d = spec.d_model, f = spec.d_mlp;
   const auto linear = [](const std::string& name, int64_t out, int64_t in) {
     return LinearTensors{.weight = {name, {out, in}}, .bias = TensorSpec{name + " bias", {out}}};
@@ -63,8 +98,8 @@ DecoderSpec Pythia160m() {
   return spec;
 }
 
-std::shared_ptr<const TensorSource> RandomWeights(const DecoderSpec& spec) {
-  return std::make_shared<RandomSource>(spec);
+std::shared_ptr<const TensorSource> RandomWeights(const DecoderSpec& spec, DType dtype) {
+  return std::make_shared<RandomSource>(spec, dtype);
 }
 
 double Seconds(const std::function<void()>& work) {

@@ -75,14 +75,15 @@ int Main(int argc, char** argv) {
   const int length = argc > 2 ? std::atoi(argv[2]) : 64;
   const DType dtype = argc > 3 ? ParseDType(argv[3]).value_or(DType::kFloat32) : DType::kFloat32;
   const int repeats = argc > 4 ? std::atoi(argv[4]) : 3;
-  const DecoderSpec spec = Pythia160m();
+  const DecoderSpec spec = PythiaShape("pythia-160m");
   if (n_prompts < 1 || length < 2 || length > spec.max_positions || repeats < 1) {
     std::fprintf(stderr, "prompts and repeats must be at least 1, tokens 2 to %ld\n",
                  static_cast<long>(spec.max_positions));
     return 2;
   }
   SetThreads(AvailableCores());
-  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(spec, RandomWeights(spec), {.dtype = dtype}, {});
+  absl::StatusOr<std::unique_ptr<Model>> model =
+      LoadModel(spec, RandomWeights(spec, DType::kFloat32), {.dtype = dtype}, {});
   Check(model.status());
 
   std::mt19937 random(2);

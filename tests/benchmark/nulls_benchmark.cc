@@ -48,14 +48,15 @@ int Main(int argc, char** argv) {
   const int length = argc > 2 ? std::atoi(argv[2]) : 256;
   const DType dtype = argc > 3 ? ParseDType(argv[3]).value_or(DType::kFloat32) : DType::kFloat32;
   const int repeats = argc > 4 ? std::atoi(argv[4]) : 5;
-  const DecoderSpec spec = engine::Pythia160m();
+  const DecoderSpec spec = engine::PythiaShape("pythia-160m");
   if (n_prompts < 2 || length < 32 || length > spec.max_positions || repeats < 1) {
     std::fprintf(stderr, "prompts must be at least 2, repeats 1, tokens 32 to %ld\n",
                  static_cast<long>(spec.max_positions));
     return 2;
   }
   engine::SetThreads(AvailableCores());
-  const auto loaded = engine::LoadModel(spec, engine::RandomWeights(spec), {.dtype = dtype}, {});
+  const auto loaded =
+      engine::LoadModel(spec, engine::RandomWeights(spec, DType::kFloat32), {.dtype = dtype}, {});
   Check(loaded);
   engine::Model& model = **loaded;
   const std::vector<Prompt> prompts = RepeatedBlocks(n_prompts, length, spec.vocab_size);

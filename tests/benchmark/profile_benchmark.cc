@@ -1,21 +1,25 @@
-// How fast a profile's pass is, at the shape of pythia-160m with random weights, beside the best plain matrix
-// product in the same process. Run it on a quiet machine:
+// How fast a profile's pass is, at the shape of a Pythia model with random weights, beside its matrix
+// products alone, measured in turn in the same process. Run it on a quiet machine:
 //
-//   build/bin/profile_benchmark [prompts = 64] [tokens a prompt = 256] [float32 | bfloat16] [repeats = 5]
+//   build/release/bin/profile_benchmark --model pythia-410m --prompts 64 --dtype bfloat16 [--help]
 #include <ATen/ops/linear.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/rand.h>
 #include <c10/core/InferenceMode.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "common/threads.h"
+#include "server/engine/device.h"
 #include "server/engine/engine.h"
 #include "server/engine/linear.h"
 #include "tests/benchmark/benchmark_model.h"
@@ -70,89 +74,159 @@ double AnonymousMiB() {
   return 0;
 }
 
-// The rate of one product [4096, 1024] by [1024, 4096] in GFLOP/s: at::linear's, and that of the engine's own
-// linear layer, which is the best that this LibTorch has for plain weights.
-struct ProductRates {
-  double plain = 0, best = 0;
+struct Options {
+  std::string model = "pythia-160m", dtype = "float32", device = "auto";
+  int prompts = 64, tokens = 256, repeats = 5, batch_size = 0;
+  bool memory_saver = false;
 };
 
-ProductRates MatrixProductRates(c10::ScalarType dtype) {
-  const c10::InferenceMode inference;
-  static const at::Tensor input = at::rand({4096, 1024}).to(dtype);
-  static const Linear linear = {.weight = at::rand({4096, 1024}).to(dtype),
-                                .bias = at::rand({4096}).to(dtype)};
-  constexpr int kTimes = 4;
-  const auto rate = [&](const auto& multiply) {
-    const double seconds = Seconds([&] {
-      for (int i = 0; i < kTimes; ++i) multiply();
-    });
-    return kTimes * 2.0 * 4096 * 1024 * 4096 / seconds / 1e9;
+// Rates in GFLOP/s.
+struct Rates {
+  double plain = 0;   // at::linear over the linear layers of one layer of the model
+  double engine = 0;  // the engine's own linear layer over the same
+  double square = 0;  // a product of two large square matrices: what the device can do
+};
+
+// The products that a layer consists of, on random numbers.
+class Products {
+ public:
+  Products(const DecoderSpec& spec, c10::ScalarType dtype, c10::Device device)
+      : n_rows_(device.is_cpu() ? 2048 : 16384) {
+    const auto random = [&](int64_t rows, int64_t columns) {
+      return at::rand({rows, columns}, at::TensorOptions().device(device).dtype(dtype));
+    };
+    const int64_t d = spec.d_model, f = spec.d_mlp, side = device.is_cpu() ? 2048 : 8192;
+    for (const auto& [out, in] : {std::pair{3 * d, d}, {d, d}, {f, d}, {d, f}}) {
+      layers_.push_back(
+          {.linear = {.weight = random(out, in), .bias = random(1, out)[0]}, .input = random(n_rows_, in)});
+      flop_ += 2.0 * static_cast<double>(n_rows_ * out * in);
+    }
+    square_ = random(side, side);
+  }
+
+  Rates Measure() const {
+    const c10::InferenceMode inference;
+    const auto rate = [](double flop, const auto& multiply) {
+      const int times = static_cast<int>(flop < 1e12 ? 3e11 / flop : 20) + 1;
+      Wait(multiply());
+      const double seconds = Seconds([&] {
+        for (int i = 1; i < times; ++i) multiply();
+        Wait(multiply());
+      });
+      return times * flop / seconds / 1e9;
+    };
+    const auto all = [&](const auto& multiply) {
+      return rate(flop_, [&] {
+        at::Tensor last;
+        for (const Layer& layer : layers_) last = multiply(layer);
+        return last;
+      });
+    };
+    const auto side = static_cast<double>(square_.size(0));
+    return {.plain = all([](const Layer& layer) {
+              return at::linear(layer.input, layer.linear.weight, layer.linear.bias);
+            }),
+            .engine = all([](const Layer& layer) { return ApplyLinear(layer.linear, layer.input); }),
+            .square = rate(2 * side * side * side, [&] { return at::matmul(square_, square_); })};
+  }
+
+ private:
+  struct Layer {
+    Linear linear;
+    at::Tensor input;
   };
-  return {.plain = rate([] { at::linear(input, linear.weight, linear.bias); }),
-          .best = rate([] { ApplyLinear(linear, input); })};
+
+  // Until the device has computed it.
+  static void Wait(const at::Tensor& result) { result.narrow(0, 0, 1).cpu(); }
+
+  const int64_t n_rows_;
+  double flop_ = 0;
+  std::vector<Layer> layers_;
+  at::Tensor square_;
+};
+
+void Check(const absl::Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  std::exit(1);
 }
 
-int Main(int argc, char** argv) {
-  const int n_prompts = argc > 1 ? std::atoi(argv[1]) : 64;
-  const int length = argc > 2 ? std::atoi(argv[2]) : 256;
-  const DType dtype = argc > 3 ? ParseDType(argv[3]).value_or(DType::kFloat32) : DType::kFloat32;
-  const int repeats = argc > 4 ? std::atoi(argv[4]) : 5;
-  const DecoderSpec spec = Pythia160m();
-  if (n_prompts < 1 || length < 2 || length > spec.max_positions || repeats < 1) {
-    std::fprintf(stderr, "prompts and repeats must be at least 1, tokens 2 to %ld\n",
-                 static_cast<long>(spec.max_positions));
-    return 2;
-  }
+void Run(const Options& options) {
+  const DecoderSpec spec = PythiaShape(options.model);
+  const std::optional<DType> dtype = ParseDType(options.dtype);
+  Check(dtype ? absl::OkStatus() : absl::InvalidArgumentError("dtype must be float32, bfloat16 or float16"));
+  const absl::StatusOr<std::string> device = ResolveDevice(options.device);
+  Check(device.status());
   SetThreads(AvailableCores());
-  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(spec, RandomWeights(spec), {.dtype = dtype}, {});
-  if (!model.ok()) {
-    std::fprintf(stderr, "%s\n", std::string(model.status().message()).c_str());
-    return 1;
-  }
+  const double load_start_mib = AnonymousMiB();
+  absl::StatusOr<std::unique_ptr<Model>> model = absl::UnknownError("");
+  const double load_seconds = Seconds([&] {
+    model = LoadModel(spec, RandomWeights(spec, *dtype == DType::kFloat32 ? *dtype : DType::kBFloat16),
+                      {.device = *device, .dtype = *dtype, .stream_layers = options.memory_saver}, {});
+  });
+  Check(model.status());
 
   std::mt19937 random(2);
   std::vector<RepeatedPrompt> prompts;
-  for (int i = 0; i < n_prompts; ++i) prompts.emplace_back(length, spec.vocab_size, random);
-  double peak_mib = 0;
-  Pass pass = {.n_groups = kScoreKinds};
+  for (int i = 0; i < options.prompts; ++i) prompts.emplace_back(options.tokens, spec.vocab_size, random);
+  Pass pass = {.n_groups = kScoreKinds, .batch_size = options.batch_size};
   for (const RepeatedPrompt& prompt : prompts) pass.prompts.push_back({prompt.tokens, prompt.targets});
   pass.on_layer = [](const LayerReadout&) { return absl::OkStatus(); };
+  double peak_mib = 0;
   pass.on_progress = [&](double) { peak_mib = std::max(peak_mib, AnonymousMiB()); };
   const double before_mib = AnonymousMiB();
 
-  std::vector<double> pass_seconds, plain_rates, best_rates;
-  for (int i = 0; i < repeats + 1;
-       ++i) {  // interleaved, so that a busy moment slows both; the first round warms up
-    absl::Status status;
-    const double seconds = Seconds([&] { status = (*model)->Run(pass, {}); });
-    if (!status.ok()) {
-      std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-      return 1;
-    }
-    const ProductRates rates = MatrixProductRates(dtype == DType::kFloat32 ? at::kFloat : at::kBFloat16);
+  const Products products(spec, ToScalarType(*dtype), *FindDevice(*device));
+  std::vector<double> seconds;
+  std::vector<Rates> rates;
+  // Interleaved, so that a busy moment slows both; the first round warms up.
+  for (int i = 0; i < options.repeats + 1; ++i) {
+    const double of_pass = Seconds([&] { Check((*model)->Run(pass, {})); });
+    const Rates of_products = products.Measure();
     if (i == 0) continue;
-    pass_seconds.push_back(seconds);
-    plain_rates.push_back(rates.plain);
-    best_rates.push_back(rates.best);
+    seconds.push_back(of_pass);
+    rates.push_back(of_products);
   }
 
-  const double seconds = Median(pass_seconds);
-  const double rate = PassFlop(spec, n_prompts, length) / seconds / 1e9;
-  const double weights_mib = static_cast<double>((*model)->resident_bytes()) / (1 << 20);
-  const double residual_mib =
-      static_cast<double>(n_prompts) * length * static_cast<double>(spec.d_model) * sizeof(float) / (1 << 20);
-  std::printf("pythia-160m's shape, %s, %d threads: %d prompts of %d tokens, median of %d\n",
-              std::string(DTypeName(dtype)).c_str(), AvailableCores(), n_prompts, length, repeats);
-  std::printf("pass            %8.2f s   %8.0f tokens/s   %6.0f GFLOP/s\n", seconds,
-              n_prompts * length / seconds, rate);
-  for (const auto& [name, rates] :
-       {std::pair{"at::linear", plain_rates}, std::pair{"best linear", best_rates}}) {
-    std::printf("%-12s    %6.0f GFLOP/s (4096 x 1024 x 4096); the pass runs at %.2f of it\n", name,
-                Median(rates), rate / Median(rates));
-  }
+  const double tokens = static_cast<double>(options.prompts) * options.tokens;
+  const double flop = PassFlop(spec, options.prompts, options.tokens);
+  const double rate = flop / Median(seconds) / 1e9;
+  std::printf("%s's shape, %s%s, on %s: %d prompts of %d tokens, median of %d\n", options.model.c_str(),
+              options.dtype.c_str(), options.memory_saver ? ", memory_saver" : "",
+              DeviceDescription(*device).c_str(), options.prompts, options.tokens, options.repeats);
+  std::printf("load          %9.2f s\n", load_seconds);
+  std::printf("pass          %9.4f s %9.0f tokens/s %9.0f GFLOP/s (%.2f TFLOP)\n", Median(seconds),
+              tokens / Median(seconds), rate, flop / 1e12);
+  const auto print = [&](const char* name, double Rates::*of) {
+    std::vector<double> values;
+    for (const Rates& measured : rates) values.push_back(measured.*of);
+    std::printf("%-13s %9.0f GFLOP/s; the pass runs at %.2f of it\n", name, Median(values),
+                rate / Median(values));
+  };
+  print("at::linear", &Rates::plain);
+  print("its layers", &Rates::engine);
+  print("square", &Rates::square);
   std::printf(
-      "anonymous memory: %.0f MiB loaded, %.0f MiB at most; weights %.0f MiB, residual streams %.0f MiB\n",
-      before_mib, peak_mib, weights_mib, residual_mib);
+      "anonymous MiB: %.0f loaded, %.0f more at most in a pass; weights %.0f, residual streams %.0f\n",
+      before_mib - load_start_mib, peak_mib - before_mib,
+      static_cast<double>((*model)->resident_bytes()) / (1 << 20),
+      tokens * static_cast<double>(spec.d_model * sizeof(float)) / (1 << 20));
+}
+
+int Main(int argc, char** argv) {
+  Options options;
+  CLI::App app("How fast a profile's pass is");
+  app.option_defaults()->always_capture_default();
+  app.add_option("--model", options.model, "pythia-70m ... pythia-12b: the shape");
+  app.add_option("--prompts", options.prompts, "how many")->check(CLI::PositiveNumber);
+  app.add_option("--tokens", options.tokens, "of a prompt")->check(CLI::Range(2, 2048));
+  app.add_option("--dtype", options.dtype, "float32, bfloat16 or float16");
+  app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N");
+  app.add_option("--repeats", options.repeats, "passes measured")->check(CLI::PositiveNumber);
+  app.add_option("--batch_size", options.batch_size, "prompts in a micro-batch; 0: the engine's choice");
+  app.add_flag("--memory_saver", options.memory_saver, "stream the layers");
+  CLI11_PARSE(app, argc, argv);
+  Run(options);
   return 0;
 }
 

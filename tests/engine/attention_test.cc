@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/randn.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -32,16 +33,17 @@ void Pack(const std::vector<int>& lengths, int n_targets, Batch& batch) {
   for (const PassPrompt& prompt : batch.prompts) {
     const auto length = static_cast<int64_t>(prompt.tokens.size());
     const auto number = static_cast<int64_t>(batch.packed.size());
-    batch.packed.push_back(
-        {.prompt = &prompt, .number = number, .first_row = batch.n_tokens, .length = length});
+    batch.packed.push_back({.prompt = &prompt, .number = number, .length = length});
     batch.n_tokens += length;
   }
+  PlacePrompts(batch.packed);
 }
 
 // Views into one projection, strided as the decoder's are.
 AttentionInput RandomInput(int64_t n_tokens, c10::ScalarType dtype, int64_t n_kv_heads = kHeads) {
   at::manual_seed(7);
-  const at::Tensor projected = at::randn({n_tokens, kHeads + 2 * n_kv_heads, kHeadSize}).to(dtype);
+  const at::Tensor projected =
+      at::randn({n_tokens, kHeads + 2 * n_kv_heads, kHeadSize}).to(TestDevice(), dtype);
   return {.queries = projected.narrow(1, 0, kHeads),
           .keys = projected.narrow(1, kHeads, n_kv_heads),
           .values = projected.narrow(1, kHeads + n_kv_heads, n_kv_heads)};
@@ -55,9 +57,14 @@ AttentionInput WrittenOut(const AttentionInput& input) {
           .values = input.values.repeat_interleave(n_readers, 1)};
 }
 
+ReadoutSums Sums(std::span<const PackedPrompt> packed, Summing summing = Summing::kLoop) {
+  return ReadoutSums(packed, kGroups, kHeads, c10::Device(TestDevice()), summing);
+}
+
 void ExpectNear(const ReadoutSums& a, const ReadoutSums& b, double tolerance) {
-  ASSERT_EQ(a.values().size(), b.values().size());
-  for (size_t i = 0; i < a.values().size(); ++i) EXPECT_NEAR(a.values()[i], b.values()[i], tolerance) << i;
+  const std::vector<double> a_values = a.Values(), b_values = b.Values();
+  ASSERT_EQ(a_values.size(), b_values.size());
+  for (size_t i = 0; i < a_values.size(); ++i) EXPECT_NEAR(a_values[i], b_values[i], tolerance) << i;
 }
 
 TEST(AttentionTest, TargetsOfOnePairThatFollowOneAnotherGiveWhatTheyGiveApart) {
@@ -74,7 +81,7 @@ TEST(AttentionTest, TargetsOfOnePairThatFollowOneAnotherGiveWhatTheyGiveApart) {
   const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
   SetThreads(at::get_num_threads());  // without it the first parallel exp of a process is not exact
   for (const AttentionPath path : {AttentionPath::kLogSumExp, AttentionPath::kPattern}) {
-    ReadoutSums apart(3, kGroups, kHeads), together(3, kGroups, kHeads);
+    ReadoutSums apart = Sums(batch.packed);
     AttendEqualLengths(input, batch.packed, path, apart);
     std::vector<PassPrompt> prompts = batch.prompts;
     std::vector<PackedPrompt> packed = batch.packed;
@@ -82,9 +89,30 @@ TEST(AttentionTest, TargetsOfOnePairThatFollowOneAnotherGiveWhatTheyGiveApart) {
       prompts[i].targets = sorted[i];
       packed[i].prompt = &prompts[i];
     }
+    PlacePrompts(packed);
+    ReadoutSums together = Sums(packed);
     AttendEqualLengths(input, packed, path, together);
     ExpectNear(apart, together, 1e-12);  // the order of a sum in double
   }
+}
+
+TEST(AttentionTest, BothWaysOfAddingUpGiveTheSameSums) {
+  Batch batch;
+  Pack({33, 20, 33}, 500, batch);
+  std::reverse(batch.packed.begin(), batch.packed.end());  // places are not numbers
+  PlacePrompts(batch.packed);
+  const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
+  ReadoutSums by_loop = Sums(batch.packed), by_index_add = Sums(batch.packed, Summing::kIndexAdd);
+  Attend(input, batch.packed, by_loop);
+  Attend(input, batch.packed, by_index_add);
+  ExpectNear(by_loop, by_index_add, 1e-12);
+  EXPECT_NE(by_loop.Values().front(), 0);
+  // What is cleared is read anew, and nothing else.
+  const std::vector<double> before = by_index_add.Values();
+  by_index_add.Clear(std::span(batch.packed).first(2));
+  Attend({.queries = input.queries.narrow(0, 0, 53), .keys = input.keys.narrow(0, 0, 53)},
+         std::span(batch.packed).first(2), by_index_add);
+  EXPECT_THAT(by_index_add.Values(), testing::Pointwise(testing::DoubleNear(1e-12), before));
 }
 
 TEST(AttentionTest, LogSumExpAndPatternGiveTheSameProbabilitiesAndOutputs) {
@@ -92,7 +120,7 @@ TEST(AttentionTest, LogSumExpAndPatternGiveTheSameProbabilitiesAndOutputs) {
     Batch batch;
     Pack(std::vector<int>(5, length), 400, batch);  // more than one chunk of targets
     const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
-    ReadoutSums by_log_sum_exp(5, kGroups, kHeads), by_pattern(5, kGroups, kHeads);
+    ReadoutSums by_log_sum_exp = Sums(batch.packed), by_pattern = Sums(batch.packed);
     const at::Tensor a = AttendEqualLengths(input, batch.packed, AttentionPath::kLogSumExp, by_log_sum_exp);
     const at::Tensor b = AttendEqualLengths(input, batch.packed, AttentionPath::kPattern, by_pattern);
     ExpectNear(by_log_sum_exp, by_pattern, 1e-4);  // sums of 100 weights of up to 2
@@ -106,7 +134,7 @@ TEST(AttentionTest, QueryHeadsShareKeyValueHeadsAsIfTheseWereWrittenOut) {
     Pack({33, 33, 33}, 100, batch);
     const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat, n_kv_heads);
     for (const AttentionPath path : {AttentionPath::kLogSumExp, AttentionPath::kPattern}) {
-      ReadoutSums shared(3, kGroups, kHeads), written_out(3, kGroups, kHeads);
+      ReadoutSums shared = Sums(batch.packed), written_out = Sums(batch.packed);
       const at::Tensor a = AttendEqualLengths(input, batch.packed, path, shared);
       const at::Tensor b = AttendEqualLengths(WrittenOut(input), batch.packed, path, written_out);
       ExpectNear(shared, written_out, 1e-5);
@@ -121,10 +149,10 @@ TEST(AttentionTest, SixteenBitInputsAreReadWithFloat32Scores) {
   const AttentionInput rounded = RandomInput(batch.n_tokens, at::kBFloat16);
   const AttentionInput exact = {.queries = rounded.queries.to(at::kFloat),
                                 .keys = rounded.keys.to(at::kFloat)};
-  ReadoutSums expected(2, kGroups, kHeads);
+  ReadoutSums expected = Sums(batch.packed);
   AttendEqualLengths(exact, batch.packed, AttentionPath::kPattern, expected);
   for (const AttentionPath path : {AttentionPath::kLogSumExp, AttentionPath::kPattern}) {
-    ReadoutSums sums(2, kGroups, kHeads);
+    ReadoutSums sums = Sums(batch.packed);
     AttendEqualLengths(rounded, batch.packed, path, sums);
     ExpectNear(sums, expected, 2e-3);  // of sums of 10; bfloat16 scores would miss by 0.03
   }
@@ -134,7 +162,7 @@ TEST(AttentionTest, WithoutValuesThereAreProbabilitiesAndNoOutput) {
   Batch batch;
   Pack({30, 30, 41}, 10, batch);
   const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
-  ReadoutSums with_values(3, kGroups, kHeads), without_values(3, kGroups, kHeads);
+  ReadoutSums with_values = Sums(batch.packed), without_values = Sums(batch.packed);
   EXPECT_TRUE(Attend(input, batch.packed, with_values).defined());
   EXPECT_FALSE(
       Attend({.queries = input.queries, .keys = input.keys}, batch.packed, without_values).defined());
@@ -145,9 +173,9 @@ TEST(AttentionTest, ManyTargetsAreReadFromThePattern) {
   Batch few, many;
   Pack({60}, 60, few);
   Pack({60}, 600, many);
-  EXPECT_EQ(ChoosePath(few.packed, at::kCPU), AttentionPath::kLogSumExp);
-  EXPECT_EQ(ChoosePath(many.packed, at::kCPU), AttentionPath::kPattern);
-  EXPECT_EQ(ChoosePath(few.packed, at::kCUDA), AttentionPath::kPattern);
+  const at::Tensor queries = RandomInput(60, at::kFloat).queries;
+  EXPECT_EQ(ChoosePath(few.packed, queries), AttentionPath::kLogSumExp);
+  EXPECT_EQ(ChoosePath(many.packed, queries), AttentionPath::kPattern);
 }
 
 }  // namespace

@@ -124,8 +124,15 @@ std::map<std::string, int> MemoryTensorSource::reads() const {
   return reads;
 }
 
+std::string TestDevice() {
+  const char* const device = std::getenv("INDUCT_TEST_DEVICE");
+  return device == nullptr ? "cpu" : device;
+}
+
 std::unique_ptr<Model> TestModel::Load(const LoadOptions& options) const {
-  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(spec, source, options, {});
+  LoadOptions on_device = options;
+  on_device.device = TestDevice();
+  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(spec, source, on_device, {});
   EXPECT_TRUE(model.ok()) << model.status();
   return *std::move(model);
 }

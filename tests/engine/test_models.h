@@ -48,11 +48,14 @@ class MemoryTensorSource : public TensorSource {
   mutable std::map<std::string, size_t> bytes_read_;
 };
 
+// Where tests run models: INDUCT_TEST_DEVICE, or "cpu".
+std::string TestDevice();
+
 struct TestModel {
   DecoderSpec spec;
   std::shared_ptr<MemoryTensorSource> source;
 
-  // Fails the test where the model does not load.
+  // On TestDevice, whatever the options say. Fails the test where the model does not load.
   std::unique_ptr<Model> Load(const LoadOptions& options = {}) const;
 };
 
