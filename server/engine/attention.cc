@@ -16,6 +16,8 @@
 #include <limits>
 #include <vector>
 
+#include "server/engine/fused_kernels.h"
+
 namespace induct::engine {
 namespace {
 
@@ -106,9 +108,13 @@ at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const Packed
   const at::Tensor all_values = input.values.defined() ? ForEachQueryHead(input.values, n_heads) : all_keys;
   const FusedAttention attention = (input.queries.is_cpu() ? AttendOnCpu : AttendOnCuda)(
       ByHead(input.queries, n_prompts), ByHead(all_keys, n_prompts), ByHead(all_values, n_prompts), scale);
-  const at::Tensor log_sum_exp = attention.log_sum_exp.transpose(1, 2).flatten(0, 1);  // [B * T, H]
+  const at::Tensor log_sum_exp =
+      attention.log_sum_exp.transpose(1, 2).flatten(0, 1).contiguous();  // [B * T, H]
 
   const auto read = [&](const at::Tensor& query_rows, const at::Tensor& key_rows) {
+    if (HasFusedKernels(input.queries)) {
+      return FusedPairProbabilities(input.queries, input.keys, log_sum_exp, query_rows, key_rows, scale);
+    }
     const at::Tensor queries = input.queries.index_select(0, query_rows).to(at::kFloat);  // [M, H, K]
     const at::Tensor keys = input.keys.index_select(0, key_rows).to(at::kFloat);          // [M, G, K]
     return (HeadProducts(queries, keys) * scale - log_sum_exp.index_select(0, query_rows)).exp();

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 
+#include "server/engine/fused_kernels.h"
 #include "server/engine/linear.h"
 #include "server/engine/norm.h"
 
@@ -21,7 +22,7 @@ at::Tensor Addend(const at::Tensor& output) { return output.is_cpu() ? output.to
 
 void DecoderLayer::ReadProbabilities(const MicroBatch& batch, const at::Tensor& residual,
                                      ReadoutSums& sums) const {
-  const at::Tensor normed = ApplyNorm(weights_.attention_norm, spec_, residual);
+  const at::Tensor normed = ApplyNorm(weights_.attention_norm, spec_, residual, dtype());
   const Linear queries_and_keys =
       FirstOutputs(weights_.qkv, (spec_.n_heads + spec_.n_kv_heads) * spec_.d_head);
   Attend(SplitHeads(batch, ApplyLinear(queries_and_keys, normed)), batch.prompts, sums);
@@ -29,7 +30,7 @@ void DecoderLayer::ReadProbabilities(const MicroBatch& batch, const at::Tensor& 
 
 at::Tensor DecoderLayer::HeadOutputs(const MicroBatch& batch, const at::Tensor& residual,
                                      ReadoutSums& sums) const {
-  const at::Tensor normed = ApplyNorm(weights_.attention_norm, spec_, residual);
+  const at::Tensor normed = ApplyNorm(weights_.attention_norm, spec_, residual, dtype());
   return Attend(SplitHeads(batch, ApplyLinear(weights_.qkv, normed)), batch.prompts, sums);
 }
 
@@ -41,6 +42,7 @@ void DecoderLayer::Finish(const at::Tensor& head_outputs, const at::Tensor& para
                           at::Tensor residual) const {
   const at::Tensor attended = Addend(ApplyLinear(weights_.attention_output, head_outputs));
   const at::Tensor mlp = parallel_mlp.defined() ? parallel_mlp : Mlp(residual + attended);
+  if (HasFusedKernels(residual)) return FusedAdd(residual, attended, mlp);
   residual.add_(attended).add_(mlp);
 }
 
@@ -49,8 +51,8 @@ AttentionInput DecoderLayer::SplitHeads(const MicroBatch& batch, const at::Tenso
   const at::Tensor heads = projected.unflatten(1, {-1, spec_.d_head});
   const at::Tensor queries = heads.narrow(1, 0, n_queries), keys = heads.narrow(1, n_queries, n_keys);
   if (weights_.query_norm.weight.defined()) {
-    queries.copy_(ApplyNorm(weights_.query_norm, spec_, queries));
-    keys.copy_(ApplyNorm(weights_.key_norm, spec_, keys));
+    queries.copy_(ApplyNorm(weights_.query_norm, spec_, queries, dtype()));
+    keys.copy_(ApplyNorm(weights_.key_norm, spec_, keys, dtype()));
   }
   rotary_.Apply(heads.narrow(1, 0, n_queries + n_keys), batch.positions);
   const bool has_values = heads.size(1) > n_queries + n_keys;
@@ -60,7 +62,7 @@ AttentionInput DecoderLayer::SplitHeads(const MicroBatch& batch, const at::Tenso
 }
 
 at::Tensor DecoderLayer::Mlp(const at::Tensor& input) const {
-  const at::Tensor normed = ApplyNorm(weights_.mlp_norm, spec_, input);
+  const at::Tensor normed = ApplyNorm(weights_.mlp_norm, spec_, input, dtype());
   return Addend(ApplyLinear(weights_.mlp_output, MlpHidden(normed)));
 }
 

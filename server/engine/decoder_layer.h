@@ -43,6 +43,8 @@ class DecoderLayer {
   at::Tensor Mlp(const at::Tensor& input) const;         // [S, D]
   at::Tensor MlpHidden(const at::Tensor& normed) const;  // [S, F]
 
+  c10::ScalarType dtype() const { return weights_.qkv.weight.scalar_type(); }  // of linear layers
+
   const DecoderSpec& spec_;
   const RotaryTable& rotary_;
   const LayerWeights weights_;

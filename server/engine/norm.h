@@ -12,8 +12,9 @@ struct Norm {
   at::Tensor bias;    // [n] float32, or undefined: none
 };
 
-// Normalises `input` [..., n] over its last dimension, as `spec` says. Statistics and result are float32
-// whatever the input is.
-at::Tensor ApplyNorm(const Norm& norm, const DecoderSpec& spec, const at::Tensor& input);
+// Normalises `input` [..., n] over its last dimension, as `spec` says: in float32 whatever the input is, then
+// brought to `output_dtype`.
+at::Tensor ApplyNorm(const Norm& norm, const DecoderSpec& spec, const at::Tensor& input,
+                     c10::ScalarType output_dtype);
 
 }  // namespace induct::engine

@@ -26,7 +26,8 @@ at::Tensor ToDevice(std::span<int64_t> values, c10::Device device) {
 // which.
 void Predict(const DecoderSpec& spec, const OutputWeights& weights, const at::Tensor& input,
              const at::Tensor& next_tokens, std::span<const int64_t> rows, std::span<Prediction> out) {
-  const at::Tensor normed = ApplyNorm(weights.final_norm, spec, input);
+  const at::Tensor normed =
+      ApplyNorm(weights.final_norm, spec, input, weights.unembedding.weight.scalar_type());
   const at::Tensor logits = ApplyLinear(weights.unembedding, normed).to(at::kFloat);  // [R, V]
   const at::Tensor of_next = logits.gather(1, next_tokens.unsqueeze(1));              // [R, 1]
   const at::Tensor correct = of_next.ge(logits.amax(1, /*keepdim=*/true)).cpu();

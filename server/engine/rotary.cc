@@ -7,6 +7,8 @@
 
 #include <numbers>
 
+#include "server/engine/fused_kernels.h"
+
 namespace induct::engine {
 
 namespace {
@@ -37,6 +39,7 @@ RotaryTable::RotaryTable(const DecoderSpec& spec, int64_t n_positions, c10::Devi
 
 void RotaryTable::Apply(const at::Tensor& heads, const at::Tensor& positions) const {
   if (half_ == 0) return;
+  if (HasFusedKernels(heads)) return FusedRotate(heads, positions, cos_, sin_);
   const at::Tensor cos = cos_.index_select(0, positions);  // [S, 1, R / 2]
   const at::Tensor sin = sin_.index_select(0, positions);
   at::Tensor first = heads.narrow(-1, 0, half_);

@@ -57,7 +57,11 @@ AttentionInput WrittenOut(const AttentionInput& input) {
           .values = input.values.repeat_interleave(n_readers, 1)};
 }
 
-ReadoutSums Sums(std::span<const PackedPrompt> packed, Summing summing = Summing::kLoop) {
+ReadoutSums Sums(std::span<const PackedPrompt> packed) {
+  return ReadoutSums(packed, kGroups, kHeads, c10::Device(TestDevice()));
+}
+
+ReadoutSums Sums(std::span<const PackedPrompt> packed, Summing summing) {
   return ReadoutSums(packed, kGroups, kHeads, c10::Device(TestDevice()), summing);
 }
 
@@ -102,7 +106,9 @@ TEST(AttentionTest, BothWaysOfAddingUpGiveTheSameSums) {
   std::reverse(batch.packed.begin(), batch.packed.end());  // places are not numbers
   PlacePrompts(batch.packed);
   const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
-  ReadoutSums by_loop = Sums(batch.packed), by_index_add = Sums(batch.packed, Summing::kIndexAdd);
+  if (TestDevice() != "cpu") GTEST_SKIP() << "only a CPU can sum in both ways";
+  ReadoutSums by_loop = Sums(batch.packed, Summing::kLoop),
+              by_index_add = Sums(batch.packed, Summing::kIndexAdd);
   Attend(input, batch.packed, by_loop);
   Attend(input, batch.packed, by_index_add);
   ExpectNear(by_loop, by_index_add, 1e-12);
