@@ -141,17 +141,21 @@ std::string ControlRow(const char* label, const v1::ControlArm& arm, int n_ablat
   return Row(label, text);
 }
 
-// The plan's question: do the top heads matter more than random ones? Sets of another size do not answer it.
+// The plan's question: do the top heads matter more than random ones? Sets of another size, which have no p,
+// do not answer it.
 std::string CheckRow(const v1::Causal& causal) {
-  if (!causal.has_check() || HeadsOfEachSet(causal.random_k()) != causal.top_heads_size()) return "";
+  if (!causal.has_check() || !causal.random_k().has_p_copy_accuracy()) return "";
   const v1::AblationCheck& check = causal.check();
+  const double p = causal.random_k().p_copy_accuracy();
   const char* ablated = causal.chosen_by() == "user" ? "chosen" : "top";
+  const char* matter = !check.delta_top_below_delta_rand() ? "do not matter more"
+                       : p <= kSignificant                 ? "matter more"
+                                                           : "are not shown to matter more";
   return Row(
       "against random heads",
       absl::StrFormat("copy accuracy changes by %+.3f without the %s heads, by %+.3f on average without "
-                      "random ones: the %s heads %s",
-                      check.delta_top(), ablated, check.delta_rand(), ablated,
-                      check.delta_top_below_delta_rand() ? "matter more" : "do not matter more"));
+                      "random ones: the %s heads %s (%s)",
+                      check.delta_top(), ablated, check.delta_rand(), ablated, matter, PText(p)));
 }
 
 std::string Text(const std::string& label, const v1::Causal& causal) {

@@ -26,18 +26,23 @@ SavedModel Ablated() {
 TEST(SummaryTest, CausalAnswersInWordsWhetherTheTopHeadsMatterMore) {
   SavedModel model = Ablated();
   model.causal->mutable_check()->set_delta_rand(-0.0304);
+  model.causal->mutable_random_k()->set_p_copy_accuracy(1.0 / 21);
   EXPECT_THAT(Summary("causal", model),
               HasSubstr("copy accuracy changes by -0.450 without the top heads, by -0.030 on average without "
-                        "random ones: the top heads matter more\n"));
+                        "random ones: the top heads matter more (p = 0.048)\n"));
+  model.causal->mutable_random_k()->set_p_copy_accuracy(2.0 / 21);
+  EXPECT_THAT(Summary("causal", model),
+              HasSubstr(": the top heads are not shown to matter more (p = 0.095)\n"));
   model.causal->mutable_check()->set_delta_top_below_delta_rand(false);
   model.causal->set_chosen_by("user");
-  EXPECT_THAT(Summary("causal", model), HasSubstr(": the chosen heads do not matter more\n"));
+  EXPECT_THAT(Summary("causal", model), HasSubstr(": the chosen heads do not matter more (p = 0.095)\n"));
 }
 
 TEST(SummaryTest, RandomSetsOfAnotherSizeAreNotComparedAndSayTheirSize) {
   SavedModel model = Ablated();
   model.causal->mutable_top_heads()->RemoveLast();
   model.causal->mutable_random_k()->clear_p_copy_nll();
+  model.causal->mutable_random_k()->clear_p_copy_accuracy();
   EXPECT_THAT(Summary("causal", model),
               AllOf(HasSubstr("20 draws of 3 heads (no p, as that is not the 2 ablated), mean delta"),
                     Not(HasSubstr("matter more"))));
