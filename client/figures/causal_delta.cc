@@ -19,6 +19,7 @@ namespace {
 constexpr int kPanelWidth = 800;
 // Around each panel, for what stands on its axes; below and above for two lines.
 constexpr int kLeftPixels = 220;
+constexpr int kLabelPixels = 195;  // between a panel and the middle of its label
 constexpr int kRightPixels = 30;
 constexpr int kBelowPixels = 130;
 constexpr int kAbovePixels = 130;
@@ -114,7 +115,7 @@ class Panel {
     return absl::StrCat(
         "set title ", GnuplotString(metric_.title), ".\"\\n\".",
         GnuplotString(absl::StrFormat("unablated %.3g", (causal_.baseline().metrics().*metric_.baseline)())),
-        "\nset ylabel ", GnuplotString(metric_.unit), "\nset xtics (", ticks, ")\n",
+        "\nset label 1 ", GnuplotString(metric_.unit), "\nset xtics (", ticks, ")\n",
         absl::StrFormat("set yrange [%.6g:%.6g]\n", lowest_ - margin, highest_ + margin), "plot ", bars_,
         dots_, "0 with lines lw 0.8 lc rgb '#000000' notitle\n");
   }
@@ -194,14 +195,17 @@ std::string Caption(const v1::Causal& causal) {
       causal.resamples() > 0 ? absl::StrCat("; ", ChosenWord(causal), ": 95 % interval") : "");
 }
 
-// Panels side by side below the heading, each with room for its axis on the left.
+// Panels side by side below the heading, each with room for its axis on the left, whose label has a fixed
+// place: a ylabel makes way for long numbers, out of the picture.
 std::string Multiplot(int n_panels, int width) {
   const double left = static_cast<double>(kLeftPixels) / width;
+  const double label = static_cast<double>(kLabelPixels) / width;
   const double right = 1 - static_cast<double>(kRightPixels) / width;
   return absl::StrFormat(
-      "set xtics font small\nset multiplot layout 1,%d margins %.4g,%.4g,%.4g,below-%.4g spacing %.4g "
-      "title heading font small\n",
-      n_panels, left, right, static_cast<double>(kBelowPixels) / kHeight,
+      "set xtics font small\nset ytics font small\n"
+      "set label 1 at graph 0,0.5 offset screen %.4g,0 center rotate\n"
+      "set multiplot layout 1,%d margins %.4g,%.4g,%.4g,below-%.4g spacing %.4g title heading font small\n",
+      -label, n_panels, left, right, static_cast<double>(kBelowPixels) / kHeight,
       static_cast<double>(kAbovePixels) / kHeight, left);
 }
 

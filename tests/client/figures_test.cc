@@ -8,6 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "client/child_process.h"
 #include "client/exit_code.h"
+#include "client/figures/causal_delta.h"
 #include "client/figures/heatmap.h"
 #include "client/figures/pattern_map.h"
 #include "client/figures/profile_curve.h"
@@ -145,6 +146,19 @@ TEST_F(FiguresTest, TitleAndFontReplaceTheFiguresOwn) {
   EXPECT_THAT(FileBytes(folder_ / "profile_the_label.svg"),
               AllOf(HasSubstr("Figure 2"), HasSubstr("DejaVu Serif"), Not(HasSubstr("the label")),
                     HasSubstr("induction profile over layers")));
+}
+
+TEST_F(FiguresTest, PanelsOfAblationKeepTheirLabelsBesideLongNumbers) {
+  SavedModel model = FullModel("m", 4, 4);
+  model.causal->clear_random_k();
+  model.causal->clear_matched_k();
+  v1::IntervalEstimate* accuracy = model.causal->mutable_top_k()->mutable_delta()->mutable_copy_accuracy();
+  accuracy->set_value(-0.0002);
+  accuracy->set_ci_low(-0.0003);
+  accuracy->set_ci_high(0);
+  Draw(*CausalDeltaFigure(model, "causal_delta"), {.format = "svg"});
+  EXPECT_THAT(FileBytes(folder_ / "causal_delta.svg"),
+              AllOf(HasSubstr("-0.00025"), HasSubstr("change of the share that is right")));
 }
 
 TEST_F(FiguresTest, OnlyTheFormatsAskedForAreMade) {
