@@ -73,13 +73,15 @@ FusedAttention AttendOnCpu(const at::Tensor& queries, const at::Tensor& keys, co
 }
 
 // LibTorch's two kernels for CUDA. The fast one takes 16-bit numbers, and heads of a multiple of 8 dimensions
-// up to 256; the other one heads of a multiple of 4.
+// up to 256; the other one heads of a multiple of 8 in 16 bits, of 4 in float32.
 bool HasFlashAttention(const at::Tensor& queries) {
   const int64_t d_head = queries.size(-1);
   return queries.is_cuda() && queries.scalar_type() != at::kFloat && d_head % 8 == 0 && d_head <= 256;
 }
 
-bool HasFusedAttention(const at::Tensor& queries) { return queries.is_cpu() || queries.size(-1) % 4 == 0; }
+bool HasFusedAttention(const at::Tensor& queries) {
+  return queries.is_cpu() || queries.size(-1) % (queries.scalar_type() == at::kFloat ? 4 : 8) == 0;
+}
 
 FusedAttention AttendOnCuda(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             double scale) {

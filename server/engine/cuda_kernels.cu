@@ -1,6 +1,9 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
+#include <algorithm>
+#include <cstdint>
+
 #include "server/engine/cuda_launch.h"
 
 namespace induct::engine::cuda {
@@ -28,66 +31,61 @@ __device__ __nv_bfloat16 FromFloat(float value) {
   return __float2bfloat16_rn(value);
 }
 
-// Four neighbours, loaded and stored at once.
-template <typename T>
-struct alignas(4 * sizeof(T)) Four {
-  T values[4];
+// Neighbours that are loaded and stored at once.
+template <typename T, int kCount>
+struct alignas(kCount * sizeof(T)) Pack {
+  T values[kCount];
 };
 
-__device__ float WarpSum(float value) {
-  for (int lane = kWarp / 2; lane > 0; lane /= 2) value += __shfl_xor_sync(0xffffffffu, value, lane);
+template <int kCount, typename T>
+__device__ Pack<T, kCount> Load(const T* from) {
+  return *reinterpret_cast<const Pack<T, kCount>*>(from);
+}
+
+template <int kCount, typename T>
+__device__ void Store(const Pack<T, kCount>& pack, T* to) {
+  *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
+}
+
+// The sum over groups of kLanes neighbouring threads of a warp, for each of them.
+template <int kLanes>
+__device__ float SumOverLanes(float value) {
+  for (int lane = kLanes / 2; lane > 0; lane /= 2) value += __shfl_xor_sync(0xffffffffu, value, lane);
   return value;
 }
 
-// The sum over the block, for every thread of it.
-__device__ float BlockSum(float value) {
-  __shared__ float of_warp[kBlock / kWarp];
-  value = WarpSum(value);
-  __syncthreads();  // the last sum may still be read
-  if (threadIdx.x % kWarp == 0) of_warp[threadIdx.x / kWarp] = value;
-  __syncthreads();
-  value = 0;
-  for (int warp = 0; warp < kBlock / kWarp; ++warp) value += of_warp[warp];
-  return value;
-}
-
-// One block a row, which stays in shared memory: mean, then variance, as LibTorch's layer norm in float32.
-// Vector is Four, or one number where the width is no multiple of 4.
-template <typename T, int kVector>
+// One warp a row, which stays in shared memory: mean, then variance, as LibTorch's layer norm in float32. A
+// lane comes back to its own numbers only, kCount neighbours at a time.
+template <typename T, int kCount>
 __global__ void NormKernel(const float* __restrict__ input, const float* __restrict__ weight,
-                           const float* __restrict__ bias, T* __restrict__ output, int width, float epsilon,
-                           bool root_mean_square) {
-  extern __shared__ float row[];
-  const float* const from = input + static_cast<int64_t>(blockIdx.x) * width;
-  T* const to = output + static_cast<int64_t>(blockIdx.x) * width;
+                           const float* __restrict__ bias, T* __restrict__ output, int64_t n_rows, int width,
+                           float epsilon, bool root_mean_square) {
+  extern __shared__ float rows[];
+  const int warp = threadIdx.x / kWarp, first = threadIdx.x % kWarp * kCount;
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * (blockDim.x / kWarp) + warp;
+  if (row >= n_rows) return;  // a whole warp
+  float* const kept = rows + warp * width;
   float sum = 0;
-  for (int i = threadIdx.x * kVector; i < width; i += kBlock * kVector) {
-    if constexpr (kVector == 4) {
-      const float4 four = *reinterpret_cast<const float4*>(from + i);
-      *reinterpret_cast<float4*>(row + i) = four;
-      sum += four.x + four.y + four.z + four.w;
-    } else {
-      row[i] = from[i];
-      sum += row[i];
-    }
+  for (int i = first; i < width; i += kWarp * kCount) {
+    const auto pack = Load<kCount>(input + row * width + i);
+    Store(pack, kept + i);
+    for (const float value : pack.values) sum += value;
   }
-  const float mean = root_mean_square ? 0 : BlockSum(sum) / static_cast<float>(width);
+  const float mean = root_mean_square ? 0 : SumOverLanes<kWarp>(sum) / static_cast<float>(width);
   float squares = 0;
-  for (int i = threadIdx.x * kVector; i < width; i += kBlock * kVector) {
-    for (int j = 0; j < kVector; ++j) squares += (row[i + j] - mean) * (row[i + j] - mean);
+  for (int i = first; i < width; i += kWarp * kCount) {
+    for (const float value : Load<kCount>(kept + i).values) squares += (value - mean) * (value - mean);
   }
-  const float scale = rsqrtf(BlockSum(squares) / static_cast<float>(width) + epsilon);
-  for (int i = threadIdx.x * kVector; i < width; i += kBlock * kVector) {
-    T normed[kVector];
-    for (int j = 0; j < kVector; ++j) {
-      const float offset = bias == nullptr ? 0 : bias[i + j];
-      normed[j] = FromFloat<T>((row[i + j] - mean) * scale * weight[i + j] + offset);
+  const float scale = rsqrtf(SumOverLanes<kWarp>(squares) / static_cast<float>(width) + epsilon);
+  for (int i = first; i < width; i += kWarp * kCount) {
+    const auto pack = Load<kCount>(kept + i), weights = Load<kCount>(weight + i);
+    const auto offsets = bias == nullptr ? Pack<float, kCount>{} : Load<kCount>(bias + i);
+    Pack<T, kCount> normed;
+    for (int j = 0; j < kCount; ++j) {
+      normed.values[j] =
+          FromFloat<T>((pack.values[j] - mean) * scale * weights.values[j] + offsets.values[j]);
     }
-    if constexpr (kVector == 4) {
-      *reinterpret_cast<Four<T>*>(to + i) = {normed[0], normed[1], normed[2], normed[3]};
-    } else {
-      to[i] = normed[0];
-    }
+    Store(normed, output + row * width + i);
   }
 }
 
@@ -108,47 +106,57 @@ __global__ void RotateKernel(T* heads, const int64_t* __restrict__ positions, co
   head[half + i] = FromFloat<T>(second * c + first * s);
 }
 
-// One warp a pair and head.
-template <typename T>
+// Lanes that read one pair of one head.
+constexpr int kReaders = 8;
+
+template <typename T, int kCount>
 __global__ void PairKernel(Heads queries, Heads keys, const float* __restrict__ log_sum_exp,
                            const int64_t* __restrict__ query_rows, const int64_t* __restrict__ key_rows,
-                           float* __restrict__ probabilities, int64_t n_reads, int n_heads, int n_readers,
+                           float* __restrict__ probabilities, int64_t n_reads, int n_heads, int n_sharing,
                            int d_head, float scale) {
-  const int64_t read = (static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x) / kWarp;
-  if (read >= n_reads) return;
-  const int64_t pair = read / n_heads;
-  const int head = static_cast<int>(read % n_heads);
+  const int64_t read = (static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x) / kReaders;
+  if (read - read % (kWarp / kReaders) >= n_reads) return;  // a whole warp
+  const int64_t pair = min(read, n_reads - 1) / n_heads;
+  const int head = static_cast<int>(min(read, n_reads - 1) % n_heads);
   const int64_t query_row = query_rows[pair];
   const T* const query =
       static_cast<const T*>(queries.data) + query_row * queries.row_stride + head * queries.head_stride;
   const T* const key = static_cast<const T*>(keys.data) + key_rows[pair] * keys.row_stride +
-                       head / n_readers * keys.head_stride;
+                       head / n_sharing * keys.head_stride;
+  const int lane = threadIdx.x % kReaders;
   float product = 0;
-  for (int i = threadIdx.x % kWarp; i < d_head; i += kWarp) product += ToFloat(query[i]) * ToFloat(key[i]);
-  product = WarpSum(product);
-  if (threadIdx.x % kWarp == 0) {
+  for (int i = lane * kCount; i < d_head; i += kReaders * kCount) {
+    const auto q = Load<kCount>(query + i), k = Load<kCount>(key + i);
+    for (int j = 0; j < kCount; ++j) product += ToFloat(q.values[j]) * ToFloat(k.values[j]);
+  }
+  product = SumOverLanes<kReaders>(product);
+  if (lane == 0 && read < n_reads) {
     probabilities[read] = expf(product * scale - log_sum_exp[query_row * n_heads + head]);
   }
 }
 
-template <typename T, int kVector>
+template <typename T, int kCount>
 __global__ void AddKernel(float* residual, const T* __restrict__ first, const T* __restrict__ second,
                           int64_t count) {
-  const int64_t i = (static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x) * kVector;
+  const int64_t i = (static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x) * kCount;
   if (i >= count) return;
-  auto* const sums = reinterpret_cast<Four<float>*>(residual + i);
-  if constexpr (kVector == 4) {
-    const Four<T> a = *reinterpret_cast<const Four<T>*>(first + i),
-                  b = *reinterpret_cast<const Four<T>*>(second + i);
-    Four<float> four = *sums;
-    for (int j = 0; j < 4; ++j) four.values[j] = four.values[j] + ToFloat(a.values[j]) + ToFloat(b.values[j]);
-    *sums = four;
-  } else {
-    residual[i] = residual[i] + ToFloat(first[i]) + ToFloat(second[i]);
-  }
+  auto sums = Load<kCount>(residual + i);
+  const auto a = Load<kCount>(first + i), b = Load<kCount>(second + i);
+  for (int j = 0; j < kCount; ++j)
+    sums.values[j] = sums.values[j] + ToFloat(a.values[j]) + ToFloat(b.values[j]);
+  Store(sums, residual + i);
 }
 
-int Blocks(int64_t n_threads) { return static_cast<int>((n_threads + kBlock - 1) / kBlock); }
+int Blocks(int64_t count, int64_t of_block = kBlock) {
+  return static_cast<int>((count + of_block - 1) / of_block);
+}
+
+// Whether every head begins where kCount numbers can be loaded at once.
+template <typename T, int kCount>
+bool AreAligned(const Heads& heads, int64_t d_head) {
+  const bool pointer = reinterpret_cast<uintptr_t>(heads.data) % (kCount * sizeof(T)) == 0;
+  return pointer && heads.row_stride % kCount == 0 && heads.head_stride % kCount == 0 && d_head % kCount == 0;
+}
 
 // Calls `launch` with a value of the number's type; 0 where the kernel was launched.
 template <typename Launch>
@@ -173,11 +181,13 @@ bool HasKernels() { return true; }
 
 int Norm(const float* input, const float* weight, const float* bias, void* output, Number output_number,
          int64_t n_rows, int64_t width, float epsilon, bool root_mean_square, void* stream) {
+  const int64_t rows_at_once = std::clamp<int64_t>(kMaxNormWidth / width, 1, kBlock / kWarp);
   return ForNumber(output_number, [&](auto number) {
     using T = decltype(number);
     const auto kernel = width % 4 == 0 ? NormKernel<T, 4> : NormKernel<T, 1>;
-    kernel<<<static_cast<int>(n_rows), kBlock, width * sizeof(float), static_cast<cudaStream_t>(stream)>>>(
-        input, weight, bias, static_cast<T*>(output), static_cast<int>(width), epsilon, root_mean_square);
+    kernel<<<Blocks(n_rows, rows_at_once), rows_at_once * kWarp, rows_at_once * width * sizeof(float),
+             static_cast<cudaStream_t>(stream)>>>(input, weight, bias, static_cast<T*>(output), n_rows,
+                                                  static_cast<int>(width), epsilon, root_mean_square);
   });
 }
 
@@ -198,8 +208,12 @@ int PairProbabilities(Heads queries, Heads keys, Number number, const float* log
                       int64_t n_pairs, int64_t n_heads, int64_t n_kv_heads, int64_t d_head, float scale,
                       void* stream) {
   return ForNumber(number, [&](auto type) {
+    using T = decltype(type);
+    constexpr int kCount = 16 / sizeof(T);
+    const bool aligned = AreAligned<T, kCount>(queries, d_head) && AreAligned<T, kCount>(keys, d_head);
+    const auto kernel = aligned ? PairKernel<T, kCount> : PairKernel<T, 1>;
     const int64_t n_reads = n_pairs * n_heads;
-    PairKernel<decltype(type)><<<Blocks(n_reads * kWarp), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(
+    kernel<<<Blocks(n_reads * kReaders), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(
         queries, keys, log_sum_exp, query_rows, key_rows, probabilities, n_reads, static_cast<int>(n_heads),
         static_cast<int>(n_heads / n_kv_heads), static_cast<int>(d_head), scale);
   });
@@ -208,9 +222,8 @@ int PairProbabilities(Heads queries, Heads keys, Number number, const float* log
 int Add(float* residual, const void* first, const void* second, Number number, int64_t count, void* stream) {
   return ForNumber(number, [&](auto type) {
     using T = decltype(type);
-    const int vector = count % 4 == 0 ? 4 : 1;
-    const auto kernel = vector == 4 ? AddKernel<T, 4> : AddKernel<T, 1>;
-    kernel<<<Blocks(count / vector), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(
+    const auto kernel = count % 4 == 0 ? AddKernel<T, 4> : AddKernel<T, 1>;
+    kernel<<<Blocks(count % 4 == 0 ? count / 4 : count), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(
         residual, static_cast<const T*>(first), static_cast<const T*>(second), count);
   });
 }

@@ -52,8 +52,10 @@ absl::Status LayerPass::RunWave(const Wave& wave) {
   INDUCT_RETURN_IF_ERROR(HandOutResidual(0, wave, residual));
   LayerResults results = {.readout =
                               ReadoutSums(wave.prompts, pass_.n_groups, spec_.n_heads, weights_.device())};
+  LayerQueue layers(
+      weights_, n_layers_, [this](int64_t layer) { return PartOf(layer); }, stop_);
   for (int64_t layer = 0; layer < n_layers_; ++layer) {
-    INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, residual, results));
+    INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, residual, layers, results));
     INDUCT_RETURN_IF_ERROR(HandOutResults(layer, wave, results));
     INDUCT_RETURN_IF_ERROR(HandOutResidual(layer + 1, wave, residual));
   }
@@ -61,10 +63,9 @@ absl::Status LayerPass::RunWave(const Wave& wave) {
 }
 
 absl::Status LayerPass::RunLayer(int64_t layer, const Wave& wave, const at::Tensor& residual,
-                                 LayerResults& results) {
+                                 LayerQueue& layers, LayerResults& results) {
   const Extent extent = ExtentOf(layer);
-  const LayerPart part = extent == Extent::kWhole ? LayerPart::kAll : LayerPart::kAttentionInput;
-  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, weights_.Layer(layer, part, stop_));
+  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, layers.Next());
   const DecoderLayer decoder_layer(spec_, rotary_, std::move(weights));
   results.head_outputs.assign(static_cast<size_t>(spec_.n_heads * spec_.d_head), 0.0);
   return runner_.Run(wave, absl::StrCat("layer ", layer), /*work_per_token=*/1, [&](const MicroBatch& batch) {
@@ -91,6 +92,10 @@ void LayerPass::RunMicroBatch(const DecoderLayer& layer, Extent extent, const Mi
 LayerPass::Extent LayerPass::ExtentOf(int64_t layer) const {
   if (layer < n_layers_ - 1 || pass_.on_residual) return Extent::kWhole;
   return pass_.on_head_outputs ? Extent::kHeadOutputs : Extent::kProbabilities;
+}
+
+LayerPart LayerPass::PartOf(int64_t layer) const {
+  return ExtentOf(layer) == Extent::kWhole ? LayerPart::kAll : LayerPart::kAttentionInput;
 }
 
 absl::Status LayerPass::HandOutResults(int64_t layer, const Wave& wave, const LayerResults& results) const {

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "server/engine/decoder_layer.h"
 #include "server/engine/engine.h"
+#include "server/engine/layer_queue.h"
 #include "server/engine/micro_batch_runner.h"
 #include "server/engine/wave.h"
 #include "server/engine/weight_store.h"
@@ -32,11 +33,14 @@ class LayerPass {
   };
 
   absl::Status RunWave(const Wave& wave);
-  absl::Status RunLayer(int64_t layer, const Wave& wave, const at::Tensor& residual, LayerResults& results);
+  // Takes the layer's weights from `layers`.
+  absl::Status RunLayer(int64_t layer, const Wave& wave, const at::Tensor& residual, LayerQueue& layers,
+                        LayerResults& results);
   void RunMicroBatch(const DecoderLayer& layer, Extent extent, const MicroBatch& batch,
                      const at::Tensor& residual, LayerResults& results) const;
 
   Extent ExtentOf(int64_t layer) const;
+  LayerPart PartOf(int64_t layer) const;
   absl::Status HandOutResults(int64_t layer, const Wave& wave, const LayerResults& results) const;
   absl::Status HandOutResidual(int64_t layer, const Wave& wave, const at::Tensor& residual) const;
 

@@ -95,14 +95,16 @@ absl::Status VariantPass::Run() {
 absl::Status VariantPass::RunWave(const Wave& wave) {
   Streams streams = {.unablated = Embed(wave, weights_.embeddings()),
                      .ablated = std::vector<at::Tensor>(ablated_.size())};
+  LayerQueue layers(
+      weights_, spec_.n_layers, [](int64_t) { return LayerPart::kAll; }, stop_);
   for (int64_t layer = 0; layer < spec_.n_layers; ++layer) {
-    INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, streams));
+    INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, layers, streams));
   }
   return HandOutPredictions(wave, streams);
 }
 
-absl::Status VariantPass::RunLayer(int64_t layer, const Wave& wave, Streams& streams) {
-  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, weights_.Layer(layer, LayerPart::kAll, stop_));
+absl::Status VariantPass::RunLayer(int64_t layer, const Wave& wave, LayerQueue& layers, Streams& streams) {
+  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, layers.Next());
   const DecoderLayer decoder_layer(spec_, rotary_, std::move(weights));
   for (size_t i = 0; i < ablated_.size(); ++i) {
     if (ablated_[i].first_layer >= layer) continue;

@@ -8,6 +8,7 @@
 #include "server/engine/decoder_layer.h"
 #include "server/engine/engine.h"
 #include "server/engine/head_replacement.h"
+#include "server/engine/layer_queue.h"
 #include "server/engine/micro_batch_runner.h"
 #include "server/engine/wave.h"
 #include "server/engine/weight_store.h"
@@ -49,7 +50,8 @@ class VariantPass {
   int64_t TotalWork() const;
 
   absl::Status RunWave(const Wave& wave);
-  absl::Status RunLayer(int64_t layer, const Wave& wave, Streams& streams);
+  // Takes the layer's weights from `layers`.
+  absl::Status RunLayer(int64_t layer, const Wave& wave, LayerQueue& layers, Streams& streams);
   // Advances the unablated stream by a layer, and the streams that begin in it.
   absl::Status RunUnablated(const DecoderLayer& decoder_layer, int64_t layer, const Wave& wave,
                             Streams& streams);

@@ -21,31 +21,31 @@ bool AnyBias(const std::vector<const LinearTensors*>& parts) {
 
 }  // namespace
 
-absl::Status WeightReader::Read(const TensorSpec& tensor, at::Tensor& out) const {
+absl::Status WeightReader::Read(const TensorSpec& tensor, at::Tensor& out) {
   out = at::empty(tensor.shape, target_);
   return Fill(tensor, out);
 }
 
-absl::Status WeightReader::ReadFloat32(const TensorSpec& tensor, at::Tensor& out) const {
+absl::Status WeightReader::ReadFloat32(const TensorSpec& tensor, at::Tensor& out) {
   out = at::empty(tensor.shape, target_.dtype(at::kFloat));
   return Fill(tensor, out);
 }
 
-absl::Status WeightReader::Read(const NormTensors& tensors, Norm& out) const {
+absl::Status WeightReader::Read(const NormTensors& tensors, Norm& out) {
   INDUCT_RETURN_IF_ERROR(ReadFloat32(tensors.weight, out.weight));
   return tensors.bias ? ReadFloat32(*tensors.bias, out.bias) : absl::OkStatus();
 }
 
-absl::Status WeightReader::Read(const LinearTensors& tensors, Linear& out) const {
+absl::Status WeightReader::Read(const LinearTensors& tensors, Linear& out) {
   return ReadStacked({&tensors}, out);
 }
 
-absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& parts, Linear& out) const {
+absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& parts, Linear& out) {
   return ReadStacked(
       parts, [](const at::Tensor& rows) { return rows; }, out);
 }
 
-absl::Status WeightReader::ReadQkv(const LayerTensors& layer, Linear& out) const {
+absl::Status WeightReader::ReadQkv(const LayerTensors& layer, Linear& out) {
   std::vector<const LinearTensors*> parts;
   for (const LinearTensors& part : layer.qkv) parts.push_back(&part);
   if (spec_.qkv_layout != QkvLayout::kFusedByHead) return ReadStacked(parts, out);
@@ -56,7 +56,7 @@ absl::Status WeightReader::ReadQkv(const LayerTensors& layer, Linear& out) const
 }
 
 absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& parts, RowOrder order,
-                                       Linear& out) const {
+                                       Linear& out) {
   const bool transposed = spec_.linear_weights_transposed;
   const auto n_rows = [&](const LinearTensors* part) { return part->weight.shape[transposed ? 1 : 0]; };
   int64_t total = 0;
@@ -75,19 +75,20 @@ absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& 
   return absl::OkStatus();
 }
 
-absl::Status WeightReader::Fill(const TensorSpec& tensor, const at::Tensor& as_stored) const {
+absl::Status WeightReader::Fill(const TensorSpec& tensor, const at::Tensor& as_stored) {
   INDUCT_ASSIGN_OR_RETURN(const TensorSource::Info info, source_.Describe(tensor.name));
   const int64_t n_slices = as_stored.size(0);
   const int64_t slice_bytes = CountOf(tensor) / n_slices * static_cast<int64_t>(DTypeBytes(info.dtype));
   const int64_t at_once = std::clamp<int64_t>(kBlockBytes / slice_bytes, 1, n_slices);
-  const at::Tensor block = at::empty(as_stored.narrow(0, 0, at_once).sizes(), ToScalarType(info.dtype));
   for (int64_t first = 0; first < n_slices; first += at_once) {
     if (stop_.stop_requested()) return Stopped();
     const int64_t count = std::min(at_once, n_slices - first);
-    const std::span bytes(static_cast<std::byte*>(block.mutable_data_ptr()),
-                          static_cast<size_t>(count * slice_bytes));
+    StagingBlock& block = blocks_[next_block_];
+    next_block_ = (next_block_ + 1) % (as_stored.is_cpu() ? 1 : blocks_.size());
+    const std::span<std::byte> bytes = block.Room(count * slice_bytes, as_stored.device());
     INDUCT_RETURN_IF_ERROR(source_.Read(tensor.name, static_cast<uint64_t>(first * slice_bytes), bytes));
-    as_stored.narrow(0, first, count).copy_(block.narrow(0, 0, count));
+    const at::Tensor part = as_stored.narrow(0, first, count);
+    block.CopyTo(part, ToScalarType(info.dtype));
   }
   return absl::OkStatus();
 }

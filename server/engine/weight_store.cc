@@ -1,7 +1,9 @@
 #include "server/engine/weight_store.h"
 
 #include <c10/core/InferenceMode.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
+#include "absl/functional/function_ref.h"
 #include "common/status.h"
 #include "server/engine/device.h"
 #include "server/engine/errors.h"
@@ -19,13 +21,34 @@ int64_t Bytes(const Norm& norm) { return Bytes(norm.weight) + Bytes(norm.bias); 
 
 int64_t Bytes(const Linear& linear) { return Bytes(linear.weight) + Bytes(linear.bias); }
 
+// Calls `visit` with every tensor of the layer, undefined ones too.
+void ForEachTensor(const LayerWeights& layer, absl::FunctionRef<void(const at::Tensor&)> visit) {
+  for (const Norm* norm : {&layer.attention_norm, &layer.query_norm, &layer.key_norm, &layer.mlp_norm}) {
+    visit(norm->weight);
+    visit(norm->bias);
+  }
+  for (const Linear* linear : {&layer.qkv, &layer.attention_output, &layer.mlp_input, &layer.mlp_output}) {
+    visit(linear->weight);
+    visit(linear->bias);
+  }
+}
+
 int64_t Bytes(const LayerWeights& layer) {
-  return Bytes(layer.attention_norm) + Bytes(layer.qkv) + Bytes(layer.query_norm) + Bytes(layer.key_norm) +
-         Bytes(layer.attention_output) + Bytes(layer.mlp_norm) + Bytes(layer.mlp_input) +
-         Bytes(layer.mlp_output);
+  int64_t bytes = 0;
+  ForEachTensor(layer, [&](const at::Tensor& tensor) { bytes += Bytes(tensor); });
+  return bytes;
 }
 
 }  // namespace
+
+void LayerWeights::UseInCurrentStream() const {
+  const c10::Device device = qkv.weight.device();
+  if (device.is_cpu()) return;
+  const c10::Stream stream = c10::impl::VirtualGuardImpl(device.type()).getStream(device);
+  ForEachTensor(*this, [&](const at::Tensor& tensor) {
+    if (tensor.defined()) tensor.record_stream(stream);
+  });
+}
 
 absl::StatusOr<std::unique_ptr<WeightStore>> WeightStore::Load(const DecoderSpec& spec,
                                                                std::shared_ptr<const TensorSource> source,
@@ -54,7 +77,7 @@ absl::StatusOr<Embeddings> WeightStore::ReadEmbeddings(std::stop_token stop) con
   Embeddings embeddings;
   INDUCT_RETURN_IF_ERROR(CatchErrors([&]() -> absl::Status {
     const c10::InferenceMode inference;
-    const WeightReader reader(spec_, *source_, target_, std::move(stop));
+    WeightReader reader(spec_, *source_, target_, std::move(stop));
     INDUCT_RETURN_IF_ERROR(reader.Read(spec_.token_embedding, embeddings.tokens));
     if (!spec_.position_embedding) return absl::OkStatus();
     return reader.ReadFloat32(*spec_.position_embedding, embeddings.positions);
@@ -68,7 +91,7 @@ absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart par
   LayerWeights weights;
   INDUCT_RETURN_IF_ERROR(CatchErrors([&]() -> absl::Status {
     const c10::InferenceMode inference;
-    const WeightReader reader(spec_, *source_, target_, std::move(stop));
+    WeightReader reader(spec_, *source_, target_, std::move(stop));
     INDUCT_RETURN_IF_ERROR(reader.Read(tensors.attention_norm, weights.attention_norm));
     INDUCT_RETURN_IF_ERROR(reader.ReadQkv(tensors, weights.qkv));
     if (tensors.query_norm) INDUCT_RETURN_IF_ERROR(reader.Read(*tensors.query_norm, weights.query_norm));
@@ -78,8 +101,7 @@ absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart par
   return weights;
 }
 
-absl::Status WeightStore::ReadRest(const WeightReader& reader, const LayerTensors& tensors,
-                                   LayerWeights& weights) {
+absl::Status WeightStore::ReadRest(WeightReader& reader, const LayerTensors& tensors, LayerWeights& weights) {
   INDUCT_RETURN_IF_ERROR(reader.Read(tensors.attention_output, weights.attention_output));
   INDUCT_RETURN_IF_ERROR(reader.Read(tensors.mlp_norm, weights.mlp_norm));
   std::vector<const LinearTensors*> mlp_input;
@@ -107,7 +129,7 @@ absl::StatusOr<OutputWeights> WeightStore::ReadOutput(std::stop_token stop) cons
   OutputWeights output;
   INDUCT_RETURN_IF_ERROR(CatchErrors([&]() -> absl::Status {
     const c10::InferenceMode inference;
-    const WeightReader reader(spec_, *source_, target_, std::move(stop));
+    WeightReader reader(spec_, *source_, target_, std::move(stop));
     INDUCT_RETURN_IF_ERROR(reader.Read(spec_.final_norm, output.final_norm));
     if (spec_.unembedding.name == spec_.token_embedding.name) {
       output.unembedding.weight = embeddings_.tokens;

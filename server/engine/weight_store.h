@@ -30,6 +30,10 @@ struct LayerWeights {
   Norm mlp_norm;
   Linear mlp_input;   // [F, D], or [2 F, D] where the MLP is gated: the gate's rows, then the input's
   Linear mlp_output;  // [D, F]
+
+  // Says to LibTorch that the calling thread's stream reads the weights, whichever stream brought them: their
+  // memory is not used again before it is through. Nothing on a CPU.
+  void UseInCurrentStream() const;
 };
 
 // What turns the last layer's output into logits.
@@ -53,6 +57,7 @@ class WeightStore {
                                                            std::shared_ptr<const TensorSource> source,
                                                            const LoadOptions& options, std::stop_token stop);
 
+  bool streams_layers() const { return layers_.empty(); }
   const Embeddings& embeddings() const { return embeddings_; }
   c10::Device device() const { return embeddings_.tokens.device(); }
 
@@ -73,12 +78,10 @@ class WeightStore {
   WeightStore(const DecoderSpec& spec, std::shared_ptr<const TensorSource> source)
       : spec_(spec), source_(std::move(source)) {}
 
-  bool streams_layers() const { return layers_.empty(); }
   absl::StatusOr<Embeddings> ReadEmbeddings(std::stop_token stop) const;
   absl::StatusOr<LayerWeights> ReadLayer(int64_t layer, LayerPart part, std::stop_token stop) const;
   // What LayerPart::kAll has beyond kAttentionInput.
-  static absl::Status ReadRest(const WeightReader& reader, const LayerTensors& tensors,
-                               LayerWeights& weights);
+  static absl::Status ReadRest(WeightReader& reader, const LayerTensors& tensors, LayerWeights& weights);
   absl::StatusOr<OutputWeights> ReadOutput(std::stop_token stop) const;
 
   const DecoderSpec spec_;

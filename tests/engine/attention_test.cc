@@ -17,7 +17,7 @@
 namespace induct::engine {
 namespace {
 
-constexpr int64_t kHeads = 6, kHeadSize = 20, kGroups = 4;
+constexpr int64_t kHeads = 6, kHeadSize = 24, kGroups = 4;
 
 struct Batch {
   TestPrompts storage;
@@ -177,7 +177,7 @@ TEST(AttentionTest, WithoutValuesThereAreProbabilitiesAndNoOutput) {
 
 TEST(AttentionTest, ManyTargetsAreReadFromThePattern) {
   Batch few, many;
-  Pack({60}, 60, few);
+  Pack({60}, 30, few);
   Pack({60}, 600, many);
   const at::Tensor queries = RandomInput(60, at::kFloat).queries;
   EXPECT_EQ(ChoosePath(few.packed, queries), AttentionPath::kLogSumExp);

@@ -1,0 +1,59 @@
+#include "server/engine/layer_queue.h"
+
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/ParallelGuard.h>
+
+#include <utility>
+
+#include "common/status.h"
+
+namespace induct::engine {
+namespace {
+
+// Calls `read` in a stream of its own, so that what it copies does not wait for what is being computed, and
+// until the copies are there.
+template <typename Read>
+void InOwnStream(c10::Device device, const Read& read) {
+  if (device.is_cpu()) return read();
+  const c10::impl::VirtualGuardImpl devices(device.type());
+  const c10::Stream stream = devices.getStreamFromGlobalPool(device);
+  const c10::StreamGuard guard(stream);
+  read();
+  stream.synchronize();
+}
+
+}  // namespace
+
+LayerQueue::LayerQueue(const WeightStore& weights, int64_t n_layers,
+                       std::function<LayerPart(int64_t)> part_of, std::stop_token stop)
+    : weights_(weights),
+      n_layers_(n_layers),
+      part_of_(std::move(part_of)),
+      stop_with_caller_(std::move(stop), [this] { stop_.request_stop(); }) {
+  BeginToRead(0);
+}
+
+LayerQueue::~LayerQueue() { stop_.request_stop(); }
+
+absl::StatusOr<LayerWeights> LayerQueue::Next() {
+  const int64_t layer = next_++;
+  if (!weights_.streams_layers()) return weights_.Layer(layer, part_of_(layer), stop_.get_token());
+  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, reading_.get());
+  BeginToRead(layer + 1);
+  weights.UseInCurrentStream();
+  return weights;
+}
+
+void LayerQueue::BeginToRead(int64_t layer) {
+  if (!weights_.streams_layers() || layer >= n_layers_) return;
+  reading_ = std::async(std::launch::async, [this, layer] {
+    const c10::ParallelGuard alone(true);  // the other threads compute
+    absl::StatusOr<LayerWeights> weights;
+    InOwnStream(weights_.device(),
+                [&] { weights = weights_.Layer(layer, part_of_(layer), stop_.get_token()); });
+    return weights;
+  });
+}
+
+}  // namespace induct::engine

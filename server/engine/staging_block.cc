@@ -1,0 +1,27 @@
+#include "server/engine/staging_block.h"
+
+#include <ATen/ops/empty.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+namespace induct::engine {
+
+std::span<std::byte> StagingBlock::Room(int64_t n_bytes, c10::Device device) {
+  if (copied_) copied_->synchronize();
+  copied_.reset();
+  if (!bytes_.defined() || bytes_.numel() < n_bytes) {
+    bytes_ = at::empty({n_bytes}, at::TensorOptions().dtype(at::kByte).pinned_memory(!device.is_cpu()));
+  }
+  return {static_cast<std::byte*>(bytes_.mutable_data_ptr()), static_cast<size_t>(n_bytes)};
+}
+
+void StagingBlock::CopyTo(const at::Tensor& target, c10::ScalarType stored) {
+  const int64_t n_bytes = target.numel() * static_cast<int64_t>(c10::elementSize(stored));
+  const at::Tensor numbers = bytes_.narrow(0, 0, n_bytes).view(stored).view(target.sizes());
+  // First to the device, then into its place: converting and reordering are the device's work.
+  target.copy_(numbers.to(target.device(), /*non_blocking=*/true));
+  if (target.is_cpu()) return;
+  copied_.emplace(target.device().type());
+  copied_->record(c10::impl::VirtualGuardImpl(target.device().type()).getStream(target.device()));
+}
+
+}  // namespace induct::engine

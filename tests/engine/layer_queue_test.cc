@@ -1,0 +1,97 @@
+// Streamed layers: the next one is read while one is at work, and no further.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <string>
+
+#include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "tests/engine/pass_results.h"
+#include "tests/engine/test_models.h"
+
+namespace induct::engine {
+namespace {
+
+class LayerQueueTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    test_model_.source->before_read = [this](const std::string& name) {
+      const absl::MutexLock lock(&mutex_);
+      for (int64_t layer = 0; layer < test_model_.spec.n_layers; ++layer) {
+        if (name.find("layers." + std::to_string(layer) + ".") != std::string::npos) begun_.insert(layer);
+      }
+      return absl::OkStatus();
+    };
+  }
+
+  // Whether reading of the layer begins within ten seconds.
+  bool Begins(int64_t layer) {
+    const absl::MutexLock lock(&mutex_);
+    const auto has_begun = [&] { return begun_.contains(layer); };
+    return mutex_.AwaitWithTimeout(absl::Condition(&has_begun), absl::Seconds(10));
+  }
+
+  std::set<int64_t> Begun() {
+    const absl::MutexLock lock(&mutex_);
+    return begun_;
+  }
+
+  Pass MakePass(LayerSink on_layer) const {
+    return {.prompts = {{.tokens = tokens_}}, .on_layer = std::move(on_layer)};
+  }
+
+  TestModel test_model_ = RandomModel(SmallSizes(), 3);
+  const std::vector<int32_t> tokens_ = {1, 2, 3};
+  absl::Mutex mutex_;
+  std::set<int64_t> begun_;
+};
+
+TEST_F(LayerQueueTest, OneLayerIsReadAheadAndNoSecond) {
+  const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
+  const Pass pass = MakePass([&](const LayerReadout& readout) {
+    EXPECT_TRUE(readout.layer + 1 == test_model_.spec.n_layers || Begins(readout.layer + 1));
+    EXPECT_FALSE(Begun().contains(readout.layer + 2));
+    return absl::OkStatus();
+  });
+  EXPECT_TRUE(model->Run(pass, {}).ok());
+  EXPECT_THAT(Begun(), testing::ElementsAre(0, 1, 2));
+}
+
+TEST_F(LayerQueueTest, AnErrorOfReadingAheadComesWithItsLayer) {
+  const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
+  test_model_.source->before_read = [](const std::string& name) {
+    return name.find("layers.1.") == std::string::npos ? absl::OkStatus() : absl::UnavailableError("gone");
+  };
+  std::vector<int64_t> layers;
+  const Pass pass = MakePass([&](const LayerReadout& readout) {
+    layers.push_back(readout.layer);
+    return absl::OkStatus();
+  });
+  EXPECT_EQ(model->Run(pass, {}), absl::UnavailableError("gone"));
+  EXPECT_THAT(layers, testing::ElementsAre(0));
+}
+
+TEST_F(LayerQueueTest, AStopEndsTheReadingAheadAtItsNextBlock) {
+  const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
+  absl::Notification ended;
+  int reads_of_next = 0;
+  test_model_.source->before_read = [&](const std::string& name) {
+    if (name.find("layers.1.") == std::string::npos) return absl::OkStatus();
+    ++reads_of_next;
+    ended.WaitForNotificationWithTimeout(absl::Seconds(10));
+    return absl::OkStatus();
+  };
+  std::stop_source stop;
+  const Pass pass = MakePass([&](const LayerReadout&) {
+    stop.request_stop();
+    ended.Notify();
+    return absl::CancelledError("enough");
+  });
+  EXPECT_EQ(model->Run(pass, stop.get_token()), absl::CancelledError("enough"));
+  EXPECT_LE(reads_of_next, 1);
+}
+
+}  // namespace
+}  // namespace induct::engine
