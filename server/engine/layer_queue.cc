@@ -11,13 +11,13 @@
 namespace induct::engine {
 namespace {
 
-// Calls `read` in a stream of its own, so that what it copies does not wait for what is being computed, and
-// until the copies are there.
+// Calls `read` in a stream of its own, which goes before what is being computed, and until all its copies are
+// there.
 template <typename Read>
 void InOwnStream(c10::Device device, const Read& read) {
   if (device.is_cpu()) return read();
   const c10::impl::VirtualGuardImpl devices(device.type());
-  const c10::Stream stream = devices.getStreamFromGlobalPool(device);
+  const c10::Stream stream = devices.getStreamFromGlobalPool(device, /*isHighPriority=*/true);
   const c10::StreamGuard guard(stream);
   read();
   stream.synchronize();

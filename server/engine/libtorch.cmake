@@ -20,6 +20,8 @@ endif()
 add_library(induct_libtorch INTERFACE)
 target_include_directories(induct_libtorch SYSTEM INTERFACE ${TORCH_DIR}/include)
 target_link_options(induct_libtorch INTERFACE LINKER:--no-as-needed)  # CUDA kernels register themselves when loaded
+# Before LibTorch, which exports a std::filesystem of an older library: where that came first, newer systems would crash in it.
+target_link_libraries(induct_libtorch INTERFACE stdc++)
 foreach(library torch torch_cpu c10 torch_cuda c10_cuda)
   if(EXISTS ${TORCH_DIR}/lib/lib${library}.so)
     add_library(imported_${library} SHARED IMPORTED GLOBAL)

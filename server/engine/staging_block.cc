@@ -17,8 +17,11 @@ std::span<std::byte> StagingBlock::Room(int64_t n_bytes, c10::Device device) {
 void StagingBlock::CopyTo(const at::Tensor& target, c10::ScalarType stored) {
   const int64_t n_bytes = target.numel() * static_cast<int64_t>(c10::elementSize(stored));
   const at::Tensor numbers = bytes_.narrow(0, 0, n_bytes).view(stored).view(target.sizes());
-  // First to the device, then into its place: converting and reordering are the device's work.
-  target.copy_(numbers.to(target.device(), /*non_blocking=*/true));
+  if (stored == target.scalar_type() && target.is_contiguous()) {
+    target.copy_(numbers, /*non_blocking=*/true);
+  } else {  // first to the device: converting and reordering are its work
+    target.copy_(numbers.to(target.device(), /*non_blocking=*/true));
+  }
   if (target.is_cpu()) return;
   copied_.emplace(target.device().type());
   copied_->record(c10::impl::VirtualGuardImpl(target.device().type()).getStream(target.device()));

@@ -12,8 +12,11 @@
 namespace induct::engine {
 namespace {
 
-// Of stored numbers at a time. Small enough that the allocator uses the block again for the next tensor.
-constexpr int64_t kBlockBytes = int64_t{4} << 20;
+// Of stored numbers at a time. On a CPU small enough that the allocator uses the block again for the next
+// layer; elsewhere a block's copy waits for a gap between the operations that compute, so there should not be
+// many.
+constexpr int64_t kBlockBytesCpu = int64_t{4} << 20;
+constexpr int64_t kBlockBytes = int64_t{16} << 20;
 
 bool AnyBias(const std::vector<const LinearTensors*>& parts) {
   return std::any_of(parts.begin(), parts.end(), [](const LinearTensors* part) { return part->bias; });
@@ -79,7 +82,8 @@ absl::Status WeightReader::Fill(const TensorSpec& tensor, const at::Tensor& as_s
   INDUCT_ASSIGN_OR_RETURN(const TensorSource::Info info, source_.Describe(tensor.name));
   const int64_t n_slices = as_stored.size(0);
   const int64_t slice_bytes = CountOf(tensor) / n_slices * static_cast<int64_t>(DTypeBytes(info.dtype));
-  const int64_t at_once = std::clamp<int64_t>(kBlockBytes / slice_bytes, 1, n_slices);
+  const int64_t block_bytes = as_stored.is_cpu() ? kBlockBytesCpu : kBlockBytes;
+  const int64_t at_once = std::clamp<int64_t>(block_bytes / slice_bytes, 1, n_slices);
   for (int64_t first = 0; first < n_slices; first += at_once) {
     if (stop_.stop_requested()) return Stopped();
     const int64_t count = std::min(at_once, n_slices - first);
