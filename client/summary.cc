@@ -81,14 +81,12 @@ std::string DroppedText(const v1::AntecedentNull& null) {
 
 std::string NullText(const v1::AntecedentNull& null) {
   if (!null.has_p_adjusted()) return "no p-values: that takes two prompts with operations";
-  const auto& effects = null.effect().values();
-  const auto best = std::max_element(effects.begin(), effects.end());
-  const auto index = static_cast<int>(best - effects.begin());
+  const int best = StrongestHead(null);
   const int n_heads = static_cast<int>(null.effect().n_heads());
   return absl::StrFormat(
       "%d of %d heads above it (p <= 0.05, adjusted); most: layer %d head %d by %.3f, p = %.3g",
-      CountSignificant(null.p_adjusted().values()), effects.size(), index / n_heads, index % n_heads, *best,
-      null.p_adjusted().values(index));
+      CountSignificant(null.p_adjusted().values()), null.effect().values_size(), best / n_heads,
+      best % n_heads, null.effect().values(best), null.p_adjusted().values(best));
 }
 
 std::string NullRow(const char* label, const v1::AntecedentNull& null) {

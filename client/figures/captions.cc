@@ -43,6 +43,19 @@ std::string LagRange(const v1::LagBucket& bucket) {
   return absl::StrCat("lag ", bucket.min_lag(), " to ", bucket.max_lag());
 }
 
+int StrongestHead(const v1::AntecedentNull& null) {
+  const auto& effects = null.effect().values();
+  const auto& p = null.p_adjusted().values();
+  const bool any_significant =
+      std::any_of(p.begin(), p.end(), [](double each) { return each <= kSignificant; });
+  int best = -1;
+  for (int i = 0; i < effects.size(); ++i) {
+    if (any_significant && p.Get(i) > kSignificant) continue;
+    if (best < 0 || effects.Get(i) > effects.Get(best)) best = i;
+  }
+  return best;
+}
+
 std::string PText(double p) { return absl::StrFormat("p = %.2g", p); }
 
 int TickStep(int n, int most) {

@@ -6,6 +6,7 @@
 
 #include "induct/v1/causal.pb.h"
 #include "induct/v1/lag_buckets.pb.h"
+#include "induct/v1/nulls.pb.h"
 #include "induct/v1/profile.pb.h"
 
 namespace induct::client {
@@ -33,6 +34,10 @@ std::string LagRange(const v1::LagBucket& bucket);
 
 // The p below which figures mark what they show.
 inline constexpr double kSignificant = 0.05;
+
+// Of the significant heads, or of all where none is, the one with the largest effect: its place in the
+// matrices.
+int StrongestHead(const v1::AntecedentNull& null);
 
 // "p = 0.0012".
 std::string PText(double p);

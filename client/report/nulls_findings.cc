@@ -18,12 +18,8 @@ uint64_t CountSignificant(const Values& p) {
       std::count_if(p.begin(), p.end(), [](double each) { return each <= kSignificant; }));
 }
 
-int Largest(const Values& values) {
-  return static_cast<int>(std::max_element(values.begin(), values.end()) - values.begin());
-}
-
-std::string StrongestHead(const v1::AntecedentNull& null) {
-  const int best = Largest(null.effect().values());
+std::string StrongestHeadText(const v1::AntecedentNull& null) {
+  const int best = StrongestHead(null);
   const int n_heads = static_cast<int>(null.effect().n_heads());
   const std::string interval = null.has_effect_ci_low() ? IntervalText(null.effect_ci_low().values(best),
                                                                        null.effect_ci_high().values(best))
@@ -54,7 +50,7 @@ std::string ShuffledSentence(const std::string& label, const std::string& name,
     return absl::StrCat("The ", name, " shuffled antecedents have no values: ", null.reason(), ".");
   if (!null.has_p_adjusted()) {
     return absl::StrCat(
-        "Against ", name, " shuffled antecedents the strongest is ", StrongestHead(null),
+        "Against ", name, " shuffled antecedents the strongest is ", StrongestHeadText(null),
         ". There is no p-value: the test flips signs of prompts, and fewer than two have operations.");
   }
   const uint64_t n_heads = static_cast<uint64_t>(null.p_adjusted().values_size());
@@ -64,12 +60,12 @@ std::string ShuffledSentence(const std::string& label, const std::string& name,
         "Nothing was found against ", name, " shuffled antecedents: no head of ", label,
         " attends to the antecedent more than to them (p <= 0.05, adjusted over all heads). The "
         "strongest is ",
-        StrongestHead(null), ".");
+        StrongestHeadText(null), ".");
   }
   return absl::StrCat(Grouped(significant), " of ", Counted(n_heads, "head"), " of ", label,
                       " score higher than with ", name,
                       " shuffled antecedents (p <= 0.05, adjusted over all heads)", EffectRange(null),
-                      ". The strongest is ", StrongestHead(null), ".");
+                      ". The strongest is ", StrongestHeadText(null), ".");
 }
 
 std::vector<std::string> SignificantLayers(const v1::HeadPermutation& heads) {

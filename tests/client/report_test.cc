@@ -116,6 +116,16 @@ TEST(ReportTest, WhatANullLacksIsToldWithItsReason) {
               HasSubstr("The lag-matched shuffled antecedents have no values: all operations have lag 8."));
 }
 
+TEST(ReportTest, TheStrongestOfTheHeadsFoundIsOneOfThem) {
+  SavedModel model = ExampleWith("nulls");
+  v1::AntecedentNull* null = model.nulls->mutable_shuffled_antecedent()->mutable_lag_matched();
+  for (double& p : *null->mutable_p_adjusted()->mutable_values()) p = 0.7;
+  null->mutable_p_adjusted()->set_values(2, 0.01);
+  EXPECT_THAT(
+      Report({ExampleRun("nulls", {model})}),
+      testing::ContainsRegex("1 of 24 heads of tiny score higher .*The strongest is layer 0 head 2: "));
+}
+
 TEST(ReportTest, APeakInsideTheNullBandIsALimit) {
   SavedModel model = ExampleWith("nulls");
   v1::HeadPermutation* heads = model.nulls->mutable_head_permutation();
