@@ -23,9 +23,10 @@ vega_packages=(
   "vega-interpreter 2.3.2 vega-interpreter.js JDAoi3taFcCDLujZG84TNNUXdkAZ5WsSHssx8lWVYaxb9Slsjk7v7PtRIYXpSlUwLaKGRBqoJ9KDs36Z0eMEIw=="
 )
 # tests/CMakeLists.txt looks in the same folder.
-peer_version=1
+peer_version=2
 peer_venv="${XDG_CACHE_HOME:-$HOME/.cache}/induct/test-venv-$peer_version"
-peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3)
+# transformers takes its torch from the wheel that LibTorch came in; the rest is what torch imports.
+peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3 transformers==5.24.0 safetensors numpy jinja2 networkx sympy)
 client_only=false
 for_tests=false
 for argument in "$@"; do
@@ -170,7 +171,8 @@ install_peers() {
 
   say "Python packages for tests: ${peer_packages[*]} from PyPI, into $peer_venv"
   python3 -m venv --clear "$peer_venv"
-  if "$peer_venv/bin/python" -m pip install --quiet --disable-pip-version-check "${peer_packages[@]}"; then
+  [ ! -e "$cache/ready" ] || echo "$cache" >"$("$peer_venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/libtorch.pth"
+  if "$peer_venv/bin/python" -m pip install --quiet --no-warn-conflicts --disable-pip-version-check "${peer_packages[@]}"; then
     touch "$peer_venv/ready"
   else
     say "pip could not install them: the tests that compare with them will be skipped"
