@@ -4,20 +4,34 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ParallelGuard.h>
 
+#include <map>
 #include <utility>
 
+#include "absl/synchronization/mutex.h"
 #include "common/status.h"
 
 namespace induct::engine {
 namespace {
 
-// Calls `read` in a stream of its own, which goes before what is being computed, and until all its copies are
-// there.
-template <typename Read>
-void InOwnStream(c10::Device device, const Read& read) {
-  if (device.is_cpu()) return read();
+// The stream that layers are copied in, which goes before what is being computed: one for the process and
+// device, for memory that LibTorch frees is used again in its own stream alone.
+c10::Stream ReadingStream(c10::Device device) {
+  static absl::Mutex mutex;
+  static std::map<c10::DeviceIndex, c10::Stream>* const streams =
+      new std::map<c10::DeviceIndex, c10::Stream>();
+  const absl::MutexLock lock(&mutex);
+  const auto found = streams->find(device.index());
+  if (found != streams->end()) return found->second;
   const c10::impl::VirtualGuardImpl devices(device.type());
-  const c10::Stream stream = devices.getStreamFromGlobalPool(device, /*isHighPriority=*/true);
+  return streams->emplace(device.index(), devices.getStreamFromGlobalPool(device, /*isHighPriority=*/true))
+      .first->second;
+}
+
+// Calls `read` in that stream, and until all its copies are there.
+template <typename Read>
+void InReadingStream(c10::Device device, const Read& read) {
+  if (device.is_cpu()) return read();
+  const c10::Stream stream = ReadingStream(device);
   const c10::StreamGuard guard(stream);
   read();
   stream.synchronize();
@@ -50,8 +64,8 @@ void LayerQueue::BeginToRead(int64_t layer) {
   reading_ = std::async(std::launch::async, [this, layer] {
     const c10::ParallelGuard alone(true);  // the other threads compute
     absl::StatusOr<LayerWeights> weights;
-    InOwnStream(weights_.device(),
-                [&] { weights = weights_.Layer(layer, part_of_(layer), stop_.get_token()); });
+    InReadingStream(weights_.device(),
+                    [&] { weights = weights_.Layer(layer, part_of_(layer), stop_.get_token()); });
     return weights;
   });
 }
