@@ -142,13 +142,19 @@ absl::StatusOr<std::optional<IntervalEstimate>> CentroidDifference(const Measure
                           .interval = comparison.centroid_rel->interval};
 }
 
-void WarnOfEmptyBuckets(LagBucketsResult& result) {
-  for (const LagBucket& bucket : result.buckets) {
-    if (bucket.n_copy_ops > 0) continue;
-    const std::string range = bucket.max_lag == 0 ? absl::StrCat(bucket.min_lag, " and more")
-                                                  : absl::StrCat(bucket.min_lag, " to ", bucket.max_lag);
-    result.warnings.push_back(
-        absl::StrCat("the bucket of lag ", range, " is empty: no operation has such a lag"));
+void WarnOfBuckets(const BucketTargets& targets, LagBucketsResult& result) {
+  for (size_t i = 0; i < result.buckets.size(); ++i) {
+    const LagBucket& bucket = result.buckets[i];
+    const std::string name =
+        absl::StrCat("the bucket of lag ", bucket.min_lag,
+                     bucket.max_lag == 0 ? " and more" : absl::StrCat(" to ", bucket.max_lag));
+    if (bucket.n_copy_ops == 0) {
+      result.warnings.push_back(absl::StrCat(name, " is empty: no operation has such a lag"));
+    } else if (bucket.bootstrap && RestsOnOnePrompt(targets.counts[i])) {
+      result.warnings.push_back(absl::StrCat(
+          name, " has operations of one prompt alone, so its intervals have no width, and that of a ",
+          "difference to it is too narrow; they come from resampling prompts"));
+    }
   }
 }
 
@@ -171,7 +177,7 @@ absl::Status Summarize(std::span<const Prompt> prompts, std::span<const uint32_t
                             CentroidDifference(measured.front(), measured.back(), strata.has_value(), stop));
   }
   for (Measured& each : measured) result.buckets.push_back(std::move(each.bucket));
-  WarnOfEmptyBuckets(result);
+  WarnOfBuckets(targets, result);
   return absl::OkStatus();
 }
 

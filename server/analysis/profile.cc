@@ -67,6 +67,10 @@ absl::Status AddBootstrap(std::span<const Prompt> prompts, std::span<const doubl
   }
   const Strata strata = StratifyPrompts(prompts);
   if (!strata.warning.empty()) result.warnings.push_back(strata.warning);
+  if (RestsOnOnePrompt(result.prompt_counts)) {
+    result.warnings.push_back(
+        "one prompt alone has operations, so intervals have no width; they come from resampling prompts");
+  }
   INDUCT_ASSIGN_OR_RETURN(result.bootstrap, BootstrapProfile({.sums = sums,
                                                               .counts = result.prompt_counts,
                                                               .n_layers = result.n_layers,

@@ -52,6 +52,10 @@ Strata StratifyPrompts(std::span<const Prompt> prompts) {
   return strata;
 }
 
+bool RestsOnOnePrompt(std::span<const uint32_t> counts) {
+  return std::count_if(counts.begin(), counts.end(), [](uint32_t count) { return count > 0; }) == 1;
+}
+
 Resampler::Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed,
                      std::span<const uint32_t> paired_counts)
     : counts_(counts),

@@ -22,6 +22,9 @@ Strata GroupByTaskAndLag(std::span<const Prompt> prompts);
 // The strata to resample within: all prompts are one where any has fewer than two (then `warning` says so).
 Strata StratifyPrompts(std::span<const Prompt> prompts);
 
+// Whether one prompt alone has operations: all resamples are then alike, and intervals have no width.
+bool RestsOnOnePrompt(std::span<const uint32_t> counts);
+
 // Draws prompts with replacement within each stratum. Resample r is drawn from Random(seed, "bootstrap", r),
 // stratum by stratum, so that it can be made again at any time, alone, and is the same for every analysis and
 // model of the same prompts. Immutable after construction: safe to use from several threads at once. `counts`

@@ -12,6 +12,7 @@ namespace induct::analysis {
 namespace {
 
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -163,6 +164,18 @@ TEST(LagBucketsTest, AnEmptyBucketIsReportedAsEmpty) {
   EXPECT_FALSE(empty.bootstrap.has_value());
   EXPECT_FALSE(result->centroid_difference.has_value());
   EXPECT_THAT(result->warnings, Contains(HasSubstr("lag 101 and more is empty")));
+}
+
+TEST(LagBucketsTest, ABucketOfOnePromptWarnsThatItsIntervalsHaveNoWidth) {
+  std::vector<Prompt> prompts = MixedPrompts();
+  Prompt& prompt = prompts.emplace_back(Prompt{.task = "TEXT"});
+  for (int32_t t = 0; t < 40; ++t) prompt.tokens.push_back(t % 20);
+  const auto result = Measure(prompts, {}, {8, 15});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->warnings, ElementsAre(HasSubstr("lag 16 and more has operations of one prompt alone")));
+  const auto without_intervals = Measure(prompts, {.bootstrap_resamples = 0}, {8, 15});
+  ASSERT_TRUE(without_intervals.ok());
+  EXPECT_THAT(without_intervals->warnings, IsEmpty());
 }
 
 TEST(LagBucketsTest, PreviousHasNoLags) {

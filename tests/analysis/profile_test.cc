@@ -217,6 +217,14 @@ TEST(MeasureProfile, HasNoIntervalsWithOnePromptOrNoResamples) {
   EXPECT_THAT(none_asked->warnings, IsEmpty());
 }
 
+TEST(MeasureProfile, WarnsOfIntervalsFromTheOperationsOfOnePrompt) {
+  FakeModel model(2, 2, HashedAttention);
+  const auto result = Measure(model, {MixedPrompts()[3], MixedPrompts()[4]});
+  ASSERT_TRUE(result.ok());
+  EXPECT_EQ(result->bootstrap->per_layer[0].low, result->bootstrap->per_layer[0].high);
+  EXPECT_THAT(result->warnings, ElementsAre(HasSubstr("one prompt alone has operations")));
+}
+
 TEST(MeasureProfile, AZeroProfileHasNoStatistics) {
   FakeModel model(2, 2, [](auto...) { return 0.0; });
   const auto result = Measure(model, MixedPrompts());
