@@ -1,15 +1,13 @@
-#include <c10/core/CPUAllocator.h>
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "common/status.h"
+#include "tests/engine/counted_memory.h"
 #include "tests/engine/pass_results.h"
 #include "tests/engine/test_models.h"
 
@@ -164,38 +162,6 @@ TEST_F(LoadingTest, SixteenBitCheckpointsRunInFloat32AsTheirValuesSay) {
     EXPECT_EQ(*from_short, *from_wide) << DTypeName(dtype);
   }
 }
-
-// Stands in for LibTorch's CPU allocator while it lives, and knows how much was held at most.
-class CountedMemory : public c10::Allocator {
- public:
-  CountedMemory() : inner_(c10::GetCPUAllocator()) {
-    current_ = 0;
-    peak_ = 0;
-    c10::SetCPUAllocator(this);
-  }
-  ~CountedMemory() override { c10::SetCPUAllocator(inner_); }
-
-  static int64_t peak() { return peak_; }
-
-  c10::DataPtr allocate(size_t bytes) override {
-    void* const block = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-    current_ += static_cast<int64_t>(malloc_usable_size(block));
-    peak_ = std::max(peak_, current_);
-    return {block, block, &Free, c10::Device(c10::kCPU)};
-  }
-  c10::DeleterFnPtr raw_deleter() const override { return &Free; }
-  void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
-
- private:
-  static constexpr size_t kAlignment = 64;
-  static void Free(void* block) {
-    current_ -= static_cast<int64_t>(malloc_usable_size(block));
-    std::free(block);
-  }
-
-  static inline int64_t current_ = 0, peak_ = 0;
-  c10::Allocator* const inner_;
-};
 
 // 25 MB of float32 as embedding and unembedding each, layers of 20 MB, in every layout.
 TEST_F(LoadingTest, LoadingHoldsTheModelOnceAndOneBlockAtATime) {
