@@ -119,6 +119,14 @@ int64_t Checkpoint::n_parameters() const {
   return total;
 }
 
+int64_t Checkpoint::stored_bytes() const {
+  int64_t total = 0;
+  for (const TensorSpec* tensor : TensorsOf(spec_)) {
+    total += CountOf(*tensor) * static_cast<int64_t>(DTypeBytes(weights_->Find(tensor->name).value()->dtype));
+  }
+  return total;
+}
+
 bool Checkpoint::has_tokenizer() const { return ExistsIn(directory_, kTokenizerFile); }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Checkpoint::LoadTokenizer() const {

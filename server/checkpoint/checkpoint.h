@@ -42,8 +42,9 @@ class Checkpoint {
 
   // The dtype that most of the weights that the spec names are stored in.
   DType stored_dtype() const;
-  // Parameters in the tensors that the spec names.
+  // Parameters in the tensors that the spec names, and the bytes that they take as they are stored.
   int64_t n_parameters() const;
+  int64_t stored_bytes() const;
 
   // The id that begins a text: the bos_token of tokenizer_config.json where `tokenizer` (may be null) knows
   // it, else the one that the tokenizer's template begins with, else the bos_token_id of config.json, else

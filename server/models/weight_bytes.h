@@ -8,11 +8,12 @@
 
 namespace induct::models {
 
-// Upper bounds, for reservations.
+// Of weights in a dtype; norms and position embeddings are float32 in any. What a whole model takes once its
+// final norm and unembedding are loaded too; no pass takes more.
 struct WeightBytes {
   int64_t whole = 0;  // every tensor that the description names
-  int64_t streamed =
-      0;  // embeddings, the two largest layers (one at work, one read ahead), final norm and unembedding
+  // Embeddings, the two largest layers (one at work, one read ahead), final norm and unembedding.
+  int64_t streamed = 0;
 };
 
 WeightBytes WeightBytesOf(const DecoderSpec& spec, DType dtype);

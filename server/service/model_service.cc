@@ -27,8 +27,7 @@ void SetSizes(const models::ModelFiles& files, v1::Model* model) {
   model->set_max_positions(static_cast<uint32_t>(spec.max_positions));
   model->set_n_parameters(static_cast<double>(files.checkpoint().n_parameters()));
   model->set_stored_dtype(std::string(DTypeName(files.checkpoint().stored_dtype())));
-  model->set_stored_bytes(static_cast<uint64_t>(files.checkpoint().n_parameters()) *
-                          DTypeBytes(files.checkpoint().stored_dtype()));
+  model->set_stored_bytes(static_cast<uint64_t>(files.checkpoint().stored_bytes()));
 }
 
 absl::Status SetTokenizer(const models::ModelFiles& files, v1::Model* model) {
@@ -48,7 +47,6 @@ absl::StatusOr<v1::Model> ToMessage(const models::ModelListing& listing) {
   model.set_problem(listing.problem);
   model.set_state(std::string(models::StateName(listing.state)));
   model.set_revision(listing.revision);
-  model.set_resident(listing.state == models::ModelState::kAvailable);
   model.set_resident_bytes(listing.resident_bytes);
   model.set_n_pins(listing.n_pins);
   model.set_load_seconds(listing.load_seconds);

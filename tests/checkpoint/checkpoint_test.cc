@@ -138,6 +138,8 @@ TEST_F(CheckpointTest, StoredDtypeIsThatOfMostNeededNumbers) {
   const auto checkpoint = Checkpoint::Open(folder_.string());
   ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
   EXPECT_EQ((*checkpoint)->stored_dtype(), DType::kBFloat16);
+  const int64_t in_norms = 16 + 2 * 32;
+  EXPECT_EQ((*checkpoint)->stored_bytes(), 2 * (*checkpoint)->n_parameters() + 2 * in_norms);
 }
 
 TEST_F(CheckpointTest, TakesTheBosOfTheTokenizerBeforeThatOfTheConfiguration) {

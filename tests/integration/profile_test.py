@@ -133,7 +133,7 @@ class SharedServer(ProgramTest):
         server, address = self.start_server()
         self.client("profile", "--model", "demo-small", "--server", address, *SMALL)
         models = json.loads(self.client("models", "--server", address, "--json").stdout)["models"]
-        resident = {m["name"]: m["resident"] for m in models}
+        resident = {m["name"]: m["state"] == "available" for m in models}
         self.assertEqual(resident, {"demo-large": False, "demo-small": True})
         self.client("profile", "--model", "demo-small", "--server", address, *SMALL)
         self.assertEqual(self.job_states(address), ["succeeded", "succeeded"])
