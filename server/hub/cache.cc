@@ -55,6 +55,13 @@ absl::Status CopyFile(const std::string& from, const std::string& to) {
   return Rename(temporary, to);
 }
 
+absl::Status WriteNote(const std::string& path, const std::string& text) {
+  const absl::Status status = WriteFileAtomically(path, text);
+  if (status.ok()) return status;
+  return WithReason(absl::FailedPreconditionError(absl::StrCat("hub cache: ", status.message())),
+                    reason::kHubCacheUnusable);
+}
+
 // Whether the file system, not this one link, is what is wrong.
 bool LinksAreUnsupported(int error) { return error == EPERM || error == EOPNOTSUPP || error == ENOSYS; }
 
@@ -175,13 +182,13 @@ absl::Status RepoCache::WriteRef(const std::string& revision, const std::string&
   if (revision == commit || CommitOf(revision) == commit) return absl::OkStatus();
   const std::string path = absl::StrCat(folder_, "/refs/", revision);
   INDUCT_RETURN_IF_ERROR(MakeFolder(ParentOf(path)));
-  return WriteFileAtomically(path, commit);
+  return WriteNote(path, commit);
 }
 
 absl::Status RepoCache::NoteAbsent(const std::string& commit, const std::string& file) const {
   const std::string path = absl::StrCat(folder_, "/.no_exist/", commit, "/", file);
   INDUCT_RETURN_IF_ERROR(MakeFolder(ParentOf(path)));
-  return WriteFileAtomically(path, "");
+  return WriteNote(path, "");
 }
 
 std::vector<std::string> CachedRepos(const std::string& cache_dir) {

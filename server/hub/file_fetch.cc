@@ -28,6 +28,12 @@ uint64_t SizeOnDisk(const std::string& path) {
   return stat(path.c_str(), &info) == 0 && S_ISREG(info.st_mode) ? static_cast<uint64_t>(info.st_size) : 0;
 }
 
+// Of an open file, whatever became of its name.
+uint64_t SizeOf(int fd) {
+  struct stat info = {};
+  return fstat(fd, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+}
+
 bool BlobIsThere(const RepoCache& cache, const RemoteFile& file) {
   const std::string path = cache.BlobPath(file.etag);
   return access(path.c_str(), F_OK) == 0 && (!file.size || SizeOnDisk(path) == *file.size);
@@ -98,10 +104,12 @@ class FileSink : public ResponseSink {
   uint64_t position_;
 };
 
-// Gives the downloaded file its final name.
+// Gives the downloaded file its final name; on a file system without locks another process may have done so.
 absl::Status Publish(int fd, const std::string& incomplete, const std::string& blob) {
   if (fsync(fd) != 0) return CacheError(errno, "flush", incomplete);
-  if (rename(incomplete.c_str(), blob.c_str()) != 0) return CacheError(errno, "write", blob);
+  if (rename(incomplete.c_str(), blob.c_str()) == 0) return absl::OkStatus();
+  const int error = errno;
+  if (error != ENOENT || access(blob.c_str(), F_OK) != 0) return CacheError(error, "write", blob);
   return absl::OkStatus();
 }
 
@@ -152,13 +160,13 @@ absl::Status FileFetcher::DownloadBlob(const std::string& commit, const RemoteFi
 absl::Status FileFetcher::Receive(int fd, const std::string& path, const std::string& commit,
                                   const RemoteFile& file) {
   for (Retry retry = NewRetry();;) {
-    const uint64_t before = SizeOnDisk(path);
+    const uint64_t before = SizeOf(fd);
     // Without a size nobody knows whether what is there is all; then the file is fetched from the start.
     const bool is_whole = file.size && before == *file.size;
     absl::Status status;
     if (!is_whole) status = ReceiveOnce(fd, path, commit, file, file.size ? before : 0);
-    if (status.ok()) return CheckContent(fd, file.size.value_or(SizeOnDisk(path)), file.etag, stop_);
-    if (SizeOnDisk(path) >= before + kProgressThatCounts) retry.Progressed();
+    if (status.ok()) return CheckContent(fd, file.size.value_or(SizeOf(fd)), file.etag, stop_);
+    if (SizeOf(fd) >= before + kProgressThatCounts) retry.Progressed();
     INDUCT_RETURN_IF_ERROR(retry.WaitAfter(status));
   }
 }
@@ -168,7 +176,8 @@ absl::Status FileFetcher::ReceiveOnce(int fd, const std::string& path, const std
   FileSink sink(fd, path, offset, file, progress_);
   INDUCT_ASSIGN_OR_RETURN(const HttpResponse response, client_.Get(commit, file.name, offset, sink));
   if (response.status == 416) {
-    return absl::DataLossError(absl::StrCat("the hub has no byte after ", offset, " of ", *file.size));
+    return absl::DataLossError(
+        absl::StrCat("the hub has no byte after ", offset, " of ", file.size.value_or(0)));
   }
   if (file.size && sink.position() == *file.size) return absl::OkStatus();
   if (response.cut) return TryAgainError(response.cut_reason);

@@ -137,6 +137,7 @@ struct HttpClient::Exchange {
     }
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error.data());
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &OnHeaderLine);
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);  // a cancelled request does not wait for its name server
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, this);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &OnBodyBytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);

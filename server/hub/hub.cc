@@ -53,7 +53,10 @@ absl::StatusOr<Snapshot> Hub::Fetch(const RepoRevision& wanted, const ProgressSi
   const bool only_tokenizer_is_missing = known && cache.HoldsModel(*known);
   HubOptions options = options_;
   if (only_tokenizer_is_missing) options.retry.max_attempts = 1;
-  const absl::StatusOr<std::string> commit = SnapshotFetch(wanted, options, cache, on_progress, stop).Run();
+  // A branch stays where it was when it was fetched, so what it lacks is that commit's.
+  const RepoRevision lacking = {.repo = wanted.repo,
+                                .revision = only_tokenizer_is_missing ? *known : wanted.revision};
+  const absl::StatusOr<std::string> commit = SnapshotFetch(lacking, options, cache, on_progress, stop).Run();
   if (commit.ok()) return Snapshot{.directory = cache.SnapshotPath(*commit), .commit = *commit};
   if (!only_tokenizer_is_missing || absl::IsCancelled(commit.status())) return commit.status();
   Log(LogLevel::kWarning, wanted.repo,

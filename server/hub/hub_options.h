@@ -11,7 +11,8 @@
 namespace induct::hub {
 
 // How often and how patiently a request is tried again. The delay doubles from first_delay to max_delay, with
-// a random quarter off; a server's Retry-After counts instead, up to max_retry_after.
+// a random quarter off; a server's Retry-After counts where it is longer, up to
+// max_retry_after.
 struct RetryPolicy {
   int max_attempts = 6;  // in a row without progress; 1: never again
   absl::Duration first_delay = absl::Seconds(1);

@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr char kWeightMap[] = "weight_map";
-constexpr size_t kMaxShards = 4096;
+constexpr size_t kMaxShards = 1000;  // as many as server/checkpoint reads
 
 absl::Status BadIndex(const std::string& what, const std::string& complaint) {
   return WithReason(absl::FailedPreconditionError(absl::StrCat(what, ": ", complaint)),

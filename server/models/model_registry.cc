@@ -36,7 +36,8 @@ PreparationStep DownloadStep(const std::string& model, const hub::DownloadProgre
   const double total = static_cast<double>(progress.total_bytes);
   return {.what = absl::StrFormat("downloading %s (%.0f MB): %s", model, total / 1e6,
                                   progress.note.empty() ? progress.file : progress.note),
-          .fraction = static_cast<double>(progress.done_bytes) / total};
+          // Files whose size the hub does not tell are done without having been counted.
+          .fraction = std::min(1.0, static_cast<double>(progress.done_bytes) / total)};
 }
 
 // `main` is what a name without revision means: both are one model.
@@ -92,7 +93,11 @@ absl::StatusOr<ModelRegistry::Found> ModelRegistry::FindAtHub(const std::string&
   }
   if (name.model.find('/') == std::string::npos) return NotFound(asked);
   INDUCT_RETURN_IF_ERROR(hub::CheckNames(found.remote));
-  if (options_.hub->options().offline) return options_.hub->Fetch(found.remote, {}, {}).status();
+  if (options_.hub->options().offline) {
+    INDUCT_ASSIGN_OR_RETURN(const hub::Snapshot snapshot, options_.hub->Fetch(found.remote, {}, {}));
+    found.origin.directory = snapshot.directory;
+    found.origin.commit = snapshot.commit;
+  }
   return found;
 }
 
@@ -102,7 +107,13 @@ std::map<std::string, ModelOrigin> ModelRegistry::Cached() const {
   for (const hub::CachedRevision& revision : options_.hub->List()) {
     const ModelName full = WithoutDefault({.model = FullName(revision.repo), .revision = revision.revision});
     const std::string name = NameWithRevision(full);
-    if (Allows(name, full)) cached.try_emplace(name, ModelOrigin{name, revision.directory, revision.commit});
+    if (!Allows(name, full)) continue;
+    // Of a model that is cached by its old name too, the new one's is used, as FindAtHub does.
+    const ModelOrigin origin{name, revision.directory, revision.commit};
+    if (const auto [entry, is_new] = cached.try_emplace(name, origin);
+        !is_new && revision.repo == full.model) {
+      entry->second = origin;
+    }
   }
   return cached;
 }

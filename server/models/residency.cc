@@ -1,7 +1,5 @@
 #include "server/models/residency.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <set>
@@ -264,8 +262,12 @@ absl::Status Residency::Unload(const std::string& key, const std::string& name) 
 
 void Residency::Free(const std::vector<CopyPtr>& copies) {
   if (copies.empty()) return;
-  for (const CopyPtr& copy : copies) copy->model.reset();
-  malloc_trim(0);  // tensors of a few megabytes come from the heap, which keeps what is freed
+  std::set<std::string> devices;
+  for (const CopyPtr& copy : copies) {
+    copy->model.reset();
+    devices.insert(copy->options.device);
+  }
+  for (const std::string& device : devices) engine::ReleaseFreeMemory(device);
   const absl::MutexLock lock(&mutex_);
   for (const CopyPtr& copy : copies) {
     SetState(*copy, ModelState::kUnloaded);

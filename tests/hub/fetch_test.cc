@@ -158,6 +158,22 @@ TEST_F(FetchTest, AMissingTokenizerIsFetchedAloneAndNotInsistedOn) {
   EXPECT_THAT(hub_.storage_requests(), IsEmpty());
 }
 
+TEST_F(FetchTest, AMissingTokenizerIsThatOfTheCachedCommitWhereverTheBranchIsNow) {
+  hub_.PutModel();
+  ExpectFetched();
+  fs::remove(InSnapshot("tokenizer.json"));
+  const std::string newer(40, 'b');
+  hub_.Put("config.json", "{}", /*is_large=*/false, newer);
+  hub_.Put("model.safetensors", "other weights", /*is_large=*/true, newer);
+  hub_.PutRevision("main", newer);
+  hub_.ForgetRequests();
+
+  ExpectFetched();
+  EXPECT_EQ(ReadTestFile(InSnapshot("tokenizer.json")), hub_.BytesOf("tokenizer.json"));
+  EXPECT_EQ(ReadTestFile(repo() / "refs/main"), kTestCommit);
+  EXPECT_THAT(hub_.storage_requests(), IsEmpty());
+}
+
 TEST_F(FetchTest, OfflineNothingIsAsked) {
   hub_.PutModel();
   options_.offline = true;

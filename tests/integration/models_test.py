@@ -137,6 +137,7 @@ class HubTest(ProgramTest):
         self.assertIn("step4", self.client("models", "load", "org/tiny@step4", check=2).stderr)
         self.hub.status = 403
         self.assertRegex(self.client("models", "load", "org/tiny", check=1).stderr, "HF_TOKEN")
+        self.assertRegex(self.client("profile", "--model", "org/tiny", *SMALL, check=1).stderr, "org/tiny.*HF_TOKEN")
         self.env["HF_HUB_OFFLINE"] = "1"
         self.assertIn("HF_HUB_OFFLINE", self.client("profile", "--model", "org/tiny", *SMALL, check=2).stderr)
 
