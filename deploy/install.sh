@@ -26,7 +26,8 @@ vega_packages=(
 peer_version=2
 peer_venv="${XDG_CACHE_HOME:-$HOME/.cache}/induct/test-venv-$peer_version"
 # transformers takes its torch from the wheel that LibTorch came in; the rest is what torch imports.
-peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3 transformers==5.24.0 safetensors numpy jinja2 networkx sympy)
+peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3 transformers==5.24.0 safetensors==0.8.0 numpy==2.4.6
+  jinja2==3.1.6 networkx==3.6.1 sympy==1.14.0)
 client_only=false
 for_tests=false
 for argument in "$@"; do
@@ -171,7 +172,8 @@ install_peers() {
 
   say "Python packages for tests: ${peer_packages[*]} from PyPI, into $peer_venv"
   python3 -m venv --clear "$peer_venv"
-  [ ! -e "$cache/ready" ] || echo "$cache" >"$("$peer_venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/libtorch.pth"
+  local wheel="${TORCH_DIR:-$cache/torch}"
+  if [ -e "$wheel/__init__.py" ]; then dirname "$wheel" >"$("$peer_venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/libtorch.pth"; fi
   if "$peer_venv/bin/python" -m pip install --quiet --no-warn-conflicts --disable-pip-version-check "${peer_packages[@]}"; then
     touch "$peer_venv/ready"
   else

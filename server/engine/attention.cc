@@ -14,8 +14,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <vector>
 
+#include "server/engine/cuda_driver.h"
 #include "server/engine/fused_kernels.h"
 
 namespace induct::engine {
@@ -72,15 +74,25 @@ FusedAttention AttendOnCpu(const at::Tensor& queries, const at::Tensor& keys, co
   return {.output = std::move(output), .log_sum_exp = std::move(log_sum_exp)};
 }
 
+// From Ampere on.
+bool IsRecent(c10::Device device) {
+  const std::optional<CudaDevice> cuda = DescribeCudaDevice(device.index());
+  return cuda && cuda->compute_capability >= 8;
+}
+
 // LibTorch's two kernels for CUDA. The fast one takes 16-bit numbers, and heads of a multiple of 8 dimensions
-// up to 256; the other one heads of a multiple of 8 in 16 bits, of 4 in float32.
+// up to 256, on recent devices; the other one heads of a multiple of 8 in 16 bits, of 4 in float32, and
+// bfloat16 on recent devices.
 bool HasFlashAttention(const at::Tensor& queries) {
   const int64_t d_head = queries.size(-1);
-  return queries.is_cuda() && queries.scalar_type() != at::kFloat && d_head % 8 == 0 && d_head <= 256;
+  return queries.scalar_type() != at::kFloat && d_head % 8 == 0 && d_head <= 256 &&
+         IsRecent(queries.device());
 }
 
 bool HasFusedAttention(const at::Tensor& queries) {
-  return queries.is_cpu() || queries.size(-1) % (queries.scalar_type() == at::kFloat ? 4 : 8) == 0;
+  if (queries.is_cpu()) return true;
+  if (queries.size(-1) % (queries.scalar_type() == at::kFloat ? 4 : 8) != 0) return false;
+  return queries.scalar_type() != at::kBFloat16 || IsRecent(queries.device());
 }
 
 FusedAttention AttendOnCuda(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,

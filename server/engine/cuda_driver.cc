@@ -8,12 +8,15 @@
 namespace induct::engine {
 namespace {
 
+constexpr int kComputeCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+
 // The functions of the driver API that are used here; each returns 0 for success.
 struct Driver {
   int (*init)(unsigned) = nullptr;
   int (*device_get)(int*, int) = nullptr;
   int (*device_get_name)(char*, int, int) = nullptr;
   int (*device_total_memory)(size_t*, int) = nullptr;
+  int (*device_get_attribute)(int*, int, int) = nullptr;
 };
 
 template <typename Function>
@@ -30,7 +33,8 @@ std::optional<Driver> LoadDriver() {
   const bool complete = Find(library, "cuInit", driver.init) &&
                         Find(library, "cuDeviceGet", driver.device_get) &&
                         Find(library, "cuDeviceGetName", driver.device_get_name) &&
-                        Find(library, "cuDeviceTotalMem_v2", driver.device_total_memory);
+                        Find(library, "cuDeviceTotalMem_v2", driver.device_total_memory) &&
+                        Find(library, "cuDeviceGetAttribute", driver.device_get_attribute);
   if (!complete || driver.init(0) != 0) return std::nullopt;
   return driver;
 }
@@ -43,11 +47,14 @@ std::optional<CudaDevice> DescribeCudaDevice(int index) {
   int device = 0;
   std::array<char, 256> name{};
   size_t bytes = 0;
+  int capability = 0;
   const bool found = driver->device_get(&device, index) == 0 &&
                      driver->device_get_name(name.data(), name.size(), device) == 0 &&
-                     driver->device_total_memory(&bytes, device) == 0;
+                     driver->device_total_memory(&bytes, device) == 0 &&
+                     driver->device_get_attribute(&capability, kComputeCapabilityMajor, device) == 0;
   if (!found) return std::nullopt;
-  return CudaDevice{.name = name.data(), .memory_bytes = static_cast<int64_t>(bytes)};
+  return CudaDevice{
+      .name = name.data(), .memory_bytes = static_cast<int64_t>(bytes), .compute_capability = capability};
 }
 
 }  // namespace induct::engine

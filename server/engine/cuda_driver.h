@@ -10,6 +10,7 @@ namespace induct::engine {
 struct CudaDevice {
   std::string name;
   int64_t memory_bytes = 0;
+  int compute_capability = 0;  // its first number: 8 for Ampere
 };
 
 // The GPU of that index; nothing where there is no driver or no such GPU. Safe from every thread.

@@ -222,8 +222,10 @@ int PairProbabilities(Heads queries, Heads keys, Number number, const float* log
 int Add(float* residual, const void* first, const void* second, Number number, int64_t count, void* stream) {
   return ForNumber(number, [&](auto type) {
     using T = decltype(type);
-    const auto kernel = count % 4 == 0 ? AddKernel<T, 4> : AddKernel<T, 1>;
-    kernel<<<Blocks(count % 4 == 0 ? count / 4 : count), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(
+    // The residual stream is part of a larger one and need not begin where four numbers can be loaded.
+    const bool aligned = count % 4 == 0 && reinterpret_cast<uintptr_t>(residual) % (4 * sizeof(float)) == 0;
+    const auto kernel = aligned ? AddKernel<T, 4> : AddKernel<T, 1>;
+    kernel<<<Blocks(aligned ? count / 4 : count), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(
         residual, static_cast<const T*>(first), static_cast<const T*>(second), count);
   });
 }

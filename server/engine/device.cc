@@ -5,6 +5,8 @@
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/ones.h>
+#include <c10/core/CachingDeviceAllocator.h>
+#include <malloc.h>
 #include <torch/headeronly/version.h>
 
 #include "absl/strings/numbers.h"
@@ -60,9 +62,9 @@ void SetThreads(int threads) {
 }
 
 absl::StatusOr<std::string> ResolveDevice(const std::string& name) {
-  if (name == "auto") return CudaDeviceCount() > 0 ? "cuda" : "cpu";
-  INDUCT_RETURN_IF_ERROR(FindDevice(name).status());
-  return name;
+  if (name == "auto") return CudaDeviceCount() > 0 ? "cuda:0" : "cpu";
+  INDUCT_ASSIGN_OR_RETURN(const c10::Device device, FindDevice(name));
+  return device.str();
 }
 
 std::string DeviceDescription(const std::string& device) {
@@ -78,6 +80,12 @@ int64_t DeviceMemoryBytes(const std::string& device) {
   if (found->is_cpu()) return HostMemoryBytes();
   const std::optional<CudaDevice> cuda = DescribeCudaDevice(found->index());
   return cuda ? cuda->memory_bytes : 0;
+}
+
+void ReleaseFreeMemory(const std::string& device) {
+  const absl::StatusOr<c10::Device> found = FindDevice(device);
+  if (found.ok() && found->is_cuda()) c10::getDeviceAllocator(found->type())->emptyCache();
+  malloc_trim(0);  // tensors of a few megabytes come from the heap, and so does what they were read through
 }
 
 std::string LibTorchVersion() { return TORCH_VERSION; }

@@ -162,9 +162,10 @@ struct LoadOptions {
   // Of weights and of what linear layers compute. Residual streams, norms, scores and softmax are float32
   // always.
   DType dtype = DType::kFloat32;
-  // Keep only the embeddings and the layer at work on the device and read each layer, and for logits the
-  // final norm and the unembedding, from the source when its turn comes: each tensor once a wave (and group
-  // of variants), of a layer that is not run to its end only what its queries, keys and values need.
+  // Keep only the embeddings, the layer at work and the next one on the device and read each layer, and for
+  // logits the final norm and the unembedding, from the source when its turn comes: each tensor once a wave
+  // (and group of variants), of a layer that is not run to its end only what its queries, keys and values
+  // need.
   bool stream_layers = false;
 };
 
@@ -195,7 +196,8 @@ class Model {
 };
 
 // Checks every tensor that `spec` names against the source (presence, shape, dtype) and loads what the
-// options ask for, block by block: beside the weights in their dtype never more than a few MiB.
+// options ask for, block by block: beside the weights in their dtype never more than 4 MiB, or three blocks
+// of 16 MiB on the way to a GPU.
 // FAILED_PRECONDITION naming the tensor that is missing or of the wrong shape; INVALID_ARGUMENT for an
 // unknown device. `source` is kept while the model lives.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const DecoderSpec& spec,
@@ -214,6 +216,10 @@ absl::StatusOr<std::string> ResolveDevice(const std::string& name);
 // Memory of a device: a GPU's own; of a CPU the machine's, or what a control group leaves the process where
 // that is less. 0 where it is unknown, as for a device that is not there.
 int64_t DeviceMemoryBytes(const std::string& device);
+
+// Gives memory of freed models back: LibTorch keeps what a GPU's tensors leave, the heap what is freed of a
+// CPU's.
+void ReleaseFreeMemory(const std::string& device);
 
 // What the device calls itself ("cpu", "NVIDIA H100 ..."), and LibTorch's version.
 std::string DeviceDescription(const std::string& device);

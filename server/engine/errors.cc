@@ -20,9 +20,13 @@ absl::Status OutOfMemory(absl::string_view message) {
                     reason::kOutOfMemory);
 }
 
-// A CPU allocation that fails throws a plain c10::Error; only its text tells it from others.
+// What fails on a CPU, or on a GPU outside its allocator, throws a plain c10::Error; only its text tells it
+// from others.
 bool SaysOutOfMemory(const c10::Error& error) {
-  return absl::StrContains(error.what_without_backtrace(), "DefaultCPUAllocator");
+  const absl::string_view text = error.what_without_backtrace();
+  return absl::StrContains(text, "DefaultCPUAllocator") ||
+         absl::StrContains(text, "CUDA error: out of memory") ||
+         absl::StrContains(text, "CUBLAS_STATUS_ALLOC_FAILED");
 }
 
 }  // namespace

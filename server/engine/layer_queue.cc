@@ -1,14 +1,17 @@
 #include "server/engine/layer_queue.h"
 
+#include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ParallelGuard.h>
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/synchronization/mutex.h"
 #include "common/status.h"
+#include "server/engine/errors.h"
 
 namespace induct::engine {
 namespace {
@@ -25,6 +28,15 @@ c10::Stream ReadingStream(c10::Device device) {
   const c10::impl::VirtualGuardImpl devices(device.type());
   return streams->emplace(device.index(), devices.getStreamFromGlobalPool(device, /*isHighPriority=*/true))
       .first->second;
+}
+
+// When everything that the calling thread's stream was given is done; nothing on a CPU, where it is done
+// already.
+std::optional<c10::Event> EventNow(c10::Device device) {
+  if (device.is_cpu()) return std::nullopt;
+  std::optional<c10::Event> event(device.type());
+  event->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
+  return event;
 }
 
 // Calls `read` in that stream, and until all its copies are there.
@@ -53,21 +65,32 @@ LayerQueue::~LayerQueue() { stop_.request_stop(); }
 absl::StatusOr<LayerWeights> LayerQueue::Next() {
   const int64_t layer = next_++;
   if (!weights_.streams_layers()) return weights_.Layer(layer, part_of_(layer), stop_.get_token());
-  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, reading_.get());
+  absl::StatusOr<LayerWeights> weights = reading_.get();
+  // Nothing is at work now, so there may be room again.
+  if (IsOutOfMemory(weights.status())) weights = Read(layer);
+  INDUCT_RETURN_IF_ERROR(weights.status());
   BeginToRead(layer + 1);
-  weights.UseInCurrentStream();
+  weights->UseInCurrentStream();
   return weights;
 }
 
 void LayerQueue::BeginToRead(int64_t layer) {
   if (!weights_.streams_layers() || layer >= n_layers_) return;
-  reading_ = std::async(std::launch::async, [this, layer] {
+  // A device may still be at work on the layer before the one that was given last. Only then is its memory
+  // free.
+  std::optional<c10::Event> given_back = EventNow(weights_.device());
+  reading_ = std::async(std::launch::async, [this, layer, given_back = std::move(given_back)] {
+    if (given_back) given_back->synchronize();
     const c10::ParallelGuard alone(true);  // the other threads compute
-    absl::StatusOr<LayerWeights> weights;
-    InReadingStream(weights_.device(),
-                    [&] { weights = weights_.Layer(layer, part_of_(layer), stop_.get_token()); });
-    return weights;
+    return Read(layer);
   });
+}
+
+absl::StatusOr<LayerWeights> LayerQueue::Read(int64_t layer) const {
+  absl::StatusOr<LayerWeights> weights;
+  InReadingStream(weights_.device(),
+                  [&] { weights = weights_.Layer(layer, part_of_(layer), stop_.get_token()); });
+  return weights;
 }
 
 }  // namespace induct::engine

@@ -24,12 +24,14 @@ class LayerQueue {
   LayerQueue& operator=(const LayerQueue&) = delete;
 
   // The next layer's weights, and begins to read the one after it. What the caller holds of an earlier layer
-  // should be gone by then: it would be a third one. Errors as WeightStore::Layer's. REQUIRES: fewer than
+  // should be gone by then: it would be a third one. Errors as WeightStore::Layer's; where memory
+  // ran out while reading ahead it is read once more, with nothing else at work. REQUIRES: fewer than
   // n_layers calls so far.
   absl::StatusOr<LayerWeights> Next();
 
  private:
   void BeginToRead(int64_t layer);
+  absl::StatusOr<LayerWeights> Read(int64_t layer) const;
 
   const WeightStore& weights_;
   const int64_t n_layers_;

@@ -5,16 +5,22 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace induct::engine {
 namespace {
 
+// Numbers on the CPU, to be filled in.
 template <typename T>
-at::Tensor ToDevice(const std::vector<T>& values, c10::Device device) {
-  const at::Tensor on_cpu =
-      at::empty({static_cast<int64_t>(values.size())}, c10::CppTypeToScalarType<T>::value);
-  std::copy(values.begin(), values.end(), on_cpu.mutable_data_ptr<T>());
-  return on_cpu.to(device);
+std::pair<at::Tensor, T*> Room(int64_t count) {
+  const at::Tensor numbers = at::empty({count}, c10::CppTypeToScalarType<T>::value);
+  return {numbers, numbers.mutable_data_ptr<T>()};
+}
+
+int64_t CountTargets(std::span<const PackedPrompt> prompts) {
+  int64_t count = 0;
+  for (const PackedPrompt& prompt : prompts) count += static_cast<int64_t>(prompt.prompt->targets.size());
+  return count;
 }
 
 }  // namespace
@@ -22,29 +28,37 @@ at::Tensor ToDevice(const std::vector<T>& values, c10::Device device) {
 ReadoutSums::ReadoutSums(std::span<const PackedPrompt> prompts, int64_t n_groups, int64_t n_heads,
                          c10::Device device, Summing summing)
     : summing_(summing), n_groups_(n_groups), n_heads_(n_heads), places_(prompts.size()) {
-  std::vector<int64_t> query_rows, key_rows, pairs, groups;
-  std::vector<double> weights;
+  const int64_t n_targets = CountTargets(prompts);
+  const int64_t n_pairs = prompts.back().first_pair + prompts.back().n_pairs;
+  const auto [query_rows, query_row] = Room<int64_t>(n_pairs);
+  const auto [key_rows, key_row] = Room<int64_t>(n_pairs);
+  const auto [groups, group] = Room<int64_t>(n_targets);
+  const auto [weights, weight] = Room<float>(n_targets);
+  const auto [pairs, pair] = Room<int64_t>(summing == Summing::kLoop ? 0 : n_targets);
+  first_target_.reserve(static_cast<size_t>(n_pairs + 1));
+  int64_t n = 0;  // targets so far
   for (const PackedPrompt& prompt : prompts) {
     places_[prompt.number] = prompt.place;
     const ReadoutTarget* last = nullptr;
     for (const ReadoutTarget& target : prompt.prompt->targets) {
       if (last == nullptr || !SamePair(*last, target)) {
-        first_target_.push_back(static_cast<int64_t>(groups.size()));
-        query_rows.push_back(prompt.first_row + target.query);
-        key_rows.push_back(prompt.first_row + target.key);
+        query_row[first_target_.size()] = prompt.first_row + target.query;
+        key_row[first_target_.size()] = prompt.first_row + target.key;
+        first_target_.push_back(n);
       }
       last = &target;
-      pairs.push_back(static_cast<int64_t>(query_rows.size()) - 1);
-      groups.push_back(prompt.place * n_groups + target.group);
-      weights.push_back(target.weight);
+      group[n] = prompt.place * n_groups + target.group;
+      weight[n] = target.weight;
+      if (summing == Summing::kIndexAdd) pair[n] = static_cast<int64_t>(first_target_.size()) - 1;
+      ++n;
     }
   }
-  first_target_.push_back(static_cast<int64_t>(groups.size()));
-  query_rows_ = ToDevice(query_rows, device);
-  key_rows_ = ToDevice(key_rows, device);
-  pairs_ = ToDevice(pairs, device);
-  groups_ = ToDevice(groups, device);
-  weights_ = ToDevice(weights, device);
+  first_target_.push_back(n);
+  query_rows_ = query_rows.to(device);
+  key_rows_ = key_rows.to(device);
+  groups_ = groups.to(device);
+  weights_ = weights.to(device);
+  if (summing == Summing::kIndexAdd) pairs_ = pairs.to(device);
   sums_ = at::zeros({static_cast<int64_t>(prompts.size()) * n_groups, n_heads},
                     at::TensorOptions().dtype(at::kDouble).device(device));
 }
@@ -81,18 +95,20 @@ void ReadoutSums::Add(int64_t first_pair, const at::Tensor& probabilities) {
   const int64_t count = first_target_[first_pair + probabilities.size(0)] - first;
   const at::Tensor rows = pairs_.narrow(0, first, count) - first_pair;
   const at::Tensor weights = weights_.narrow(0, first, count).unsqueeze(1);
-  sums_.index_add_(0, groups_.narrow(0, first, count), probabilities.index_select(0, rows) * weights);
+  sums_.index_add_(0, groups_.narrow(0, first, count),
+                   probabilities.index_select(0, rows).to(at::kDouble) * weights);
 }
 
 void ReadoutSums::AddInLoop(int64_t first_pair, const at::Tensor& probabilities) {
   const float* of_pair = probabilities.const_data_ptr<float>();
   const int64_t* const groups = groups_.const_data_ptr<int64_t>();
-  const double* const weights = weights_.const_data_ptr<double>();
+  const float* const weights = weights_.const_data_ptr<float>();
   double* const sums = sums_.mutable_data_ptr<double>();
   for (int64_t pair = first_pair; pair < first_pair + probabilities.size(0); ++pair, of_pair += n_heads_) {
     for (int64_t target = first_target_[pair]; target < first_target_[pair + 1]; ++target) {
       double* const sum = sums + groups[target] * n_heads_;
-      for (int64_t head = 0; head < n_heads_; ++head) sum[head] += weights[target] * of_pair[head];
+      const double weight = weights[target];
+      for (int64_t head = 0; head < n_heads_; ++head) sum[head] += weight * of_pair[head];
     }
   }
 }

@@ -17,10 +17,11 @@ namespace induct::engine {
 using ProbabilityReader =
     absl::FunctionRef<at::Tensor(const at::Tensor& query_rows, const at::Tensor& key_rows)>;
 
-// How probabilities are added up. Both do so in double; the order of a sum differs.
+// How probabilities are added up, in double.
 enum class Summing {
   kLoop,      // in order, one thread of the CPU
-  kIndexAdd,  // by one operation on the device; nothing comes to the host before the layer is through
+  kIndexAdd,  // by one operation on the device, in no fixed order; nothing comes to the host before the layer
+              // is through
 };
 
 // Sums of one layer over the prompts of a wave, [N, C, H] in double on the device, and the wave's targets
@@ -54,11 +55,13 @@ class ReadoutSums {
 
   Summing summing_ = Summing::kLoop;
   int64_t n_groups_ = 0, n_heads_ = 0;
-  std::vector<int64_t> places_;          // [N], by number
-  at::Tensor query_rows_, key_rows_;     // [pairs] int64, rows of the wave
-  std::vector<int64_t> first_target_;    // [pairs + 1]; a pair's targets follow one another
-  at::Tensor pairs_, groups_, weights_;  // [targets]: int64, int64 (place * C + group), double
-  at::Tensor sums_;                      // [N * C, H] double
+  std::vector<int64_t> places_;        // [N], by number
+  at::Tensor query_rows_, key_rows_;   // [pairs] int64, rows of the wave
+  std::vector<int64_t> first_target_;  // [pairs + 1]; a pair's targets follow one another
+  at::Tensor groups_;                  // [targets] int64: place * C + group
+  at::Tensor weights_;                 // [targets] float32
+  at::Tensor pairs_;                   // [targets] int64: whose probability; undefined with kLoop
+  at::Tensor sums_;                    // [N * C, H] double
 };
 
 }  // namespace induct::engine

@@ -21,7 +21,7 @@ using testing::HasSubstr;
 TEST(DeviceTest, AutoIsADeviceThatIsThere) {
   const absl::StatusOr<std::string> device = ResolveDevice("auto");
   ASSERT_TRUE(device.ok());
-  EXPECT_EQ(*device, at::hasCUDA() ? "cuda" : "cpu");
+  EXPECT_EQ(*device, at::hasCUDA() ? "cuda:0" : "cpu");
   EXPECT_FALSE(DeviceDescription(*device).empty());
 }
 

@@ -8,6 +8,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "common/status.h"
 #include "tests/engine/pass_results.h"
 #include "tests/engine/test_models.h"
 
@@ -71,6 +72,20 @@ TEST_F(LayerQueueTest, AnErrorOfReadingAheadComesWithItsLayer) {
   });
   EXPECT_EQ(model->Run(pass, {}), absl::UnavailableError("gone"));
   EXPECT_THAT(layers, testing::ElementsAre(0));
+}
+
+TEST_F(LayerQueueTest, WhereMemoryRanOutWhileReadingAheadALayerIsReadOnceMore) {
+  const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
+  int failures = 1;
+  test_model_.source->before_read = [&](const std::string& name) {
+    if (name.find("layers.1.") == std::string::npos || failures == 0) return absl::OkStatus();
+    --failures;
+    return WithReason(absl::ResourceExhaustedError("full"), reason::kOutOfMemory);
+  };
+  const Pass pass = MakePass([](const LayerReadout&) { return absl::OkStatus(); });
+  EXPECT_TRUE(model->Run(pass, {}).ok());
+  failures = 2;
+  EXPECT_EQ(model->Run(pass, {}).code(), absl::StatusCode::kResourceExhausted);
 }
 
 TEST_F(LayerQueueTest, AStopEndsTheReadingAheadAtItsNextBlock) {

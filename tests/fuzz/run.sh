@@ -11,6 +11,8 @@ targets=("${@:2}")
 [ "${#targets[@]}" -gt 0 ] || targets=(safetensors_header config tokenizer shard_index pickle torch_file)
 build=build/fuzz
 
+command -v clang++ >/dev/null || { echo "fuzzing needs clang and its libFuzzer: apt-get install clang libclang-rt-14-dev, or those of another version" >&2; exit 2; }
+
 cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DINDUCT_SANITIZE=address,undefined \
   -DINDUCT_FUZZ=ON -DINDUCT_BUILD_SERVICE=OFF >/dev/null
 cmake --build "$build" --target fuzzers
