@@ -106,7 +106,7 @@ FusedAttention AttendOnCuda(const at::Tensor& queries, const at::Tensor& keys, c
   auto result = at::_scaled_dot_product_efficient_attention(queries, keys, values, /*attn_bias=*/{},
                                                             /*compute_log_sumexp=*/true, /*dropout_p=*/0.0,
                                                             /*is_causal=*/true, scale);
-  // It pads the queries of the second to a multiple of 32.
+  // The log-sum-exp has queries beyond the last one, up to a multiple of 32.
   return {.output = std::move(std::get<0>(result)),
           .log_sum_exp = std::get<1>(result).narrow(2, 0, queries.size(2))};
 }
