@@ -11,7 +11,13 @@ targets=("${@:2}")
 [ "${#targets[@]}" -gt 0 ] || targets=(safetensors_header config tokenizer shard_index pickle torch_file)
 build=build/fuzz
 
-command -v clang++ >/dev/null || { echo "fuzzing needs clang and its libFuzzer: apt-get install clang libclang-rt-14-dev, or those of another version" >&2; exit 2; }
+# A program with nothing in it needs all that the fuzzers need.
+probe='extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }'
+clang++ -x c++ - -fsanitize=fuzzer,address,undefined -o /dev/null <<<"$probe" 2>/dev/null || {
+  version=$(clang++ -dumpversion 2>/dev/null | cut -d. -f1) || true
+  echo "fuzzing needs clang++ with its sanitizers and libFuzzer: apt-get install clang libclang-rt-${version:-14}-dev" >&2
+  exit 2
+}
 
 cmake -S . -B "$build" -G Ninja -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=RelWithDebInfo -DINDUCT_SANITIZE=address,undefined \
   -DINDUCT_FUZZ=ON -DINDUCT_BUILD_SERVICE=OFF >/dev/null
