@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/shard_limits.h"
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
 #include "server/checkpoint/json.h"

@@ -2,7 +2,6 @@
 // pytorch_model.bin.index.json.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -12,9 +11,6 @@
 #include "absl/status/statusor.h"
 
 namespace induct::checkpoint {
-
-// Each is open for as long as the checkpoint is in use. The largest published models have some 200.
-inline constexpr size_t kMaxShards = 1000;
 
 struct ShardIndex {
   std::vector<std::string> files;           // each once, plain names within the index's folder

@@ -1,6 +1,7 @@
 #include "server/checkpoint/weight_files.h"
 
 #include "absl/strings/str_cat.h"
+#include "common/shard_limits.h"
 #include "common/status.h"
 #include "server/checkpoint/errors.h"
 #include "server/checkpoint/folder.h"
@@ -9,8 +10,6 @@
 
 namespace induct::checkpoint {
 namespace {
-
-constexpr uint64_t kMaxIndexBytes = uint64_t{64} << 20;
 
 // Moves the entries of `from`, all of them in file number `file`, to `to`. The name of one that is there
 // already; empty where none is.
@@ -69,8 +68,8 @@ absl::Status WeightFiles::AddFile(const std::string& name, Reader reader) {
 absl::Status WeightFiles::OpenSharded(std::string_view index_name, Reader reader) {
   const std::string name(index_name);
   INDUCT_ASSIGN_OR_RETURN(const std::unique_ptr<InputFile> file, InputFile::Open(PathIn(directory_, name)));
-  if (file->size() > kMaxIndexBytes) {
-    return BadCheckpoint(absl::StrCat(name, ": ", file->size(), " bytes, more than ", kMaxIndexBytes));
+  if (file->size() > kMaxShardIndexBytes) {
+    return BadCheckpoint(absl::StrCat(name, ": ", file->size(), " bytes, more than ", kMaxShardIndexBytes));
   }
   INDUCT_ASSIGN_OR_RETURN(const std::string text, file->ReadText(0, file->size()));
   INDUCT_ASSIGN_OR_RETURN(const ShardIndex index, ParseShardIndex(text, name));

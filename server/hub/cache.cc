@@ -12,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/atomic_file.h"
+#include "common/shard_limits.h"
 #include "common/status.h"
 #include "server/hub/hub_json.h"
 #include "server/hub/needed_files.h"
@@ -22,6 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kMaxRefBytes = 4096;
+constexpr size_t kMaxTreeBytes = size_t{32} << 20;
 
 std::string ParentOf(const std::string& path) { return fs::path(path).parent_path().string(); }
 
@@ -115,7 +117,7 @@ bool RepoCache::HoldsModel(const std::string& commit) const {
   const auto weights = ChooseWeights([&](const std::string& name) { return Holds(commit, name); });
   if (!weights) return false;
   if (!weights->is_index) return true;
-  const absl::StatusOr<std::string> index = ReadFile(FilePath(commit, weights->file), kMaxIndexBytes);
+  const absl::StatusOr<std::string> index = ReadFile(FilePath(commit, weights->file), kMaxShardIndexBytes);
   if (!index.ok()) return false;
   const auto shards = ParseShardNames(*index, weights->shard_suffix, weights->file);
   return shards.ok() && std::ranges::all_of(*shards, [&](const auto& name) { return Holds(commit, name); });
@@ -130,7 +132,7 @@ bool RepoCache::IsKnownAbsent(const std::string& commit, const std::string& file
   std::error_code error;
   if (fs::exists(absl::StrCat(folder_, "/.no_exist/", commit, "/", file), error)) return true;
   const absl::StatusOr<std::string> tree =
-      ReadFile(absl::StrCat(folder_, "/trees/", commit, ".json"), kMaxIndexBytes);
+      ReadFile(absl::StrCat(folder_, "/trees/", commit, ".json"), kMaxTreeBytes);
   if (!tree.ok()) return false;
   const nlohmann::json listing = ParseFields(*tree, {"files"});
   return listing.contains("files") && listing["files"].is_object() && !listing["files"].contains(file);

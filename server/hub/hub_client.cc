@@ -224,7 +224,7 @@ absl::Status HubClient::NotFound(const HttpResponse& response) const {
   std::string message;
   if (code == "RevisionNotFound") {
     message = absl::StrCat(Quoted(wanted_.repo), " has no revision ", Quoted(wanted_.revision), " at ",
-                           options_.endpoint);
+                           options_.endpoint, "; name a branch, a tag or a commit that it has");
   } else if (code == "EntryNotFound") {
     message = absl::StrCat(Describe(wanted_), ": ", WithoutQuery(response.url), " does not exist");
   } else {

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/quoted.h"
+#include "common/shard_limits.h"
 #include "common/status.h"
 #include "server/hub/hub_json.h"
 #include "server/hub/repo_revision.h"
@@ -15,7 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr char kWeightMap[] = "weight_map";
-constexpr size_t kMaxShards = 1000;  // as many as server/checkpoint reads
 
 absl::Status BadIndex(const std::string& what, const std::string& complaint) {
   return WithReason(absl::FailedPreconditionError(absl::StrCat(what, ": ", complaint)),
@@ -58,7 +58,8 @@ absl::StatusOr<std::vector<std::string>> ParseShardNames(std::string_view index,
                                          Quoted(file.dump(-1, ' ', true, json::error_handler_t::replace))));
     }
     shards.insert(file.get<std::string>());
-    if (shards.size() > kMaxShards) return BadIndex(what, absl::StrCat("names over ", kMaxShards, " files"));
+    if (shards.size() > kMaxShards)
+      return BadIndex(what, absl::StrCat("names more than ", kMaxShards, " files"));
   }
   return std::vector<std::string>(shards.begin(), shards.end());
 }

@@ -16,9 +16,6 @@ inline constexpr char kConfigFile[] = "config.json";
 inline constexpr char kTokenizerFile[] = "tokenizer.json";
 inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
 
-// An index of shards is no longer than this.
-inline constexpr size_t kMaxIndexBytes = size_t{32} << 20;
-
 struct WeightChoice {
   std::string file;  // the weights, or the index that names their shards
   bool is_index = false;
@@ -30,7 +27,8 @@ struct WeightChoice {
 std::optional<WeightChoice> ChooseWeights(const std::function<bool(const std::string& name)>& is_there);
 
 // The files that an index names, each once, sorted. FAILED_PRECONDITION (BAD_CHECKPOINT), naming the index as
-// `what`, for text that is no index or names anything but files of the same folder with that suffix.
+// `what`, for text that is no index, names anything but files of the same folder with that suffix, or more
+// than kMaxShards.
 absl::StatusOr<std::vector<std::string>> ParseShardNames(std::string_view index,
                                                          std::string_view shard_suffix,
                                                          const std::string& what);

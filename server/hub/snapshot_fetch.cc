@@ -10,6 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "common/atomic_file.h"
 #include "common/quoted.h"
+#include "common/shard_limits.h"
 #include "common/status.h"
 
 namespace induct::hub {
@@ -94,7 +95,7 @@ absl::StatusOr<std::vector<std::string>> SnapshotFetch::ShardsOf(const RepoListi
     INDUCT_RETURN_IF_ERROR(fetcher_.Fetch(listing.commit, index));
   }
   INDUCT_ASSIGN_OR_RETURN(const std::string text,
-                          ReadFile(cache_.FilePath(listing.commit, weights.file), kMaxIndexBytes));
+                          ReadFile(cache_.FilePath(listing.commit, weights.file), kMaxShardIndexBytes));
   return ParseShardNames(text, weights.shard_suffix, absl::StrCat(Describe(wanted_), ": ", weights.file));
 }
 

@@ -5,6 +5,7 @@
 
 #include <array>
 
+#include "common/shard_limits.h"
 #include "tests/checkpoint/checkpoint_files.h"
 
 namespace induct::checkpoint {
@@ -153,6 +154,18 @@ TEST_F(WeightFilesTest, RefusesABrokenIndex) {
   Write("model.safetensors.index.json",
         R"({"weight_map":{"a":"model-1.safetensors","a":"model-2.safetensors"}})");
   ExpectBroken(Open().status(), "tensor 'a' stands twice");
+}
+
+TEST_F(WeightFilesTest, RefusesAnIndexOfMoreShardsThanAreDownloaded) {
+  json map;
+  for (size_t i = 0; i < kMaxShards; ++i) map[std::to_string(i)] = std::to_string(i) + ".safetensors";
+  WriteIndex(map);
+  ExpectBroken(Open().status(), "which is missing");  // so many may be looked for
+  map["x"] = "x.safetensors";
+  WriteIndex(map);
+  ExpectBroken(Open().status(), "tensor 'x' is in one file more than the 1000 that are allowed");
+  Write("model.safetensors.index.json", std::string(kMaxShardIndexBytes + 1, ' '));
+  ExpectBroken(Open().status(), "33554433 bytes, more than 33554432");
 }
 
 TEST_F(WeightFilesTest, FollowsLinksAsTheHubsCacheHasThem) {

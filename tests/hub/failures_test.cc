@@ -162,7 +162,7 @@ TEST_F(FailuresTest, APrivateRepositoryLooksLikeAnUnknownOne) {
 
 TEST_F(FailuresTest, AnUnknownRevisionIsNamed) {
   ExpectError(Fetch("step7").status(), StatusCode::kNotFound, reason::kModelNotFound,
-              "'org/model' has no revision 'step7'");
+              "'org/model' has no revision 'step7' at " + hub_.endpoint() + "; name a branch");
 }
 
 TEST_F(FailuresTest, AGatedRepositorySaysWhereToAsk) {

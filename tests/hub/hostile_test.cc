@@ -1,4 +1,7 @@
 // A hub that wants to do harm: write elsewhere, learn the token, fill the memory, never end.
+#include <nlohmann/json.hpp>
+
+#include "common/shard_limits.h"
 #include "server/hub/content_check.h"
 #include "server/hub/hub_client.h"
 #include "tests/hub/fetch_fixture.h"
@@ -44,6 +47,22 @@ TEST_F(HostileTest, AnIndexThatNamesOtherPlacesIsRefused) {
     ExpectError(Fetch().status(), StatusCode::kFailedPrecondition, reason::kBadCheckpoint,
                 "model.safetensors.index.json: tensor 'tensor'");
   }
+}
+
+TEST_F(HostileTest, AnIndexThatNamesMoreFilesThanACheckpointMayHaveIsRefused) {
+  nlohmann::json map;
+  for (size_t i = 0; i <= kMaxShards; ++i) map[std::to_string(i)] = std::to_string(i) + ".safetensors";
+  LocalHub hub;
+  hub.Put("config.json", "{}");
+  hub.Put("model.safetensors.index.json", nlohmann::json{{"weight_map", map}}.dump());
+  options_ = LocalOptions(hub, folder_.string());
+  ExpectError(Fetch().status(), StatusCode::kFailedPrecondition, reason::kBadCheckpoint,
+              "model.safetensors.index.json: names more than 1000 files");
+  map.erase("0");  // now it is a file that is missing there which ends it
+  hub.Put("model.safetensors.index.json", nlohmann::json{{"weight_map", map}}.dump());
+  std::filesystem::remove_all(repo());
+  ExpectError(Fetch().status(), StatusCode::kFailedPrecondition, reason::kUnsupportedModel,
+              "no 1.safetensors");
 }
 
 TEST_F(HostileTest, ListingsThatAreNoneAreRefused) {

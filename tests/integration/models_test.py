@@ -133,13 +133,34 @@ class HubTest(ProgramTest):
         self.assertEqual(waiting.returncode, 0, stderr)
 
     def test_what_the_hub_refuses_is_said_with_its_cause(self):
-        self.assertRegex(self.client("profile", "--model", "org/none", *SMALL, check=1).stderr, "org/none.*HF_TOKEN")
         self.assertIn("step4", self.client("models", "load", "org/tiny@step4", check=2).stderr)
         self.hub.status = 403
         self.assertRegex(self.client("models", "load", "org/tiny", check=1).stderr, "HF_TOKEN")
-        self.assertRegex(self.client("profile", "--model", "org/tiny", *SMALL, check=1).stderr, "org/tiny.*HF_TOKEN")
         self.env["HF_HUB_OFFLINE"] = "1"
         self.assertIn("HF_HUB_OFFLINE", self.client("profile", "--model", "org/tiny", *SMALL, check=2).stderr)
+
+    def test_a_job_whose_model_the_hub_refuses_fails_and_says_what_to_do(self):
+        _, address = self.start_server()
+        private = "there is no repository 'org/{}' at " + re.escape(self.hub.address) + ", or it is private: then set HF_TOKEN"
+        gated = f"org/tiny@main.*: access to it is restricted; ask for access at {re.escape(self.hub.address)}/org/tiny and set HF_TOKEN"
+        refusals = [
+            (200, {}, "org/none", private.format("none")),
+            (200, {}, "org/tiny@step4", "'org/tiny' has no revision 'step4' at .*; name a branch, a tag or a commit that it has"),
+            (404, {}, "org/tiny", private.format("tiny")),
+            (401, {}, "org/tiny", private.format("tiny")),
+            (401, {"X-Error-Code": "GatedRepo"}, "org/tiny", gated),
+            (403, {}, "org/tiny", gated),
+        ]
+        for count, (self.hub.status, self.hub.headers, model, expected) in enumerate(refusals, start=1):
+            before = set(self.runs())
+            failed = self.client("profile", "--model", model, *SMALL, "--server", address, check=1)
+            self.assertIn("accepted as jobs/", failed.stderr)
+            self.assertRegex(failed.stderr, expected)
+            self.assertEqual(self.job_states(address), ["failed"] * count)
+            (run,) = set(self.runs()) - before
+            metadata = self.json(run / "metadata.json")
+            self.assertEqual(metadata["state"], "failed")
+            self.assertRegex(metadata["error"], expected)
 
     def test_a_hub_that_is_down_is_tried_again_which_an_interrupt_ends(self):
         self.hub.status = 503

@@ -14,7 +14,8 @@ class TinyHub:
     def __init__(self, name, folder, revisions):
         self.name, self.folder, self.revisions = name, pathlib.Path(folder), revisions
         self.requests = []
-        self.status = 200  # of every answer; beyond 400 there is no more to it
+        self.status = 200  # of every answer; beyond 400 there is no more to it but `headers`
+        self.headers = {}
         self.slow = threading.Event()  # while set, files come in drips
         hub = self
 
@@ -47,7 +48,7 @@ class TinyHub:
         file = re.fullmatch(f"/{self.name}/resolve/([^/]+)/([^/]+)", request.path)
         commit = self.commit((listing or file)[1]) if listing or file else None
         if self.status != 200:
-            return self.send(request, self.status, b"", {}, with_body)
+            return self.send(request, self.status, b"", self.headers, with_body)
         if commit is None or (file and not (self.folder / file[2]).is_file()):
             is_known = request.path.startswith((f"/api/models/{self.name}/", f"/{self.name}/"))
             return self.send(request, 404, b"", {"X-Error-Code": "RevisionNotFound" if is_known else "RepoNotFound"}, with_body)
