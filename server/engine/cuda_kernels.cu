@@ -135,6 +135,17 @@ __global__ void PairKernel(Heads queries, Heads keys, const float* __restrict__ 
   }
 }
 
+// One thread a target and a head.
+__global__ void WeightedSumKernel(const float* __restrict__ probabilities, const int64_t* __restrict__ rows,
+                                  const float* __restrict__ weights, const int64_t* __restrict__ groups,
+                                  double* sums, int64_t count, int n_heads, int64_t first_row) {
+  const int64_t i = static_cast<int64_t>(blockIdx.x) * kBlock + threadIdx.x;
+  if (i >= count) return;
+  const int64_t target = i / n_heads, head = i % n_heads;
+  const float probability = probabilities[(rows[target] - first_row) * n_heads + head];
+  atomicAdd(sums + groups[target] * n_heads + head, static_cast<double>(weights[target]) * probability);
+}
+
 template <typename T, int kCount>
 __global__ void AddKernel(float* residual, const T* __restrict__ first, const T* __restrict__ second,
                           int64_t count) {
@@ -217,6 +228,14 @@ int PairProbabilities(Heads queries, Heads keys, Number number, const float* log
         queries, keys, log_sum_exp, query_rows, key_rows, probabilities, n_reads, static_cast<int>(n_heads),
         static_cast<int>(n_heads / n_kv_heads), static_cast<int>(d_head), scale);
   });
+}
+
+int WeightedSum(const float* probabilities, const int64_t* rows, const float* weights, const int64_t* groups,
+                double* sums, int64_t n_targets, int64_t n_heads, int64_t first_row, void* stream) {
+  const int64_t count = n_targets * n_heads;
+  WeightedSumKernel<<<Blocks(count), kBlock, 0, static_cast<cudaStream_t>(stream)>>>(
+      probabilities, rows, weights, groups, sums, count, static_cast<int>(n_heads), first_row);
+  return cudaGetLastError();
 }
 
 int Add(float* residual, const void* first, const void* second, Number number, int64_t count, void* stream) {

@@ -24,6 +24,11 @@ int PairProbabilities(Heads, Heads, Number, const float*, const int64_t*, const 
   return kNotSupported;
 }
 
+int WeightedSum(const float*, const int64_t*, const float*, const int64_t*, double*, int64_t, int64_t,
+                int64_t, void*) {
+  return kNotSupported;
+}
+
 int Add(float*, const void*, const void*, Number, int64_t, void*) { return kNotSupported; }
 
 }  // namespace induct::engine::cuda

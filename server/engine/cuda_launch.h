@@ -36,6 +36,11 @@ int PairProbabilities(Heads queries, Heads keys, Number number, const float* log
                       int64_t n_pairs, int64_t n_heads, int64_t n_kv_heads, int64_t d_head, float scale,
                       void* stream);
 
+// sums[groups[i]] += weights[i] * probabilities[rows[i] - first_row] for n_targets targets, each for n_heads
+// heads, in no fixed order.
+int WeightedSum(const float* probabilities, const int64_t* rows, const float* weights, const int64_t* groups,
+                double* sums, int64_t n_targets, int64_t n_heads, int64_t first_row, void* stream);
+
 // residual[i] = residual[i] + first[i] + second[i].
 int Add(float* residual, const void* first, const void* second, Number number, int64_t count, void* stream);
 

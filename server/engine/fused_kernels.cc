@@ -77,6 +77,15 @@ at::Tensor FusedPairProbabilities(const at::Tensor& queries, const at::Tensor& k
   return probabilities;
 }
 
+void FusedWeightedSum(const at::Tensor& sums, const at::Tensor& groups, const at::Tensor& weights,
+                      const at::Tensor& probabilities, const at::Tensor& rows, int64_t first_row) {
+  LaunchFor(rows, [&](void* stream) {
+    return cuda::WeightedSum(probabilities.const_data_ptr<float>(), rows.const_data_ptr<int64_t>(),
+                             weights.const_data_ptr<float>(), groups.const_data_ptr<int64_t>(),
+                             sums.mutable_data_ptr<double>(), rows.size(0), sums.size(1), first_row, stream);
+  });
+}
+
 void FusedAdd(const at::Tensor& residual, const at::Tensor& first, const at::Tensor& second) {
   LaunchFor(residual, [&](void* stream) {
     return cuda::Add(residual.mutable_data_ptr<float>(), first.const_data_ptr(), second.const_data_ptr(),

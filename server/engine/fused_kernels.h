@@ -32,6 +32,11 @@ at::Tensor FusedPairProbabilities(const at::Tensor& queries, const at::Tensor& k
                                   const at::Tensor& log_sum_exp, const at::Tensor& query_rows,
                                   const at::Tensor& key_rows, double scale);
 
+// sums[groups[i]] += weights[i] * probabilities[rows[i] - first_row], in no fixed order. sums: [n, H] double;
+// probabilities: [M, H] float32, contiguous; the others have an element for each of the targets.
+void FusedWeightedSum(const at::Tensor& sums, const at::Tensor& groups, const at::Tensor& weights,
+                      const at::Tensor& probabilities, const at::Tensor& rows, int64_t first_row);
+
 // residual += first, then += second. residual: [S, D] float32; the others of it in one dtype; all contiguous.
 void FusedAdd(const at::Tensor& residual, const at::Tensor& first, const at::Tensor& second);
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/engine/fused_kernels.h"
+
 namespace induct::engine {
 namespace {
 
@@ -93,10 +95,13 @@ void ReadoutSums::Add(int64_t first_pair, const at::Tensor& probabilities) {
   if (summing_ == Summing::kLoop) return AddInLoop(first_pair, probabilities.contiguous());
   const int64_t first = first_target_[first_pair];
   const int64_t count = first_target_[first_pair + probabilities.size(0)] - first;
-  const at::Tensor rows = pairs_.narrow(0, first, count) - first_pair;
-  const at::Tensor weights = weights_.narrow(0, first, count).unsqueeze(1);
-  sums_.index_add_(0, groups_.narrow(0, first, count),
-                   probabilities.index_select(0, rows).to(at::kDouble) * weights);
+  const at::Tensor groups = groups_.narrow(0, first, count), weights = weights_.narrow(0, first, count),
+                   pairs = pairs_.narrow(0, first, count);
+  if (HasFusedKernels(sums_)) {
+    return FusedWeightedSum(sums_, groups, weights, probabilities.contiguous(), pairs, first_pair);
+  }
+  sums_.index_add_(0, groups,
+                   probabilities.index_select(0, pairs - first_pair).to(at::kDouble) * weights.unsqueeze(1));
 }
 
 void ReadoutSums::AddInLoop(int64_t first_pair, const at::Tensor& probabilities) {

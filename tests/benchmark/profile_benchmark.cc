@@ -23,6 +23,7 @@
 #include "server/engine/engine.h"
 #include "server/engine/linear.h"
 #include "tests/benchmark/benchmark_model.h"
+#include "tests/benchmark/operation_times.h"
 
 namespace induct::engine {
 namespace {
@@ -77,7 +78,7 @@ double AnonymousMiB() {
 struct Options {
   std::string model = "pythia-160m", dtype = "float32", device = "auto";
   int prompts = 64, tokens = 256, repeats = 5, batch_size = 0;
-  bool memory_saver = false;
+  bool memory_saver = false, operations = false;
 };
 
 // Rates in GFLOP/s.
@@ -211,6 +212,11 @@ void Run(const Options& options) {
       before_mib - load_start_mib, peak_mib - before_mib,
       static_cast<double>((*model)->resident_bytes()) / (1 << 20),
       tokens * static_cast<double>(spec.d_model * sizeof(float)) / (1 << 20));
+  if (!options.operations) return;
+  const OperationTimes times;
+  const double with_times = Seconds([&] { Check((*model)->Run(pass, {})); });
+  std::printf("one more pass, %.2f s, by operation:\n", with_times);
+  times.Print(with_times);
 }
 
 int Main(int argc, char** argv) {
@@ -224,6 +230,7 @@ int Main(int argc, char** argv) {
   app.add_option("--device", options.device, "auto, cpu, cuda or cuda:N");
   app.add_option("--repeats", options.repeats, "passes measured")->check(CLI::PositiveNumber);
   app.add_option("--batch_size", options.batch_size, "prompts in a micro-batch; 0: the engine's choice");
+  app.add_flag("--operations", options.operations, "also where the time goes, by operation");
   app.add_flag("--memory_saver", options.memory_saver, "stream the layers");
   CLI11_PARSE(app, argc, argv);
   Run(options);
