@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "server/engine/device_wait.h"
 #include "server/engine/errors.h"
 
 namespace induct::engine {
@@ -12,7 +13,7 @@ namespace {
 // The sum over the rows of z [S, H * K] at positions >= first_position, [H * K] double on the CPU.
 at::Tensor SumOfRows(const at::Tensor& head_outputs, const at::Tensor& positions, int64_t first_position) {
   const at::Tensor kept = positions.ge(first_position).nonzero().squeeze(1);
-  return head_outputs.index_select(0, kept).sum(0, /*keepdim=*/false, at::kDouble).cpu();
+  return ToHost(head_outputs.index_select(0, kept).sum(0, /*keepdim=*/false, at::kDouble));
 }
 
 int64_t PositionsFrom(int64_t first_position, const Wave& wave) {
@@ -118,7 +119,7 @@ absl::Status LayerPass::HandOutResults(int64_t layer, const Wave& wave, const La
 absl::Status LayerPass::HandOutResidual(int64_t layer, const Wave& wave, const at::Tensor& residual) const {
   if (!pass_.on_residual) return absl::OkStatus();
   for (const PackedPrompt& prompt : wave.prompts) {
-    const at::Tensor rows = residual.narrow(0, prompt.first_row, prompt.length).to(at::kCPU, at::kFloat);
+    const at::Tensor rows = ToHost(residual.narrow(0, prompt.first_row, prompt.length));
     const std::span values(rows.const_data_ptr<float>(), static_cast<size_t>(rows.numel()));
     INDUCT_RETURN_IF_ERROR(
         pass_.on_residual({.layer = layer, .prompt = wave.first_prompt + prompt.number, .values = values}));

@@ -1,6 +1,5 @@
 #include "server/engine/layer_queue.h"
 
-#include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/ParallelGuard.h>
@@ -11,6 +10,7 @@
 
 #include "absl/synchronization/mutex.h"
 #include "common/status.h"
+#include "server/engine/device_wait.h"
 #include "server/engine/errors.h"
 
 namespace induct::engine {
@@ -28,15 +28,6 @@ c10::Stream ReadingStream(c10::Device device) {
   const c10::impl::VirtualGuardImpl devices(device.type());
   return streams->emplace(device.index(), devices.getStreamFromGlobalPool(device, /*isHighPriority=*/true))
       .first->second;
-}
-
-// When everything that the calling thread's stream was given is done; nothing on a CPU, where it is done
-// already.
-std::optional<c10::Event> EventNow(c10::Device device) {
-  if (device.is_cpu()) return std::nullopt;
-  std::optional<c10::Event> event(device.type());
-  event->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
-  return event;
 }
 
 // Calls `read` in that stream, and until all its copies are there.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "server/engine/device_wait.h"
 #include "server/engine/linear.h"
 #include "server/engine/norm.h"
 
@@ -30,8 +31,8 @@ void Predict(const DecoderSpec& spec, const OutputWeights& weights, const at::Te
       ApplyNorm(weights.final_norm, spec, input, weights.unembedding.weight.scalar_type());
   const at::Tensor logits = ApplyLinear(weights.unembedding, normed).to(at::kFloat);  // [R, V]
   const at::Tensor of_next = logits.gather(1, next_tokens.unsqueeze(1));              // [R, 1]
-  const at::Tensor correct = of_next.ge(logits.amax(1, /*keepdim=*/true)).cpu();
-  const at::Tensor log_likelihood = at::log_softmax(logits, 1).gather(1, next_tokens.unsqueeze(1)).cpu();
+  const at::Tensor correct = ToHost(of_next.ge(logits.amax(1, /*keepdim=*/true)));
+  const at::Tensor log_likelihood = ToHost(at::log_softmax(logits, 1).gather(1, next_tokens.unsqueeze(1)));
   for (size_t i = 0; i < rows.size(); ++i) {
     out[rows[i]] = {.nll = -log_likelihood.const_data_ptr<float>()[i],
                     .correct = correct.const_data_ptr<bool>()[i]};

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/engine/device_wait.h"
 #include "server/engine/fused_kernels.h"
 
 namespace induct::engine {
@@ -81,7 +82,7 @@ void ReadoutSums::Read(std::span<const PackedPrompt> prompts, int64_t max_pairs,
 }
 
 std::vector<double> ReadoutSums::Values() const {
-  const at::Tensor by_place = sums_.cpu();
+  const at::Tensor by_place = ToHost(sums_);
   const int64_t per_prompt = n_groups_ * n_heads_;
   std::vector<double> values(places_.size() * static_cast<size_t>(per_prompt));
   auto next = values.begin();

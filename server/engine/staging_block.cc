@@ -1,7 +1,8 @@
 #include "server/engine/staging_block.h"
 
 #include <ATen/ops/empty.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include "server/engine/device_wait.h"
 
 namespace induct::engine {
 
@@ -22,9 +23,7 @@ void StagingBlock::CopyTo(const at::Tensor& target, c10::ScalarType stored) {
   } else {  // first to the device: converting and reordering are its work
     target.copy_(numbers.to(target.device(), /*non_blocking=*/true));
   }
-  if (target.is_cpu()) return;
-  copied_.emplace(target.device().type());
-  copied_->record(c10::impl::VirtualGuardImpl(target.device().type()).getStream(target.device()));
+  copied_ = EventNow(target.device());
 }
 
 }  // namespace induct::engine
