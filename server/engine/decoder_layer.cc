@@ -1,6 +1,7 @@
 #include "server/engine/decoder_layer.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 
 #include "server/engine/fused_kernels.h"
 #include "server/engine/linear.h"
@@ -70,8 +71,9 @@ at::Tensor DecoderLayer::MlpHidden(const at::Tensor& normed) const {
   const bool gated = weights_.mlp_input.weight.size(0) > spec_.d_mlp;
   if (!gated) return ApplyLinear(weights_.mlp_input, normed, spec_.activation);
   const at::Tensor projected = ApplyLinear(weights_.mlp_input, normed);  // [S, 2 F]
-  return Activate(spec_.activation, projected.narrow(1, 0, spec_.d_mlp))
-      .mul_(projected.narrow(1, spec_.d_mlp, spec_.d_mlp));
+  const at::Tensor hidden = at::empty({projected.size(0), spec_.d_mlp}, projected.options());
+  Activate(spec_.activation, projected.narrow(1, 0, spec_.d_mlp), hidden);
+  return hidden.mul_(projected.narrow(1, spec_.d_mlp, spec_.d_mlp));
 }
 
 }  // namespace induct::engine

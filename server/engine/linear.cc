@@ -1,5 +1,6 @@
 #include "server/engine/linear.h"
 
+#include <ATen/Version.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/linear.h>
@@ -23,8 +24,8 @@ std::optional<std::string_view> FusedForm(std::optional<Activation> activation) 
   return *activation == Activation::kGeluTanh ? "tanh" : "none";
 }
 
-// oneDNN's linear layer with a fused activation, up to twice as fast as at::linear (docs/performance.md). It
-// has no declaration in C++, so it is looked up by name.
+// oneDNN's linear layer, with an activation where one is wanted, up to twice as fast as at::linear
+// (docs/performance.md). It has no declaration in C++, so it is looked up by name.
 using OneDnnLinear = at::Tensor(const at::Tensor&, const at::Tensor&, const std::optional<at::Tensor>&,
                                 std::string_view, c10::List<std::optional<at::Scalar>>,
                                 std::optional<std::string_view>);
@@ -35,6 +36,13 @@ at::Tensor CallOneDnn(const OneDnnHandle& one_dnn, const Linear& linear, const a
                       std::optional<Activation> activation) {
   return one_dnn.call(input, linear.weight, linear.bias, FusedName(activation),
                       /*scalars=*/c10::List<std::optional<at::Scalar>>(), FusedForm(activation));
+}
+
+// Whether oneDNN's own activations are as fast as LibTorch's: with AVX-512. With AVX2 they take two to three
+// times as long (docs/performance.md).
+bool FusesWell() {
+  static const bool fuses_well = at::get_cpu_capability() == "AVX512";
+  return fuses_well;
 }
 
 // Nothing where LibTorch has no such operator, or the processor none for these numbers.
@@ -69,21 +77,26 @@ const std::optional<OneDnnHandle>& OneDnnLinearFor(const at::Tensor& input) {
 
 at::Tensor ApplyLinear(const Linear& linear, const at::Tensor& input, std::optional<Activation> activation) {
   const at::Tensor values = input.to(linear.weight.scalar_type());
-  if (const auto& one_dnn = OneDnnLinearFor(values)) return CallOneDnn(*one_dnn, linear, values, activation);
-  const at::Tensor output = at::linear(values, linear.weight, linear.bias);
-  return activation ? Activate(*activation, output) : output;
+  const auto& one_dnn = OneDnnLinearFor(values);
+  if (one_dnn && FusesWell()) return CallOneDnn(*one_dnn, linear, values, activation);
+  at::Tensor output = one_dnn ? CallOneDnn(*one_dnn, linear, values, std::nullopt)
+                              : at::linear(values, linear.weight, linear.bias);
+  if (activation) Activate(*activation, output, output);
+  return output;
 }
 
-at::Tensor Activate(Activation activation, const at::Tensor& input) {
+void Activate(Activation activation, const at::Tensor& input, at::Tensor output) {
   switch (activation) {
     case Activation::kGeluExact:
-      return at::gelu(input, "none");
+      at::gelu_out(output, input, "none");
+      return;
     case Activation::kGeluTanh:
-      return at::gelu(input, "tanh");
+      at::gelu_out(output, input, "tanh");
+      return;
     case Activation::kSilu:
-      return at::silu(input);
+      at::silu_out(output, input);
+      return;
   }
-  return input;
 }
 
 }  // namespace induct::engine

@@ -18,6 +18,7 @@ struct Linear {
 at::Tensor ApplyLinear(const Linear& linear, const at::Tensor& input,
                        std::optional<Activation> activation = std::nullopt);
 
-at::Tensor Activate(Activation activation, const at::Tensor& input);
+// output: of the input's shape and dtype; may be the input.
+void Activate(Activation activation, const at::Tensor& input, at::Tensor output);
 
 }  // namespace induct::engine
