@@ -110,7 +110,8 @@ absl::Status WithFolder(const absl::Status& interrupted, const std::string& dire
 absl::StatusOr<std::vector<std::string>> Illustrate(const AnalysisFlags& flags, const Settings& settings,
                                                     const SavedRun& run) {
   std::vector<std::string> warnings;
-  const absl::Status drawn = DrawRunFigures(run, {}, settings.Text("figs_dir"));
+  const absl::Status drawn =
+      flags.no_figures ? absl::OkStatus() : DrawRunFigures(run, {}, settings.Text("figs_dir"));
   if (!drawn.ok() && ExitCodeOf(drawn) == ExitCode::kOutput) return drawn;
   if (!drawn.ok()) {
     warnings.push_back(absl::IsNotFound(drawn)
@@ -136,7 +137,8 @@ absl::Status IllustrateRun(const AnalysisFlags& flags, const Settings& settings,
   return absl::OkStatus();
 }
 
-bool HasFigures(const SavedRun& run) {
+bool HasFigures(const AnalysisFlags& flags, const SavedRun& run) {
+  if (flags.no_figures) return false;
   const auto& warnings = run.metadata.warnings();
   return std::none_of(warnings.begin(), warnings.end(),
                       [](const std::string& warning) { return warning.starts_with(kNoFigures); });
@@ -145,7 +147,7 @@ bool HasFigures(const SavedRun& run) {
 // With --json standard output holds nothing else; where the files are is told beside it.
 absl::Status PrintResult(const AnalysisFlags& flags, const Settings& settings, const SavedRun& run) {
   const std::string saved =
-      HasFigures(run) ? absl::StrCat(run.path, ", figures in ", settings.Text("figs_dir")) : run.path;
+      HasFigures(flags, run) ? absl::StrCat(run.path, ", figures in ", settings.Text("figs_dir")) : run.path;
   if (!flags.json) {
     std::fputs(SummaryText(run, saved).c_str(), stdout);
     return absl::OkStatus();
@@ -173,6 +175,7 @@ void AddAnalysisFlags(CLI::App* command, ModelFlag model_flag, AnalysisFlags* fl
   AddModelFlags(command, model_flag, flags);
   AddPromptFlags(command, flags);
   command->add_flag("--quiet", flags->quiet, "Print nothing but errors on standard error");
+  command->add_flag("--no_figures", flags->no_figures, "Draw no figures; `figures RUN_DIR` can later");
   command->add_flag("--no_report", flags->no_report, "Write no report.html and report.md");
   AddSettingFlags(command, SettingOwner::kClient, &flags->texts);
   AddSettingFlags(command, SettingOwner::kRequest, &flags->texts);

@@ -28,6 +28,7 @@ struct AnalysisFlags {
   std::string tokens_file;
   bool json = false;
   bool quiet = false;
+  bool no_figures = false;
   bool no_report = false;
 
   std::string name() const { return command->get_name(); }

@@ -103,6 +103,19 @@ TEST(ProgramTest, WithoutGnuplotEverythingElseIsSavedAndOneLineSaysWhatToInstall
             json({"lag 2 is below min_lag", "no figures: install gnuplot (Debian: gnuplot-nox)"}));
 }
 
+TEST(ProgramTest, NoFiguresDrawsNoneAndWarnsOfNothing) {
+  const FakeServer server(SuccessfulScript("tiny"));
+  const TemporaryFolder folder;
+  const ClientResult result = RunClient(ProfileArguments(server, {"--no_figures"}), folder.path());
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("saved in"), Not(HasSubstr("figures in"))));
+  const std::string run = RunDirectories(folder.path()).at(0);
+  EXPECT_FALSE(std::filesystem::exists(run + "/figs"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "figs"));
+  EXPECT_TRUE(std::filesystem::exists(run + "/report.html"));
+  EXPECT_EQ(json::parse(FileBytes(run + "/metadata.json"))["warnings"], json({"lag 2 is below min_lag"}));
+}
+
 std::string StateOf(const std::string& run) {
   return json::parse(FileBytes(run + "/metadata.json"))["state"];
 }
