@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "server/engine/device_wait.h"
+#include "server/engine/embed.h"
 #include "server/engine/errors.h"
 
 namespace induct::engine {
@@ -49,7 +50,7 @@ absl::Status LayerPass::Run() {
 }
 
 absl::Status LayerPass::RunWave(const Wave& wave) {
-  const at::Tensor residual = Embed(wave, weights_.embeddings());
+  INDUCT_ASSIGN_OR_RETURN(const at::Tensor residual, Embed(wave, weights_, stop_));
   INDUCT_RETURN_IF_ERROR(HandOutResidual(0, wave, residual));
   LayerResults results = {.readout =
                               ReadoutSums(wave.prompts, pass_.n_groups, spec_.n_heads, weights_.device())};

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "server/engine/embed.h"
 #include "server/engine/errors.h"
 #include "server/engine/predictions.h"
 
@@ -22,7 +23,7 @@ VariantPass::VariantPass(const DecoderSpec& spec, const WeightStore& weights, co
       unablated_(UnablatedVariants(pass)),
       unablated_layers_(UnablatedLayers()),
       rotary_(spec, LongestPrompt(prompts_), weights.device()),
-      replacement_(spec, pass.replacement, pass.first_position, weights.embeddings().tokens.options()),
+      replacement_(spec, pass.replacement, pass.first_position, weights.options()),
       runner_(pass.batch_size, weights.device(), TotalWork(), pass.on_progress, stop) {}
 
 std::vector<PassPrompt> VariantPass::WithoutTargets(const AblationPass& pass) {
@@ -93,8 +94,8 @@ absl::Status VariantPass::Run() {
 }
 
 absl::Status VariantPass::RunWave(const Wave& wave) {
-  Streams streams = {.unablated = Embed(wave, weights_.embeddings()),
-                     .ablated = std::vector<at::Tensor>(ablated_.size())};
+  INDUCT_ASSIGN_OR_RETURN(at::Tensor embedded, Embed(wave, weights_, stop_));
+  Streams streams = {.unablated = std::move(embedded), .ablated = std::vector<at::Tensor>(ablated_.size())};
   LayerQueue layers(
       weights_, spec_.n_layers, [](int64_t) { return LayerPart::kAll; }, stop_);
   for (int64_t layer = 0; layer < spec_.n_layers; ++layer) {

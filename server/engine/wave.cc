@@ -1,16 +1,12 @@
 #include "server/engine/wave.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
 
 #include <algorithm>
 #include <numeric>
 
 namespace induct::engine {
 namespace {
-
-// Tokens whose embeddings are looked up at a time.
-constexpr int64_t kEmbeddedRows = 2048;
 
 at::Tensor Positions(const Wave& wave, c10::Device device) {
   const at::Tensor positions = at::empty({wave.n_tokens()}, at::kLong);
@@ -59,26 +55,6 @@ Wave PackWave(std::span<const PassPrompt> prompts, int64_t first_prompt, int64_t
   PlacePrompts(wave.prompts);
   wave.positions = Positions(wave, device);
   return wave;
-}
-
-at::Tensor Embed(const Wave& wave, const Embeddings& embeddings) {
-  const at::Tensor cpu_ids = at::empty({wave.n_tokens()}, at::kLong);
-  for (const PackedPrompt& prompt : wave.prompts) {
-    std::copy(prompt.prompt->tokens.begin(), prompt.prompt->tokens.end(),
-              cpu_ids.mutable_data_ptr<int64_t>() + prompt.first_row);
-  }
-  const at::Tensor ids = cpu_ids.to(embeddings.tokens.device());
-  const at::Tensor residual =
-      at::empty({wave.n_tokens(), embeddings.tokens.size(1)}, embeddings.tokens.options().dtype(at::kFloat));
-  // Some rows at a time: of a whole wave another copy might not fit.
-  for (int64_t first = 0; first < wave.n_tokens(); first += kEmbeddedRows) {
-    const int64_t count = std::min(kEmbeddedRows, wave.n_tokens() - first);
-    const at::Tensor rows = residual.narrow(0, first, count);
-    rows.copy_(at::index_select(embeddings.tokens, 0, ids.narrow(0, first, count)));
-    if (!embeddings.positions.defined()) continue;
-    rows.add_(at::index_select(embeddings.positions, 0, wave.positions.narrow(0, first, count)));
-  }
-  return residual;
 }
 
 int64_t LongestPrompt(std::span<const PassPrompt> prompts) {

@@ -42,15 +42,6 @@ void PlacePrompts(std::span<PackedPrompt> prompts);
 Wave PackWave(std::span<const PassPrompt> prompts, int64_t first_prompt, int64_t max_tokens,
               c10::Device device);
 
-// What tokens become before the first layer.
-struct Embeddings {
-  at::Tensor tokens;     // [V, D]
-  at::Tensor positions;  // [max_positions, D] float32, or undefined: none
-};
-
-// The residual stream [n_tokens, D] before the first layer, float32 as it stays.
-at::Tensor Embed(const Wave& wave, const Embeddings& embeddings);
-
 int64_t LongestPrompt(std::span<const PassPrompt> prompts);
 int64_t TokenCount(std::span<const PassPrompt> prompts);
 

@@ -18,6 +18,8 @@ namespace {
 constexpr int64_t kBlockBytesCpu = int64_t{4} << 20;
 constexpr int64_t kBlockBytes = int64_t{16} << 20;
 
+int64_t BlockBytes(c10::Device device) { return device.is_cpu() ? kBlockBytesCpu : kBlockBytes; }
+
 bool AnyBias(const std::vector<const LinearTensors*>& parts) {
   return std::any_of(parts.begin(), parts.end(), [](const LinearTensors* part) { return part->bias; });
 }
@@ -32,6 +34,15 @@ absl::Status WeightReader::Read(const TensorSpec& tensor, at::Tensor& out) {
 absl::Status WeightReader::ReadFloat32(const TensorSpec& tensor, at::Tensor& out) {
   out = at::empty(tensor.shape, target_.dtype(at::kFloat));
   return Fill(tensor, out);
+}
+
+absl::Status WeightReader::ReadRows(const TensorSpec& tensor, int64_t first, at::Tensor& out) {
+  std::vector<int64_t> shape = tensor.shape;
+  const int64_t row_numbers = CountOf(tensor) / shape[0];
+  const int64_t row_bytes = row_numbers * static_cast<int64_t>(target_.dtype().itemsize());
+  shape[0] = std::clamp<int64_t>(BlockBytes(target_.device()) / row_bytes, 1, shape[0] - first);
+  out = at::empty(shape, target_);
+  return Fill(tensor, out, first * row_numbers);
 }
 
 absl::Status WeightReader::Read(const NormTensors& tensors, Norm& out) {
@@ -78,19 +89,20 @@ absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& 
   return absl::OkStatus();
 }
 
-absl::Status WeightReader::Fill(const TensorSpec& tensor, const at::Tensor& as_stored) {
+absl::Status WeightReader::Fill(const TensorSpec& tensor, const at::Tensor& as_stored, int64_t first_number) {
   INDUCT_ASSIGN_OR_RETURN(const TensorSource::Info info, source_.Describe(tensor.name));
   const int64_t n_slices = as_stored.size(0);
-  const int64_t slice_bytes = CountOf(tensor) / n_slices * static_cast<int64_t>(DTypeBytes(info.dtype));
-  const int64_t block_bytes = as_stored.is_cpu() ? kBlockBytesCpu : kBlockBytes;
-  const int64_t at_once = std::clamp<int64_t>(block_bytes / slice_bytes, 1, n_slices);
+  const auto number_bytes = static_cast<int64_t>(DTypeBytes(info.dtype));
+  const int64_t slice_bytes = as_stored.numel() / n_slices * number_bytes;
+  const int64_t at_once = std::clamp<int64_t>(BlockBytes(as_stored.device()) / slice_bytes, 1, n_slices);
   for (int64_t first = 0; first < n_slices; first += at_once) {
     if (stop_.stop_requested()) return Stopped();
     const int64_t count = std::min(at_once, n_slices - first);
     StagingBlock& block = blocks_[next_block_];
     next_block_ = (next_block_ + 1) % (as_stored.is_cpu() ? 1 : blocks_.size());
     const std::span<std::byte> bytes = block.Room(count * slice_bytes, as_stored.device());
-    INDUCT_RETURN_IF_ERROR(source_.Read(tensor.name, static_cast<uint64_t>(first * slice_bytes), bytes));
+    INDUCT_RETURN_IF_ERROR(source_.Read(
+        tensor.name, static_cast<uint64_t>(first_number * number_bytes + first * slice_bytes), bytes));
     const at::Tensor part = as_stored.narrow(0, first, count);
     block.CopyTo(part, ToScalarType(info.dtype));
   }

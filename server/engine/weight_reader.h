@@ -30,6 +30,8 @@ class WeightReader {
 
   absl::Status Read(const TensorSpec& tensor, at::Tensor& out);
   absl::Status ReadFloat32(const TensorSpec& tensor, at::Tensor& out);
+  // The rows of [n, ...] from `first` on, as many as make up a block, at least one.
+  absl::Status ReadRows(const TensorSpec& tensor, int64_t first, at::Tensor& out);
   absl::Status Read(const NormTensors& tensors, Norm& out);
   absl::Status Read(const LinearTensors& tensors, Linear& out);
   // Linear layers of one input as one, their outputs one after another.
@@ -42,8 +44,8 @@ class WeightReader {
   using RowOrder = absl::FunctionRef<at::Tensor(const at::Tensor& rows)>;
 
   absl::Status ReadStacked(const std::vector<const LinearTensors*>& parts, RowOrder order, Linear& out);
-  // Copies the stored numbers into a view that has their order.
-  absl::Status Fill(const TensorSpec& tensor, const at::Tensor& as_stored);
+  // Copies the stored numbers, from `first_number` on, into a view that has their order.
+  absl::Status Fill(const TensorSpec& tensor, const at::Tensor& as_stored, int64_t first_number = 0);
 
   const DecoderSpec& spec_;
   const TensorSource& source_;

@@ -60,7 +60,8 @@ absl::StatusOr<std::unique_ptr<WeightStore>> WeightStore::Load(const DecoderSpec
 
   std::unique_ptr<WeightStore> store(new WeightStore(spec, std::move(source)));
   store->target_ = at::TensorOptions().device(device).dtype(ToScalarType(options.dtype));
-  INDUCT_ASSIGN_OR_RETURN(store->embeddings_, store->ReadEmbeddings(stop));
+  store->streams_layers_ = options.stream_layers;
+  INDUCT_RETURN_IF_ERROR(store->ReadEmbeddings(stop));
   if (options.stream_layers) return store;
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
     INDUCT_ASSIGN_OR_RETURN(store->layers_.emplace_back(), store->ReadLayer(layer, LayerPart::kAll, stop));
@@ -73,16 +74,30 @@ absl::StatusOr<LayerWeights> WeightStore::Layer(int64_t layer, LayerPart part, s
   return ReadLayer(layer, part, std::move(stop));
 }
 
-absl::StatusOr<Embeddings> WeightStore::ReadEmbeddings(std::stop_token stop) const {
-  Embeddings embeddings;
-  INDUCT_RETURN_IF_ERROR(CatchErrors([&]() -> absl::Status {
+absl::Status WeightStore::ReadEmbeddings(std::stop_token stop) {
+  return CatchErrors([&]() -> absl::Status {
     const c10::InferenceMode inference;
     WeightReader reader(spec_, *source_, target_, std::move(stop));
-    INDUCT_RETURN_IF_ERROR(reader.Read(spec_.token_embedding, embeddings.tokens));
+    if (!streams_layers_) INDUCT_RETURN_IF_ERROR(reader.Read(spec_.token_embedding, token_embeddings_));
     if (!spec_.position_embedding) return absl::OkStatus();
-    return reader.ReadFloat32(*spec_.position_embedding, embeddings.positions);
-  }));
-  return embeddings;
+    return reader.ReadFloat32(*spec_.position_embedding, position_embeddings_);
+  });
+}
+
+absl::Status WeightStore::VisitTokenEmbeddings(
+    std::stop_token stop, absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> visit) const {
+  if (!streams_layers_) {
+    visit(0, token_embeddings_);
+    return absl::OkStatus();
+  }
+  WeightReader reader(spec_, *source_, target_, std::move(stop));
+  for (int64_t first = 0; first < spec_.token_embedding.shape[0];) {
+    at::Tensor rows;
+    INDUCT_RETURN_IF_ERROR(reader.ReadRows(spec_.token_embedding, first, rows));
+    visit(first, rows);
+    first += rows.size(0);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart part,
@@ -131,8 +146,8 @@ absl::StatusOr<OutputWeights> WeightStore::ReadOutput(std::stop_token stop) cons
     const c10::InferenceMode inference;
     WeightReader reader(spec_, *source_, target_, std::move(stop));
     INDUCT_RETURN_IF_ERROR(reader.Read(spec_.final_norm, output.final_norm));
-    if (spec_.unembedding.name == spec_.token_embedding.name) {
-      output.unembedding.weight = embeddings_.tokens;
+    if (!streams_layers_ && spec_.unembedding.name == spec_.token_embedding.name) {
+      output.unembedding.weight = token_embeddings_;
       return absl::OkStatus();
     }
     return reader.Read(spec_.unembedding, output.unembedding.weight);
@@ -141,11 +156,11 @@ absl::StatusOr<OutputWeights> WeightStore::ReadOutput(std::stop_token stop) cons
 }
 
 int64_t WeightStore::resident_bytes() const {
-  int64_t bytes = Bytes(embeddings_.tokens) + Bytes(embeddings_.positions);
+  int64_t bytes = Bytes(token_embeddings_) + Bytes(position_embeddings_);
   for (const LayerWeights& layer : layers_) bytes += Bytes(layer);
   const absl::MutexLock lock(&output_mutex_);
   if (!output_) return bytes;
-  const bool is_tied = output_->unembedding.weight.is_same(embeddings_.tokens);
+  const bool is_tied = output_->unembedding.weight.is_same(token_embeddings_);
   return bytes + Bytes(output_->final_norm) + (is_tied ? 0 : Bytes(output_->unembedding));
 }
 

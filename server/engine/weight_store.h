@@ -10,12 +10,12 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "server/engine/engine.h"
 #include "server/engine/linear.h"
 #include "server/engine/norm.h"
-#include "server/engine/wave.h"
 
 namespace induct::engine {
 
@@ -47,8 +47,8 @@ enum class LayerPart { kAll, kAttentionInput };
 
 class WeightReader;
 
-// Holds the embeddings and, unless layers are streamed, every layer and, once they were asked for, the output
-// weights. Safe from every thread.
+// Holds position embeddings and, unless layers are streamed, the embeddings of tokens, every layer and, once
+// they were asked for, the output weights. Safe from every thread.
 class WeightStore {
  public:
   // Checks every tensor that `spec` names, then loads. Final norm and unembedding wait until Output asks for
@@ -57,16 +57,24 @@ class WeightStore {
                                                            std::shared_ptr<const TensorSource> source,
                                                            const LoadOptions& options, std::stop_token stop);
 
-  bool streams_layers() const { return layers_.empty(); }
-  const Embeddings& embeddings() const { return embeddings_; }
-  c10::Device device() const { return embeddings_.tokens.device(); }
+  bool streams_layers() const { return streams_layers_; }
+  c10::Device device() const { return target_.device(); }
+  // Device and dtype of weights.
+  const at::TensorOptions& options() const { return target_; }
+
+  // Calls `visit` with rows of the token embeddings [V, D], consecutive ones, from row `first` on: all at
+  // once, or a block at a time where layers are streamed, as these take no memory then either.
+  absl::Status VisitTokenEmbeddings(
+      std::stop_token stop, absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> visit) const;
+  // [max_positions, D] float32, or undefined: none.
+  const at::Tensor& position_embeddings() const { return position_embeddings_; }
 
   // A layer's weights; read from the source, each tensor once, where layers are streamed. They take memory as
   // long as the caller holds them.
   absl::StatusOr<LayerWeights> Layer(int64_t layer, LayerPart part, std::stop_token stop) const;
 
   // The output weights; read at the first call and kept, or at each call where layers are streamed. An
-  // unembedding that is tied to the embedding is the same tensor.
+  // unembedding that is tied to an embedding that is held is the same tensor.
   absl::StatusOr<OutputWeights> Output(std::stop_token stop) const;
 
   int64_t resident_bytes() const;
@@ -78,7 +86,8 @@ class WeightStore {
   WeightStore(const DecoderSpec& spec, std::shared_ptr<const TensorSource> source)
       : spec_(spec), source_(std::move(source)) {}
 
-  absl::StatusOr<Embeddings> ReadEmbeddings(std::stop_token stop) const;
+  // Embeddings that are held.
+  absl::Status ReadEmbeddings(std::stop_token stop);
   absl::StatusOr<LayerWeights> ReadLayer(int64_t layer, LayerPart part, std::stop_token stop) const;
   // What LayerPart::kAll has beyond kAttentionInput.
   static absl::Status ReadRest(WeightReader& reader, const LayerTensors& tensors, LayerWeights& weights);
@@ -86,8 +95,10 @@ class WeightStore {
 
   const DecoderSpec spec_;
   const std::shared_ptr<const TensorSource> source_;
-  at::TensorOptions target_;  // device and dtype of weights
-  Embeddings embeddings_;
+  at::TensorOptions target_;
+  at::Tensor token_embeddings_;     // undefined where layers are streamed
+  at::Tensor position_embeddings_;  // undefined where there are none
+  bool streams_layers_ = false;
   std::vector<LayerWeights> layers_;  // [L], or empty where layers are streamed
 
   mutable absl::Mutex output_mutex_;

@@ -43,8 +43,9 @@ WeightBytes WeightBytesOf(const DecoderSpec& spec, DType dtype) {
   }
   const int64_t in_float32 =
       NumbersIn(spec.final_norm) + (spec.position_embedding ? CountOf(*spec.position_embedding) : 0);
-  const int64_t outside_bytes = Bytes(outside, in_float32, dtype);
-  return {.whole = outside_bytes + of_layers, .streamed = outside_bytes + largest + second};
+  const int64_t unembedding = Bytes(CountOf(spec.unembedding), 0, dtype);
+  return {.whole = Bytes(outside, in_float32, dtype) + of_layers,
+          .streamed = Bytes(in_float32, in_float32, dtype) + std::max(largest + second, unembedding)};
 }
 
 }  // namespace induct::models

@@ -12,7 +12,8 @@ namespace induct::models {
 // final norm and unembedding are loaded too; no pass takes more.
 struct WeightBytes {
   int64_t whole = 0;  // every tensor that the description names
-  // Embeddings, the two largest layers (one at work, one read ahead), final norm and unembedding.
+  // Position embeddings, final norm, and the two largest layers (one at work, one read ahead) or, after the
+  // last one, the unembedding.
   int64_t streamed = 0;
 };
 

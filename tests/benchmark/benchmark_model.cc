@@ -47,55 +47,89 @@ class RandomSource : public TensorSource {
   std::map<std::string, std::vector<int64_t>> shapes_;
 };
 
-struct Shape {
+struct NamedShape {
   const char* name;
   int64_t n_layers, n_heads, d_model;
 };
 
-constexpr Shape kShapes[] = {
+constexpr NamedShape kShapes[] = {
     {"pythia-70m", 6, 8, 512},     {"pythia-160m", 12, 12, 768},  {"pythia-410m", 24, 16, 1024},
     {"pythia-1b", 16, 8, 2048},    {"pythia-1.4b", 24, 16, 2048}, {"pythia-2.8b", 32, 32, 2560},
     {"pythia-6.9b", 32, 32, 4096}, {"pythia-12b", 36, 40, 5120},
 };
 
-const Shape& FindShape(const std::string& name) {
-  for (const Shape& shape : kShapes) {
-    if (name == shape.name) return shape;
-  }
-  std::fprintf(stderr, "no shape '%s'; there are", name.c_str());
-  for (const Shape& shape : kShapes) std::fprintf(stderr, " %s", shape.name);
-  std::fprintf(stderr, "\n");
-  std::exit(2);
-}
-
 }  // namespace
 
-DecoderSpec PythiaShape(const std::string& name) {
-  const Shape& shape = FindShape(name);
+DecoderSpec PythiaSpec(const Shape& shape) {
   DecoderSpec spec;
   spec.n_layers = shape.n_layers;
   spec.n_heads = spec.n_kv_heads = shape.n_heads;
   spec.d_model = shape.d_model;
-  spec.d_head = shape.d_model / shape.n_heads;
-  spec.d_mlp = 4 * shape.d_model;
+  spec.d_head = shape.d_head;
+  spec.d_mlp = shape.d_mlp;
   spec.vocab_size = 50304;
   spec.max_positions = 2048;
   spec.rotary_dims = spec.d_head / 4;
-  const int64_t d = spec.d_model, f = spec.d_mlp;
+  const int64_t d = spec.d_model, f = spec.d_mlp, z = spec.n_heads * spec.d_head;
   const auto linear = [](const std::string& name, int64_t out, int64_t in) {
     return LinearTensors{.weight = {name, {out, in}}, .bias = TensorSpec{name + " bias", {out}}};
   };
   const NormTensors norm = {.weight = {"norm", {d}}, .bias = TensorSpec{"norm bias", {d}}};
   LayerTensors layer;
   layer.attention_norm = layer.mlp_norm = norm;
-  layer.qkv = {linear("qkv", 3 * d, d)};
-  layer.attention_output = linear("output", d, d);
+  layer.qkv = {linear("qkv", 3 * z, d)};
+  layer.attention_output = linear("output", d, z);
   layer.mlp_input = linear("mlp input", f, d);
   layer.mlp_output = linear("mlp output", d, f);
   spec.token_embedding = spec.unembedding = {"embedding", {spec.vocab_size, d}};
   spec.final_norm = norm;
   spec.layers.assign(static_cast<size_t>(spec.n_layers), layer);
   return spec;
+}
+
+DecoderSpec PythiaShape(const std::string& name) {
+  for (const NamedShape& shape : kShapes) {
+    if (name != shape.name) continue;
+    return PythiaSpec({.n_layers = shape.n_layers,
+                       .n_heads = shape.n_heads,
+                       .d_model = shape.d_model,
+                       .d_head = shape.d_model / shape.n_heads,
+                       .d_mlp = 4 * shape.d_model});
+  }
+  std::fprintf(stderr, "no shape '%s'; there are", name.c_str());
+  for (const NamedShape& shape : kShapes) std::fprintf(stderr, " %s", shape.name);
+  std::fprintf(stderr, "\n");
+  std::exit(2);
+}
+
+RepeatedPrompt::RepeatedPrompt(int64_t length, int64_t vocab_size, std::mt19937& random) {
+  const int64_t lag = length / 2;
+  for (int64_t t = 0; t < length; ++t) {
+    tokens.push_back(t < lag ? static_cast<int32_t>(random() % static_cast<uint64_t>(vocab_size))
+                             : tokens[t - lag]);
+  }
+  for (uint32_t t = 1; t < static_cast<uint32_t>(length); ++t) {
+    if (t < lag) {
+      targets.push_back({.query = t, .key = t - 1, .group = 2});
+    } else {
+      const auto antecedent = static_cast<uint32_t>(t - lag);
+      targets.push_back({.query = t, .key = antecedent + 1, .group = 0});
+      targets.push_back({.query = t, .key = antecedent, .group = 1});
+    }
+  }
+}
+
+Pass PassOver(const std::vector<RepeatedPrompt>& prompts) {
+  Pass pass = {.n_groups = kScoreKinds};
+  for (const RepeatedPrompt& prompt : prompts) pass.prompts.push_back({prompt.tokens, prompt.targets});
+  pass.on_layer = [](const LayerReadout&) { return absl::OkStatus(); };
+  return pass;
+}
+
+void Check(const absl::Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  std::exit(1);
 }
 
 std::shared_ptr<const TensorSource> RandomWeights(const DecoderSpec& spec, DType dtype) {

@@ -19,35 +19,29 @@ namespace induct::engine {
 namespace {
 
 constexpr int kDraws = 20;
-constexpr uint32_t kTopHeads = 10;
+constexpr uint32_t kTopHeads = 3;
 
 using Variant = std::vector<Head>;
 
-// `count` different heads of one layer.
-std::vector<Head> DrawHeads(const DecoderSpec& spec, uint32_t layer, size_t count, std::mt19937& random) {
-  std::set<Head> heads;
-  while (heads.size() < count) {
-    heads.insert({.layer = layer, .head = static_cast<uint32_t>(random() % spec.n_heads)});
-  }
-  return {heads.begin(), heads.end()};
+Head DrawHead(const DecoderSpec& spec, uint32_t layer, std::mt19937& random) {
+  return {.layer = layer, .head = static_cast<uint32_t>(random() % spec.n_heads)};
 }
 
-// The arms of a causal ablation: the unablated model, the top heads (two in each of five layers in the
-// middle), sets of as many heads anywhere, and sets with as many heads in each layer as the top heads.
+// The arms of a causal ablation: the unablated model, the top heads (one in each of three layers in
+// the middle), sets of as many heads anywhere, and sets with as many heads in each layer as the top heads.
 std::vector<Variant> Arms(const DecoderSpec& spec) {
   std::mt19937 random(3);
   const auto matched = [&] {
     Variant heads;
-    for (uint32_t i = 0; i < kTopHeads / 2; ++i) {
-      const Variant of_layer = DrawHeads(spec, static_cast<uint32_t>(spec.n_layers) / 3 + i, 2, random);
-      heads.insert(heads.end(), of_layer.begin(), of_layer.end());
+    for (uint32_t i = 0; i < kTopHeads; ++i) {
+      heads.push_back(DrawHead(spec, static_cast<uint32_t>(spec.n_layers) / 3 + i, random));
     }
     return heads;
   };
   const auto anywhere = [&] {
     std::set<Head> heads;
     while (heads.size() < kTopHeads) {
-      heads.insert(DrawHeads(spec, static_cast<uint32_t>(random() % spec.n_layers), 1, random).front());
+      heads.insert(DrawHead(spec, static_cast<uint32_t>(random() % spec.n_layers), random));
     }
     return Variant(heads.begin(), heads.end());
   };
@@ -61,13 +55,6 @@ std::vector<Variant> Arms(const DecoderSpec& spec) {
 int64_t OwnLayers(const DecoderSpec& spec, const Variant& arm) {
   if (arm.empty()) return spec.n_layers;
   return spec.n_layers - std::min_element(arm.begin(), arm.end())->layer;
-}
-
-// Ends the program where a pass fails.
-void Check(const absl::Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-  std::exit(1);
 }
 
 int Main(int argc, char** argv) {

@@ -35,14 +35,6 @@ std::vector<Prompt> RepeatedBlocks(int n_prompts, int length, int64_t vocab_size
   return prompts;
 }
 
-// Ends the program where a measurement fails.
-template <typename Result>
-void Check(const absl::StatusOr<Result>& result) {
-  if (result.ok()) return;
-  std::fprintf(stderr, "%s\n", std::string(result.status().message()).c_str());
-  std::exit(1);
-}
-
 int Main(int argc, char** argv) {
   const int n_prompts = argc > 1 ? std::atoi(argv[1]) : 32;
   const int length = argc > 2 ? std::atoi(argv[2]) : 256;
@@ -57,19 +49,21 @@ int Main(int argc, char** argv) {
   engine::SetThreads(AvailableCores());
   const auto loaded =
       engine::LoadModel(spec, engine::RandomWeights(spec, DType::kFloat32), {.dtype = dtype}, {});
-  Check(loaded);
+  engine::Check(loaded.status());
   engine::Model& model = **loaded;
   const std::vector<Prompt> prompts = RepeatedBlocks(n_prompts, length, spec.vocab_size);
   const auto lag = static_cast<uint32_t>(length);
   const std::vector<uint32_t> edges = {lag / 4, lag * 3 / 8, lag / 2};
 
   std::vector<double> profile_seconds, nulls_ratios, buckets_ratios;
-  Check(MeasureProfile(model, prompts, {}, {}, {}, {}));  // warms up
+  engine::Check(MeasureProfile(model, prompts, {}, {}, {}, {}).status());  // warms up
   for (int i = 0; i < repeats; ++i) {
-    const double profile = engine::Seconds([&] { Check(MeasureProfile(model, prompts, {}, {}, {}, {})); });
-    const double nulls = engine::Seconds([&] { Check(MeasureNulls(model, prompts, {}, {}, {}, {}, {})); });
-    const double buckets =
-        engine::Seconds([&] { Check(MeasureLagBuckets(model, prompts, {}, edges, {}, {}, {})); });
+    const double profile =
+        engine::Seconds([&] { engine::Check(MeasureProfile(model, prompts, {}, {}, {}, {}).status()); });
+    const double nulls =
+        engine::Seconds([&] { engine::Check(MeasureNulls(model, prompts, {}, {}, {}, {}, {}).status()); });
+    const double buckets = engine::Seconds(
+        [&] { engine::Check(MeasureLagBuckets(model, prompts, {}, edges, {}, {}, {}).status()); });
     profile_seconds.push_back(profile);
     nulls_ratios.push_back(nulls / profile);
     buckets_ratios.push_back(buckets / profile);

@@ -15,6 +15,7 @@ import os
 import pathlib
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -125,12 +126,12 @@ class Induct:
             [programs / "induct-server", "--listen", self.address], env=os.environ | {"INDUCT_MODEL_DIRS": str(folder), "INDUCT_THREADS": str(options.threads)},
             stderr=subprocess.DEVNULL)
 
-    def run(self):
-        """The seconds on the device's thread: pass, statistics, arrays. The run's folder."""
+    def run(self, command="profile", *flags):
+        """The seconds on the device's thread: passes, statistics, arrays. The run's folder."""
         output = tempfile.mkdtemp(dir=self.folder)
         subprocess.run(
-            [self.programs / "induct-client", "profile", "--server", self.address, "--model", self.options.model, "--tokens", self.tokens,
-             "--task_types", "TOKENS", "--dtype", self.options.dtype, "--no_report", "--quiet", "--output_dir", output],
+            [self.programs / "induct-client", command, "--server", self.address, "--model", self.options.model, "--tokens", self.tokens, "--task_types", "TOKENS",
+             "--dtype", self.options.dtype, *flags, "--no_figures", "--no_report", "--quiet", "--output_dir", output],
             check=True, stdout=subprocess.DEVNULL)
         run, = pathlib.Path(output).glob("runs/*")
         return json.loads((run / "metadata.json").read_text())["seconds"]["running"], run
@@ -156,8 +157,8 @@ def seconds(work):
     return time.perf_counter() - start
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def parse(arguments, doc):
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("programs", type=pathlib.Path)
     parser.add_argument("--model", choices=SHAPES, default="pythia-160m")
     parser.add_argument("--dtype", choices=TOLERANCE, default="float32")
@@ -165,7 +166,11 @@ def main():
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main():
+    options = parse(sys.argv[1:], __doc__)
     torch.set_num_threads(options.threads)
     rows = repeated_blocks(options.prompts, options.tokens)
 

@@ -28,32 +28,6 @@
 namespace induct::engine {
 namespace {
 
-// Three score kinds, as a profile has.
-constexpr int64_t kScoreKinds = 3;
-
-// A random block repeated twice: in the second half each token is read by `induction` and `duplicate`, in the
-// first by `previous`.
-struct RepeatedPrompt {
-  RepeatedPrompt(int64_t length, int64_t vocab_size, std::mt19937& random) {
-    const int64_t lag = length / 2;
-    for (int64_t t = 0; t < length; ++t) {
-      tokens.push_back(t < lag ? static_cast<int32_t>(random() % static_cast<uint64_t>(vocab_size))
-                               : tokens[t - lag]);
-    }
-    for (uint32_t t = 1; t < static_cast<uint32_t>(length); ++t) {
-      if (t < lag) {
-        targets.push_back({.query = t, .key = t - 1, .group = 2});
-      } else {
-        const auto antecedent = static_cast<uint32_t>(t - lag);
-        targets.push_back({.query = t, .key = antecedent + 1, .group = 0});
-        targets.push_back({.query = t, .key = antecedent, .group = 1});
-      }
-    }
-  }
-  std::vector<int32_t> tokens;
-  std::vector<ReadoutTarget> targets;
-};
-
 // Floating-point operations of a pass over prompts of one length: linear layers and causal attention; of the
 // last layer its queries and keys and their scores.
 double PassFlop(const DecoderSpec& spec, double n_prompts, double length) {
@@ -146,12 +120,6 @@ class Products {
   at::Tensor square_;
 };
 
-void Check(const absl::Status& status) {
-  if (status.ok()) return;
-  std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
-  std::exit(1);
-}
-
 void Run(const Options& options) {
   const DecoderSpec spec = PythiaShape(options.model);
   const std::optional<DType> dtype = ParseDType(options.dtype);
@@ -170,9 +138,8 @@ void Run(const Options& options) {
   std::mt19937 random(2);
   std::vector<RepeatedPrompt> prompts;
   for (int i = 0; i < options.prompts; ++i) prompts.emplace_back(options.tokens, spec.vocab_size, random);
-  Pass pass = {.n_groups = kScoreKinds, .batch_size = options.batch_size};
-  for (const RepeatedPrompt& prompt : prompts) pass.prompts.push_back({prompt.tokens, prompt.targets});
-  pass.on_layer = [](const LayerReadout&) { return absl::OkStatus(); };
+  Pass pass = PassOver(prompts);
+  pass.batch_size = options.batch_size;
   double peak_mib = 0;
   pass.on_progress = [&](double) { peak_mib = std::max(peak_mib, AnonymousMiB()); };
   const double before_mib = AnonymousMiB();

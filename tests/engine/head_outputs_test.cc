@@ -106,8 +106,8 @@ TEST_F(HeadOutputsTest, APassOverTheFirstLayersGivesWhatAWholePassGivesOfThem) {
   ASSERT_EQ(part.size(), whole.size());
   for (size_t i = 0; i < part.size(); ++i) EXPECT_NEAR(part[i], whole[i], 1e-5);
   EXPECT_DOUBLE_EQ(last_share, 1);
-  // A whole layer, and what the second one's queries and keys need.
-  EXPECT_EQ(test_model_.source->reads().size(), 12u + 4);
+  // The embeddings, a whole layer, and what the second one's queries and keys need.
+  EXPECT_EQ(test_model_.source->reads().size(), 1u + 12 + 4);
   EXPECT_EQ(test_model_.source->reads().count(test_model_.spec.layers[1].mlp_input.weight.name), 0u);
 }
 

@@ -223,7 +223,7 @@ TEST_P(VariantPassTest, AStreamedPassReadsEachTensorOnceAWaveWithTheSamePredicti
   AblationPass pass = AllVariants();
   pass.batch_size = 2;
   const Predictions streamed = Run(*model, pass);
-  EXPECT_EQ(test_model_.source->reads().size(), 3u * 12 + 3);  // all but the embedding, which is there
+  EXPECT_EQ(test_model_.source->reads().size(), 3u * 12 + 4);  // with embedding, final norm and unembedding
   for (const auto& [name, count] : test_model_.source->reads()) EXPECT_EQ(count, 1) << name;
 
   for (const auto& [key, values] : Run(*test_model_.Load(), pass)) {
