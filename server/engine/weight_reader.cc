@@ -97,15 +97,24 @@ absl::Status WeightReader::Fill(const TensorSpec& tensor, const at::Tensor& as_s
   const int64_t at_once = std::clamp<int64_t>(BlockBytes(as_stored.device()) / slice_bytes, 1, n_slices);
   for (int64_t first = 0; first < n_slices; first += at_once) {
     if (stop_.stop_requested()) return Stopped();
-    const int64_t count = std::min(at_once, n_slices - first);
-    StagingBlock& block = blocks_[next_block_];
-    next_block_ = (next_block_ + 1) % (as_stored.is_cpu() ? 1 : blocks_.size());
-    const std::span<std::byte> bytes = block.Room(count * slice_bytes, as_stored.device());
-    INDUCT_RETURN_IF_ERROR(source_.Read(
-        tensor.name, static_cast<uint64_t>(first_number * number_bytes + first * slice_bytes), bytes));
-    const at::Tensor part = as_stored.narrow(0, first, count);
-    block.CopyTo(part, ToScalarType(info.dtype));
+    const at::Tensor part = as_stored.narrow(0, first, std::min(at_once, n_slices - first));
+    const auto offset = static_cast<uint64_t>(first_number * number_bytes + first * slice_bytes);
+    INDUCT_RETURN_IF_ERROR(ReadBlock(tensor.name, offset, ToScalarType(info.dtype), part));
   }
+  return absl::OkStatus();
+}
+
+absl::Status WeightReader::ReadBlock(const std::string& name, uint64_t offset, c10::ScalarType stored,
+                                     const at::Tensor& part) {
+  const auto n_bytes = static_cast<size_t>(part.numel()) * c10::elementSize(stored);
+  if (part.is_cpu() && part.is_contiguous() && part.scalar_type() == stored) {
+    return source_.Read(name, offset, {static_cast<std::byte*>(part.mutable_data_ptr()), n_bytes});
+  }
+  StagingBlock& block = blocks_[next_block_];
+  next_block_ = (next_block_ + 1) % (part.is_cpu() ? 1 : blocks_.size());
+  const std::span<std::byte> room = block.Room(static_cast<int64_t>(n_bytes), part.device());
+  INDUCT_RETURN_IF_ERROR(source_.Read(name, offset, room));
+  block.CopyTo(part, stored);
   return absl::OkStatus();
 }
 

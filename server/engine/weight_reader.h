@@ -6,6 +6,7 @@
 
 #include <array>
 #include <stop_token>
+#include <string>
 #include <vector>
 
 #include "absl/functional/function_ref.h"
@@ -46,6 +47,10 @@ class WeightReader {
   absl::Status ReadStacked(const std::vector<const LinearTensors*>& parts, RowOrder order, Linear& out);
   // Copies the stored numbers, from `first_number` on, into a view that has their order.
   absl::Status Fill(const TensorSpec& tensor, const at::Tensor& as_stored, int64_t first_number = 0);
+  // Reads numbers of `stored` from a byte of the tensor on: where they go, or through host memory where they
+  // change on their way.
+  absl::Status ReadBlock(const std::string& name, uint64_t offset, c10::ScalarType stored,
+                         const at::Tensor& part);
 
   const DecoderSpec& spec_;
   const TensorSource& source_;

@@ -117,14 +117,17 @@ class OnePassALayer:
 class Induct:
     name = "induct"
 
-    def __init__(self, programs, folder, tokens, options):
+    def __init__(self, programs, folder, tokens, options, **of_server):
         self.programs, self.folder, self.options = programs, folder, options
         self.tokens = folder / "tokens.npy"
         np.save(self.tokens, tokens)
         self.address = f"unix:{folder}/socket"
         self.server = subprocess.Popen(
             [programs / "induct-server", "--listen", self.address], env=os.environ | {"INDUCT_MODEL_DIRS": str(folder), "INDUCT_THREADS": str(options.threads)},
-            stderr=subprocess.DEVNULL)
+            stderr=subprocess.DEVNULL, **of_server)
+        while not (folder / "socket").exists():
+            assert self.server.poll() is None, f"induct-server ended with {self.server.returncode}"
+            time.sleep(0.01)
 
     def run(self, command="profile", *flags):
         """The seconds on the device's thread: passes, statistics, arrays. The run's folder."""

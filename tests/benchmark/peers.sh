@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # induct beside the tools that people use: makes an environment for these under build/peers, from PyPI, and runs peers.py in it.
 #
-#   tests/benchmark/peers.sh [--causal] [arguments of peers.py]
+#   tests/benchmark/peers.sh [--causal | --streaming] [arguments of peers.py]
 #
-#   --causal   the ablations of causal_peers.py in place of profiles
+#   --causal     the ablations of causal_peers.py in place of profiles
+#   --streaming  streaming.py: memory_saver beside resident weights
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 venv=build/peers
@@ -13,5 +14,8 @@ if [ ! -e "$venv/ready" ]; then
   touch "$venv/ready"
 fi
 script=peers.py
-if [ "${1:-}" = --causal ]; then script=causal_peers.py; shift; fi
+case "${1:-}" in
+  --causal) script=causal_peers.py; shift ;;
+  --streaming) script=streaming.py; shift ;;
+esac
 HF_HUB_OFFLINE=1 exec "$venv/bin/python" "tests/benchmark/$script" build/release/bin "$@"
