@@ -60,8 +60,7 @@ absl::StatusOr<std::unique_ptr<WeightStore>> WeightStore::Load(const DecoderSpec
 
   std::unique_ptr<WeightStore> store(new WeightStore(spec, std::move(source)));
   store->target_ = at::TensorOptions().device(device).dtype(ToScalarType(options.dtype));
-  store->streams_layers_ = options.stream_layers;
-  INDUCT_RETURN_IF_ERROR(store->ReadEmbeddings(stop));
+  INDUCT_RETURN_IF_ERROR(store->ReadEmbeddings(options.stream_layers, stop));
   if (options.stream_layers) return store;
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
     INDUCT_ASSIGN_OR_RETURN(store->layers_.emplace_back(), store->ReadLayer(layer, LayerPart::kAll, stop));
@@ -74,11 +73,11 @@ absl::StatusOr<LayerWeights> WeightStore::Layer(int64_t layer, LayerPart part, s
   return ReadLayer(layer, part, std::move(stop));
 }
 
-absl::Status WeightStore::ReadEmbeddings(std::stop_token stop) {
+absl::Status WeightStore::ReadEmbeddings(bool stream_layers, std::stop_token stop) {
   return CatchErrors([&]() -> absl::Status {
     const c10::InferenceMode inference;
     WeightReader reader(spec_, *source_, target_, std::move(stop));
-    if (!streams_layers_) INDUCT_RETURN_IF_ERROR(reader.Read(spec_.token_embedding, token_embeddings_));
+    if (!stream_layers) INDUCT_RETURN_IF_ERROR(reader.Read(spec_.token_embedding, token_embeddings_));
     if (!spec_.position_embedding) return absl::OkStatus();
     return reader.ReadFloat32(*spec_.position_embedding, position_embeddings_);
   });
@@ -86,7 +85,7 @@ absl::Status WeightStore::ReadEmbeddings(std::stop_token stop) {
 
 absl::Status WeightStore::VisitTokenEmbeddings(
     std::stop_token stop, absl::FunctionRef<void(int64_t first, const at::Tensor& rows)> visit) const {
-  if (!streams_layers_) {
+  if (token_embeddings_.defined()) {
     visit(0, token_embeddings_);
     return absl::OkStatus();
   }
@@ -146,7 +145,7 @@ absl::StatusOr<OutputWeights> WeightStore::ReadOutput(std::stop_token stop) cons
     const c10::InferenceMode inference;
     WeightReader reader(spec_, *source_, target_, std::move(stop));
     INDUCT_RETURN_IF_ERROR(reader.Read(spec_.final_norm, output.final_norm));
-    if (!streams_layers_ && spec_.unembedding.name == spec_.token_embedding.name) {
+    if (token_embeddings_.defined() && spec_.unembedding.name == spec_.token_embedding.name) {
       output.unembedding.weight = token_embeddings_;
       return absl::OkStatus();
     }

@@ -57,7 +57,7 @@ class WeightStore {
                                                            std::shared_ptr<const TensorSource> source,
                                                            const LoadOptions& options, std::stop_token stop);
 
-  bool streams_layers() const { return streams_layers_; }
+  bool streams_layers() const { return layers_.empty(); }
   c10::Device device() const { return target_.device(); }
   // Device and dtype of weights.
   const at::TensorOptions& options() const { return target_; }
@@ -86,8 +86,8 @@ class WeightStore {
   WeightStore(const DecoderSpec& spec, std::shared_ptr<const TensorSource> source)
       : spec_(spec), source_(std::move(source)) {}
 
-  // Embeddings that are held.
-  absl::Status ReadEmbeddings(std::stop_token stop);
+  // Those of positions, and those of tokens unless layers are streamed.
+  absl::Status ReadEmbeddings(bool stream_layers, std::stop_token stop);
   absl::StatusOr<LayerWeights> ReadLayer(int64_t layer, LayerPart part, std::stop_token stop) const;
   // What LayerPart::kAll has beyond kAttentionInput.
   static absl::Status ReadRest(WeightReader& reader, const LayerTensors& tensors, LayerWeights& weights);
@@ -96,9 +96,8 @@ class WeightStore {
   const DecoderSpec spec_;
   const std::shared_ptr<const TensorSource> source_;
   at::TensorOptions target_;
-  at::Tensor token_embeddings_;     // undefined where layers are streamed
-  at::Tensor position_embeddings_;  // undefined where there are none
-  bool streams_layers_ = false;
+  at::Tensor token_embeddings_;       // undefined where layers are streamed
+  at::Tensor position_embeddings_;    // undefined where there are none
   std::vector<LayerWeights> layers_;  // [L], or empty where layers are streamed
 
   mutable absl::Mutex output_mutex_;

@@ -76,7 +76,7 @@ def read(folder):
 
 
 def in_page_cache(options, folder):
-    n_layers, _, width = peers.SHAPES[options.model]
+    *_, width = peers.SHAPES[options.model]
     rows = peers.repeated_blocks(options.prompts, options.tokens)
     with contextlib.closing(peers.Induct(options.programs, folder, rows, options)) as ours:
         read(folder / options.model)
