@@ -2,6 +2,7 @@
 // products alone, measured in turn in the same process. Run it on a quiet machine:
 //
 //   build/release/bin/profile_benchmark --model pythia-410m --prompts 64 --dtype bfloat16 [--help]
+#include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/rand.h>
@@ -59,8 +60,18 @@ struct Options {
 struct Rates {
   double plain = 0;   // at::linear over the linear layers of one layer of the model
   double engine = 0;  // the engine's own linear layer over the same
+  double packed = 0;  // the same with weights packed by oneDNN for as many rows; 0: not on this device
   double square = 0;  // a product of two large square matrices: what the device can do
 };
+
+// `weight` as oneDNN would lay it out for products with n_rows rows; undefined where there is no such layout.
+at::Tensor Packed(const at::Tensor& weight, int64_t n_rows) {
+  const auto pack = c10::Dispatcher::singleton().findSchema({"mkldnn::_reorder_linear_weight", ""});
+  if (!pack || !weight.is_cpu() || weight.scalar_type() == at::kHalf) return {};
+  torch::jit::Stack stack = {weight, n_rows};
+  pack->callBoxed(&stack);
+  return stack.back().toTensor();
+}
 
 // The products that a layer consists of, on random numbers.
 class Products {
@@ -72,8 +83,10 @@ class Products {
     };
     const int64_t d = spec.d_model, f = spec.d_mlp, side = device.is_cpu() ? 2048 : 8192;
     for (const auto& [out, in] : {std::pair{3 * d, d}, {d, d}, {f, d}, {d, f}}) {
-      layers_.push_back(
-          {.linear = {.weight = random(out, in), .bias = random(1, out)[0]}, .input = random(n_rows_, in)});
+      const Linear linear = {.weight = random(out, in), .bias = random(1, out)[0]};
+      layers_.push_back({.linear = linear,
+                         .packed = {.weight = Packed(linear.weight, n_rows_), .bias = linear.bias},
+                         .input = random(n_rows_, in)});
       flop_ += 2.0 * static_cast<double>(n_rows_ * out * in);
     }
     square_ = random(side, side);
@@ -102,12 +115,15 @@ class Products {
               return at::linear(layer.input, layer.linear.weight, layer.linear.bias);
             }),
             .engine = all([](const Layer& layer) { return ApplyLinear(layer.linear, layer.input); }),
+            .packed = layers_.front().packed.weight.defined()
+                          ? all([](const Layer& layer) { return ApplyLinear(layer.packed, layer.input); })
+                          : 0,
             .square = rate(2 * side * side * side, [&] { return at::matmul(square_, square_); })};
   }
 
  private:
   struct Layer {
-    Linear linear;
+    Linear linear, packed;
     at::Tensor input;
   };
 
@@ -168,11 +184,13 @@ void Run(const Options& options) {
   const auto print = [&](const char* name, double Rates::*of) {
     std::vector<double> values;
     for (const Rates& measured : rates) values.push_back(measured.*of);
+    if (Median(values) == 0) return;
     std::printf("%-13s %9.0f GFLOP/s; the pass runs at %.2f of it\n", name, Median(values),
                 rate / Median(values));
   };
   print("at::linear", &Rates::plain);
   print("its layers", &Rates::engine);
+  print("packed", &Rates::packed);
   print("square", &Rates::square);
   std::printf(
       "anonymous MiB: %.0f loaded, %.0f more at most in a pass; weights %.0f, residual streams %.0f\n",
