@@ -2,10 +2,10 @@
 # Measures how a pass grows with prompts, tokens, layers and heads, draws it beside what it should grow as, and prints how far the two differ
 # at most: linear in all, in tokens with attention's square.
 #
-#   tests/benchmark/scaling.sh [picture = docs/figures/scaling.png] [arguments of scaling_benchmark]
+#   tests/benchmark/scaling.sh [picture = docs/measured/scaling.png] [arguments of scaling_benchmark]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-picture=${1:-docs/figures/scaling.png}
+picture=${1:-docs/measured/scaling.png}
 csv=build/scaling.csv
 build/release/bin/scaling_benchmark "${@:2}" > "$csv"
 gnuplot <<EOF
