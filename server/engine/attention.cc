@@ -3,7 +3,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_scaled_dot_product_efficient_attention.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention.h>
-#include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/matmul.h>
@@ -17,19 +16,19 @@
 #include <optional>
 #include <vector>
 
+#include "server/engine/cpu_attention.h"
 #include "server/engine/cuda_driver.h"
 #include "server/engine/fused_kernels.h"
 
 namespace induct::engine {
 namespace {
 
-// Values gathered in one read: on a CPU they should stay in the second-level cache.
-constexpr int64_t kGatheredValuesCpu = int64_t{1} << 17;
+// Values gathered in one read.
 constexpr int64_t kGatheredValues = int64_t{1} << 25;
 // Probabilities that patterns of several prompts may take together.
 constexpr int64_t kPatternValues = int64_t{1} << 24;
 // Reading one probability from queries and keys costs about as much as this many entries of a pattern.
-constexpr int64_t kPatternEntriesPerReadCpu = 16;
+constexpr int64_t kPatternEntriesPerReadCpu = 8;
 constexpr int64_t kPatternEntriesPerRead = 64;
 
 // A row range of each input.
@@ -44,8 +43,8 @@ at::Tensor ByHead(const at::Tensor& rows, int64_t n_prompts) {
   return rows.unflatten(0, {n_prompts, -1}).transpose(1, 2);
 }
 
-// [B, H, T, K] as [B * T, H * K]; no copy where it lies in memory as [B, T, H, K].
-at::Tensor ByRow(const at::Tensor& heads) { return heads.transpose(1, 2).flatten(2).flatten(0, 1); }
+// [B, H, T, ...] as [B * T, H, ...]; no copy where it lies in memory as [B, T, H, ...].
+at::Tensor ByRow(const at::Tensor& heads) { return heads.transpose(1, 2).flatten(0, 1); }
 
 double ScoreScale(const AttentionInput& input) { return 1.0 / std::sqrt(input.queries.size(2)); }
 
@@ -59,19 +58,6 @@ at::Tensor ForEachQueryHead(const at::Tensor& rows, int64_t n_heads) {
 // The dot products [M, H] of [M, H, K] with the [M, G, K] that they read.
 at::Tensor HeadProducts(const at::Tensor& queries, const at::Tensor& keys) {
   return (queries.unflatten(1, {keys.size(1), -1}) * keys.unsqueeze(2)).sum(-1).flatten(1);
-}
-
-// What a kernel of LibTorch's makes of queries [B, H, T, K] and as many keys and values: its output, of the
-// same shape, and the logarithm of each query's sum of exponentials, [B, H, T] float32.
-struct FusedAttention {
-  at::Tensor output, log_sum_exp;
-};
-
-FusedAttention AttendOnCpu(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                           double scale) {
-  auto [output, log_sum_exp] = at::_scaled_dot_product_flash_attention_for_cpu(
-      queries, keys, values, /*dropout_p=*/0.0, /*is_causal=*/true, /*attn_mask=*/{}, scale);
-  return {.output = std::move(output), .log_sum_exp = std::move(log_sum_exp)};
 }
 
 // From Ampere on.
@@ -95,37 +81,45 @@ bool HasFusedAttention(const at::Tensor& queries) {
   return queries.scalar_type() != at::kBFloat16 || IsRecent(queries.device());
 }
 
-FusedAttention AttendOnCuda(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
-                            double scale) {
+// As AttendOnCpu, for prompts of one length.
+AttentionResult AttendOnCuda(const AttentionInput& input, int64_t n_prompts, double scale) {
+  // The kernels want values. Where nobody reads their output, the keys stand in for them: half their work is
+  // then in vain, and it still takes half the time of forming the scores.
+  const int64_t n_heads = input.queries.size(1);
+  const at::Tensor all_keys = ForEachQueryHead(input.keys, n_heads);
+  const at::Tensor all_values = input.values.defined() ? ForEachQueryHead(input.values, n_heads) : all_keys;
+  const at::Tensor queries = ByHead(input.queries, n_prompts), keys = ByHead(all_keys, n_prompts),
+                   values = ByHead(all_values, n_prompts);
+  const auto in_rows = [&](const at::Tensor& output, const at::Tensor& log_sum_exp) -> AttentionResult {
+    return {.output = input.values.defined() ? ByRow(output) : at::Tensor(),
+            .log_sum_exp = ByRow(log_sum_exp).contiguous()};
+  };
   if (HasFlashAttention(queries)) {
-    auto result =
+    const auto result =
         at::_scaled_dot_product_flash_attention(queries, keys, values, /*dropout_p=*/0.0, /*is_causal=*/true,
                                                 /*return_debug_mask=*/false, scale);
-    return {.output = std::move(std::get<0>(result)), .log_sum_exp = std::move(std::get<1>(result))};
+    return in_rows(std::get<0>(result), std::get<1>(result));
   }
-  auto result = at::_scaled_dot_product_efficient_attention(queries, keys, values, /*attn_bias=*/{},
-                                                            /*compute_log_sumexp=*/true, /*dropout_p=*/0.0,
-                                                            /*is_causal=*/true, scale);
+  const auto result =
+      at::_scaled_dot_product_efficient_attention(queries, keys, values, /*attn_bias=*/{},
+                                                  /*compute_log_sumexp=*/true,
+                                                  /*dropout_p=*/0.0, /*is_causal=*/true, scale);
   // The log-sum-exp has queries beyond the last one, up to a multiple of 32.
-  return {.output = std::move(std::get<0>(result)),
-          .log_sum_exp = std::get<1>(result).narrow(2, 0, queries.size(2))};
+  return in_rows(std::get<0>(result), std::get<1>(result).narrow(2, 0, queries.size(2)));
 }
 
 at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const PackedPrompt> prompts,
                              ReadoutSums& sums) {
-  const auto n_prompts = static_cast<int64_t>(prompts.size());
   const double scale = ScoreScale(input);
-  // The kernel wants values. Where nobody reads its output, the keys stand in for them: half its work is then
-  // in vain, and it still takes half the time of forming the scores.
-  const int64_t n_heads = input.queries.size(1);
-  const at::Tensor all_keys = ForEachQueryHead(input.keys, n_heads);
-  const at::Tensor all_values = input.values.defined() ? ForEachQueryHead(input.values, n_heads) : all_keys;
-  const FusedAttention attention = (input.queries.is_cpu() ? AttendOnCpu : AttendOnCuda)(
-      ByHead(input.queries, n_prompts), ByHead(all_keys, n_prompts), ByHead(all_values, n_prompts), scale);
-  const at::Tensor log_sum_exp =
-      attention.log_sum_exp.transpose(1, 2).flatten(0, 1).contiguous();  // [B * T, H]
+  const auto [output, log_sum_exp] =
+      input.queries.is_cpu()
+          ? AttendOnCpu(input.queries, input.keys, input.values, prompts.front().length, scale)
+          : AttendOnCuda(input, static_cast<int64_t>(prompts.size()), scale);
 
   const auto read = [&](const at::Tensor& query_rows, const at::Tensor& key_rows) {
+    if (input.queries.is_cpu()) {
+      return PairProbabilitiesOnCpu(input.queries, input.keys, log_sum_exp, query_rows, key_rows, scale);
+    }
     if (HasFusedKernels(input.queries)) {
       return FusedPairProbabilities(input.queries, input.keys, log_sum_exp, query_rows, key_rows, scale);
     }
@@ -133,10 +127,9 @@ at::Tensor AttendByLogSumExp(const AttentionInput& input, std::span<const Packed
     const at::Tensor keys = input.keys.index_select(0, key_rows).to(at::kFloat);          // [M, G, K]
     return (HeadProducts(queries, keys) * scale - log_sum_exp.index_select(0, query_rows)).exp();
   };
-  const int64_t values_per_target = n_heads * input.queries.size(2);
-  const int64_t gathered = input.queries.is_cpu() ? kGatheredValuesCpu : kGatheredValues;
-  sums.Read(prompts, std::max<int64_t>(1, gathered / values_per_target), read);
-  return input.values.defined() ? ByRow(attention.output) : at::Tensor();
+  const int64_t values_per_target = input.queries.size(1) * input.queries.size(2);
+  sums.Read(prompts, std::max<int64_t>(1, kGatheredValues / values_per_target), read);
+  return input.values.defined() ? output.flatten(1) : at::Tensor();
 }
 
 // The product of every query head's matrix in [B, H, T, M] with that of the key-value head that it reads in
@@ -176,7 +169,8 @@ at::Tensor AttendByPattern(const AttentionInput& input, std::span<const PackedPr
   };
   sums.Read(prompts, std::max<int64_t>(1, kGatheredValues / n_heads), read);
   if (!input.values.defined()) return at::Tensor();
-  return ByRow(ProductByHead(pattern.to(input.values.scalar_type()), ByHead(input.values, n_prompts)));
+  return ByRow(ProductByHead(pattern.to(input.values.scalar_type()), ByHead(input.values, n_prompts)))
+      .flatten(1);
 }
 
 // The first prompts of `prompts` that share one length.
