@@ -11,6 +11,7 @@
 
 #include "common/atomic_file.h"
 #include "gtest/gtest.h"
+#include "tests/client/fake_server.h"
 
 namespace induct::client {
 
@@ -19,6 +20,12 @@ TemporaryFolder::TemporaryFolder() : path_(testing::TempDir() + "/induct-XXXXXX"
 }
 
 TemporaryFolder::~TemporaryFolder() { std::filesystem::remove_all(path_); }
+
+std::vector<std::string> ProfileArguments(const FakeServer& server, const std::vector<std::string>& more) {
+  std::vector<std::string> arguments = {"profile", "--model", "org/tiny", "--server", server.address()};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  return arguments;
+}
 
 std::string ClientProgram() { return INDUCT_CLIENT; }
 

@@ -9,6 +9,8 @@
 
 namespace induct::client {
 
+class FakeServer;
+
 // A folder that is removed with what it holds.
 class TemporaryFolder {
  public:
@@ -21,6 +23,10 @@ class TemporaryFolder {
  private:
   std::string path_;
 };
+
+// A profile of org/tiny by this server.
+std::vector<std::string> ProfileArguments(const FakeServer& server,
+                                          const std::vector<std::string>& more = {});
 
 // The induct-client of this build.
 std::string ClientProgram();
