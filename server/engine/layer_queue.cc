@@ -48,39 +48,42 @@ LayerQueue::LayerQueue(const WeightStore& weights, int64_t n_layers,
       n_layers_(n_layers),
       part_of_(std::move(part_of)),
       stop_with_caller_(std::move(stop), [this] { stop_.request_stop(); }) {
-  BeginToRead(0);
+  BeginToRead(0, /*spent=*/{});
 }
 
 LayerQueue::~LayerQueue() { stop_.request_stop(); }
 
 absl::StatusOr<LayerWeights> LayerQueue::Next() {
   const int64_t layer = next_++;
-  if (!weights_.streams_layers()) return weights_.Layer(layer, part_of_(layer), stop_.get_token());
+  if (!weights_.streams_layers()) return weights_.Layer(layer, part_of_(layer), {}, stop_.get_token());
   absl::StatusOr<LayerWeights> weights = reading_.get();
-  // Nothing is at work now, so there may be room again.
-  if (IsOutOfMemory(weights.status())) weights = Read(layer);
+  if (IsOutOfMemory(weights.status())) {
+    given_ = {};  // nothing is at work now, so there may be room again
+    weights = Read(layer, /*spent=*/{});
+  }
   INDUCT_RETURN_IF_ERROR(weights.status());
-  BeginToRead(layer + 1);
+  BeginToRead(layer + 1, std::exchange(given_, *weights));
   weights->UseInCurrentStream();
   return weights;
 }
 
-void LayerQueue::BeginToRead(int64_t layer) {
+void LayerQueue::BeginToRead(int64_t layer, LayerWeights spent) {
   if (!weights_.streams_layers() || layer >= n_layers_) return;
-  // A device may still be at work on the layer before the one that was given last. Only then is its memory
-  // free.
-  std::optional<c10::Event> given_back = EventNow(weights_.device());
-  reading_ = std::async(std::launch::async, [this, layer, given_back = std::move(given_back)] {
-    if (given_back) given_back->synchronize();
-    const c10::ParallelGuard alone(true);  // the other threads compute
-    return Read(layer);
-  });
+  // A device may still be at work on what is spent. Only then may it be overwritten.
+  std::optional<c10::Event> done = EventNow(weights_.device());
+  reading_ = std::async(std::launch::async,
+                        [this, layer, spent = std::move(spent), done = std::move(done)]() mutable {
+                          if (done) done->synchronize();
+                          const c10::ParallelGuard alone(true);  // the other threads compute
+                          return Read(layer, std::move(spent));
+                        });
 }
 
-absl::StatusOr<LayerWeights> LayerQueue::Read(int64_t layer) const {
+absl::StatusOr<LayerWeights> LayerQueue::Read(int64_t layer, LayerWeights spent) const {
   absl::StatusOr<LayerWeights> weights;
-  InReadingStream(weights_.device(),
-                  [&] { weights = weights_.Layer(layer, part_of_(layer), stop_.get_token()); });
+  InReadingStream(weights_.device(), [&] {
+    weights = weights_.Layer(layer, part_of_(layer), std::move(spent), stop_.get_token());
+  });
   return weights;
 }
 

@@ -23,15 +23,16 @@ class LayerQueue {
   LayerQueue(const LayerQueue&) = delete;
   LayerQueue& operator=(const LayerQueue&) = delete;
 
-  // The next layer's weights, and begins to read the one after it. What the caller holds of an earlier layer
-  // should be gone by then: it would be a third one. Errors as WeightStore::Layer's; where memory
-  // ran out while reading ahead it is read once more, with nothing else at work. REQUIRES: fewer than
-  // n_layers calls so far.
+  // The next layer's weights, and begins to read the one after it, into the memory of the layer before.
+  // Errors as WeightStore::Layer's; where memory ran out while reading ahead it is read once more, with
+  // nothing else at work. REQUIRES: fewer than n_layers calls so far, and nobody reads weights that an
+  // earlier one gave.
   absl::StatusOr<LayerWeights> Next();
 
  private:
-  void BeginToRead(int64_t layer);
-  absl::StatusOr<LayerWeights> Read(int64_t layer) const;
+  // `spent`: whose memory may be used.
+  void BeginToRead(int64_t layer, LayerWeights spent);
+  absl::StatusOr<LayerWeights> Read(int64_t layer, LayerWeights spent) const;
 
   const WeightStore& weights_;
   const int64_t n_layers_;
@@ -39,6 +40,7 @@ class LayerQueue {
   std::stop_source stop_;  // of reading: at the caller's request, or at the end
   const std::stop_callback<std::function<void()>> stop_with_caller_;
   int64_t next_ = 0;
+  LayerWeights given_;  // last, where layers are streamed
   std::future<absl::StatusOr<LayerWeights>> reading_;
 };
 

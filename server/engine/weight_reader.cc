@@ -24,15 +24,20 @@ bool AnyBias(const std::vector<const LinearTensors*>& parts) {
   return std::any_of(parts.begin(), parts.end(), [](const LinearTensors* part) { return part->bias; });
 }
 
+// Leaves `out` as it is where it has this shape, else makes it anew.
+void MakeRoom(at::IntArrayRef shape, const at::TensorOptions& options, at::Tensor& out) {
+  if (!out.defined() || out.sizes() != shape) out = at::empty(shape, options);
+}
+
 }  // namespace
 
 absl::Status WeightReader::Read(const TensorSpec& tensor, at::Tensor& out) {
-  out = at::empty(tensor.shape, target_);
+  MakeRoom(tensor.shape, target_, out);
   return Fill(tensor, out);
 }
 
 absl::Status WeightReader::ReadFloat32(const TensorSpec& tensor, at::Tensor& out) {
-  out = at::empty(tensor.shape, target_.dtype(at::kFloat));
+  MakeRoom(tensor.shape, target_.dtype(at::kFloat), out);
   return Fill(tensor, out);
 }
 
@@ -47,7 +52,9 @@ absl::Status WeightReader::ReadRows(const TensorSpec& tensor, int64_t first, at:
 
 absl::Status WeightReader::Read(const NormTensors& tensors, Norm& out) {
   INDUCT_RETURN_IF_ERROR(ReadFloat32(tensors.weight, out.weight));
-  return tensors.bias ? ReadFloat32(*tensors.bias, out.bias) : absl::OkStatus();
+  if (tensors.bias) return ReadFloat32(*tensors.bias, out.bias);
+  out.bias.reset();
+  return absl::OkStatus();
 }
 
 absl::Status WeightReader::Read(const LinearTensors& tensors, Linear& out) {
@@ -75,8 +82,8 @@ absl::Status WeightReader::ReadStacked(const std::vector<const LinearTensors*>& 
   const auto n_rows = [&](const LinearTensors* part) { return part->weight.shape[transposed ? 1 : 0]; };
   int64_t total = 0;
   for (const LinearTensors* const part : parts) total += n_rows(part);
-  out.weight = at::empty({total, parts.front()->weight.shape[transposed ? 0 : 1]}, target_);
-  if (AnyBias(parts)) out.bias = at::zeros({total}, target_);
+  MakeRoom({total, parts.front()->weight.shape[transposed ? 0 : 1]}, target_, out.weight);
+  out.bias = AnyBias(parts) ? at::zeros({total}, target_) : at::Tensor();
   int64_t first = 0;
   for (const LinearTensors* const part : parts) {
     const at::Tensor rows = order(out.weight.narrow(0, first, n_rows(part)));

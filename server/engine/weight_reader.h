@@ -19,8 +19,10 @@
 namespace induct::engine {
 
 // Reads tensors of one source, in turn: each number once, converted on its way, never more than a block of
-// them (two on their way to another device) beside what is being filled. Every method may throw what LibTorch
-// throws; CANCELLED before the next block after a stop request, and errors of the source as they are.
+// them (two on their way to another device) beside what is being filled: the caller's tensor where that has
+// the shape, so that a layer can take the memory of another one, else a new one. Every method may throw what
+// LibTorch throws; CANCELLED before the next block after a stop request, and errors of the source as they
+// are.
 class WeightReader {
  public:
   // `target`: device and dtype of weights; norms and position embeddings are float32 there. `spec` and

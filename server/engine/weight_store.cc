@@ -39,6 +39,12 @@ int64_t Bytes(const LayerWeights& layer) {
   return bytes;
 }
 
+absl::Status ReadIfAny(WeightReader& reader, const std::optional<NormTensors>& tensors, Norm& norm) {
+  if (tensors) return reader.Read(*tensors, norm);
+  norm = {};
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void LayerWeights::UseInCurrentStream() const {
@@ -63,14 +69,16 @@ absl::StatusOr<std::unique_ptr<WeightStore>> WeightStore::Load(const DecoderSpec
   INDUCT_RETURN_IF_ERROR(store->ReadEmbeddings(options.stream_layers, stop));
   if (options.stream_layers) return store;
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
-    INDUCT_ASSIGN_OR_RETURN(store->layers_.emplace_back(), store->ReadLayer(layer, LayerPart::kAll, stop));
+    INDUCT_ASSIGN_OR_RETURN(store->layers_.emplace_back(),
+                            store->ReadLayer(layer, LayerPart::kAll, /*spent=*/{}, stop));
   }
   return store;
 }
 
-absl::StatusOr<LayerWeights> WeightStore::Layer(int64_t layer, LayerPart part, std::stop_token stop) const {
+absl::StatusOr<LayerWeights> WeightStore::Layer(int64_t layer, LayerPart part, LayerWeights spent,
+                                                std::stop_token stop) const {
   if (!streams_layers()) return layers_[layer];
-  return ReadLayer(layer, part, std::move(stop));
+  return ReadLayer(layer, part, std::move(spent), std::move(stop));
 }
 
 absl::Status WeightStore::ReadEmbeddings(bool stream_layers, std::stop_token stop) {
@@ -99,17 +107,17 @@ absl::Status WeightStore::VisitTokenEmbeddings(
   return absl::OkStatus();
 }
 
-absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart part,
+absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart part, LayerWeights spent,
                                                     std::stop_token stop) const {
   const LayerTensors& tensors = spec_.layers[layer];
-  LayerWeights weights;
+  LayerWeights weights = std::move(spent);
   INDUCT_RETURN_IF_ERROR(CatchErrors([&]() -> absl::Status {
     const c10::InferenceMode inference;
     WeightReader reader(spec_, *source_, target_, std::move(stop));
     INDUCT_RETURN_IF_ERROR(reader.Read(tensors.attention_norm, weights.attention_norm));
     INDUCT_RETURN_IF_ERROR(reader.ReadQkv(tensors, weights.qkv));
-    if (tensors.query_norm) INDUCT_RETURN_IF_ERROR(reader.Read(*tensors.query_norm, weights.query_norm));
-    if (tensors.key_norm) INDUCT_RETURN_IF_ERROR(reader.Read(*tensors.key_norm, weights.key_norm));
+    INDUCT_RETURN_IF_ERROR(ReadIfAny(reader, tensors.query_norm, weights.query_norm));
+    INDUCT_RETURN_IF_ERROR(ReadIfAny(reader, tensors.key_norm, weights.key_norm));
     return part == LayerPart::kAll ? ReadRest(reader, tensors, weights) : absl::OkStatus();
   }));
   return weights;

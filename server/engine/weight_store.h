@@ -70,8 +70,10 @@ class WeightStore {
   const at::Tensor& position_embeddings() const { return position_embeddings_; }
 
   // A layer's weights; read from the source, each tensor once, where layers are streamed. They take memory as
-  // long as the caller holds them.
-  absl::StatusOr<LayerWeights> Layer(int64_t layer, LayerPart part, std::stop_token stop) const;
+  // long as the caller holds them; that of `spent`, weights of a layer that nobody needs any more or none, is
+  // used again: fresh pages would take longer than reading does.
+  absl::StatusOr<LayerWeights> Layer(int64_t layer, LayerPart part, LayerWeights spent,
+                                     std::stop_token stop) const;
 
   // The output weights; read at the first call and kept, or at each call where layers are streamed. An
   // unembedding that is tied to an embedding that is held is the same tensor.
@@ -88,7 +90,8 @@ class WeightStore {
 
   // Those of positions, and those of tokens unless layers are streamed.
   absl::Status ReadEmbeddings(bool stream_layers, std::stop_token stop);
-  absl::StatusOr<LayerWeights> ReadLayer(int64_t layer, LayerPart part, std::stop_token stop) const;
+  absl::StatusOr<LayerWeights> ReadLayer(int64_t layer, LayerPart part, LayerWeights spent,
+                                         std::stop_token stop) const;
   // What LayerPart::kAll has beyond kAttentionInput.
   static absl::Status ReadRest(WeightReader& reader, const LayerTensors& tensors, LayerWeights& weights);
   absl::StatusOr<OutputWeights> ReadOutput(std::stop_token stop) const;

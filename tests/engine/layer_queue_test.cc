@@ -1,9 +1,15 @@
 // Streamed layers: the next one is read while one is at work, and no further.
+#include "server/engine/layer_queue.h"
+
+#include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
@@ -106,6 +112,45 @@ TEST_F(LayerQueueTest, AStopEndsTheReadingAheadAtItsNextBlock) {
   });
   EXPECT_EQ(model->Run(pass, stop.get_token()), absl::CancelledError("enough"));
   EXPECT_LE(reads_of_next, 1);
+}
+
+TEST_F(LayerQueueTest, ALayerIsReadIntoTheMemoryOfTheOneBeforeTheLast) {
+  const auto store = WeightStore::Load(test_model_.spec, test_model_.source, {.stream_layers = true}, {});
+  ASSERT_TRUE(store.ok());
+  LayerQueue layers(**store, 3, [](int64_t) { return LayerPart::kAll; }, {});
+  std::vector<const void*> memory;
+  for (int i = 0; i < 3; ++i) {
+    const absl::StatusOr<LayerWeights> layer = layers.Next();
+    ASSERT_TRUE(layer.ok());
+    memory.push_back(layer->mlp_input.weight.const_data_ptr());
+  }
+  EXPECT_NE(memory[0], memory[1]);
+  EXPECT_EQ(memory[0], memory[2]);
+}
+
+// A layer may lack what the one had whose memory it takes, and has all that is its own.
+TEST_F(LayerQueueTest, OfSpentWeightsNothingIsLeft) {
+  TestModel plain = RandomWeightsFor(
+      WithTensorNames(SmallSizes(), {.norm_biases = false, .qkv_biases = false, .other_biases = false}),
+      /*gain=*/1.0f, 4);
+  const auto store = WeightStore::Load(plain.spec, plain.source, {.stream_layers = true}, {});
+  ASSERT_TRUE(store.ok());
+  const auto expected = (*store)->Layer(0, LayerPart::kAll, /*spent=*/{}, {});
+  absl::StatusOr<LayerWeights> spent = (*store)->Layer(1, LayerPart::kAll, /*spent=*/{}, {});
+  ASSERT_TRUE(expected.ok() && spent.ok());
+  ASSERT_FALSE(spent->qkv.bias.defined() || spent->query_norm.weight.defined());
+  spent->query_norm = spent->key_norm = spent->attention_norm;
+  spent->attention_norm.bias = spent->attention_norm.weight;
+  spent->qkv.bias = at::ones({spent->qkv.weight.size(0)});
+  spent->mlp_output.bias = at::ones({spent->mlp_output.weight.size(0)});
+  const auto read = (*store)->Layer(0, LayerPart::kAll, *std::move(spent), {});
+  ASSERT_TRUE(read.ok());
+  EXPECT_FALSE(read->query_norm.weight.defined() || read->key_norm.weight.defined());
+  EXPECT_FALSE(read->attention_norm.bias.defined() || read->qkv.bias.defined() ||
+               read->mlp_output.bias.defined());
+  EXPECT_TRUE(at::equal(read->attention_norm.weight, expected->attention_norm.weight));
+  EXPECT_TRUE(at::equal(read->qkv.weight, expected->qkv.weight));
+  EXPECT_TRUE(at::equal(read->mlp_output.weight, expected->mlp_output.weight));
 }
 
 }  // namespace
