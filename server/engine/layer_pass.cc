@@ -50,12 +50,13 @@ absl::Status LayerPass::Run() {
 }
 
 absl::Status LayerPass::RunWave(const Wave& wave) {
+  // Begins to read the first layer, while tokens are embedded.
+  LayerQueue layers(
+      weights_, n_layers_, [this](int64_t layer) { return PartOf(layer); }, stop_);
   INDUCT_ASSIGN_OR_RETURN(const at::Tensor residual, Embed(wave, weights_, stop_));
   INDUCT_RETURN_IF_ERROR(HandOutResidual(0, wave, residual));
   LayerResults results = {.readout =
                               ReadoutSums(wave.prompts, pass_.n_groups, spec_.n_heads, weights_.device())};
-  LayerQueue layers(
-      weights_, n_layers_, [this](int64_t layer) { return PartOf(layer); }, stop_);
   for (int64_t layer = 0; layer < n_layers_; ++layer) {
     INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, residual, layers, results));
     INDUCT_RETURN_IF_ERROR(HandOutResults(layer, wave, results));

@@ -94,10 +94,11 @@ absl::Status VariantPass::Run() {
 }
 
 absl::Status VariantPass::RunWave(const Wave& wave) {
-  INDUCT_ASSIGN_OR_RETURN(at::Tensor embedded, Embed(wave, weights_, stop_));
-  Streams streams = {.unablated = std::move(embedded), .ablated = std::vector<at::Tensor>(ablated_.size())};
+  // Begins to read the first layer, while tokens are embedded.
   LayerQueue layers(
       weights_, spec_.n_layers, [](int64_t) { return LayerPart::kAll; }, stop_);
+  INDUCT_ASSIGN_OR_RETURN(at::Tensor embedded, Embed(wave, weights_, stop_));
+  Streams streams = {.unablated = std::move(embedded), .ablated = std::vector<at::Tensor>(ablated_.size())};
   for (int64_t layer = 0; layer < spec_.n_layers; ++layer) {
     INDUCT_RETURN_IF_ERROR(RunLayer(layer, wave, layers, streams));
   }
