@@ -1,5 +1,5 @@
 // Causal attention on a CPU and the reading of single probabilities, kernels of our own: LibTorch's attention
-// takes twice as long (docs/performance.md).
+// takes half as long again or twice as long (docs/performance.md).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,7 +16,8 @@ struct AttentionResult {
 // [S, H, K], keys [S, G, K] and values [S, G, K], K contiguous in each; undefined values: only the
 // log-sum-exp is wanted. Query head h reads key-value head h / (H / G). Scores, softmax and output are
 // computed in float32, whatever the dtype: float32, float16 or bfloat16. At every length and K, in LibTorch's
-// threads; each query's result is the same whatever their number.
+// threads; each query's result is the same whatever their number. A value that is no number may reach a few
+// queries before its own, never another prompt.
 AttentionResult AttendOnCpu(const at::Tensor& queries, const at::Tensor& keys, const at::Tensor& values,
                             int64_t length, double scale);
 

@@ -29,7 +29,10 @@ foreach(library torch torch_cpu c10 torch_cuda c10_cuda)
     target_link_libraries(induct_libtorch INTERFACE imported_${library})
   endif()
 endforeach()
-# The OpenMP runtime that LibTorch brings: with another one a loop of ours would have threads beside LibTorch's.
-find_package(OpenMP REQUIRED)
-file(GLOB openmp_runtime ${TORCH_DIR}/lib/libgomp*)
-target_link_libraries(induct_libtorch INTERFACE $<IF:$<BOOL:${openmp_runtime}>,${openmp_runtime},OpenMP::OpenMP_CXX>)
+# OpenMP for loops of ours, in the runtime that LibTorch brings: with another one they would have threads beside LibTorch's. It is GCC's; what Clang
+# compiles wants its own, so there such loops run on one thread.
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
+  find_package(OpenMP REQUIRED)
+  file(GLOB openmp_runtime ${TORCH_DIR}/lib/libgomp*)
+  target_link_libraries(induct_libtorch INTERFACE $<IF:$<BOOL:${openmp_runtime}>,${openmp_runtime},OpenMP::OpenMP_CXX>)
+endif()

@@ -118,7 +118,10 @@ absl::StatusOr<LayerWeights> WeightStore::ReadLayer(int64_t layer, LayerPart par
     INDUCT_RETURN_IF_ERROR(reader.ReadQkv(tensors, weights.qkv));
     INDUCT_RETURN_IF_ERROR(ReadIfAny(reader, tensors.query_norm, weights.query_norm));
     INDUCT_RETURN_IF_ERROR(ReadIfAny(reader, tensors.key_norm, weights.key_norm));
-    return part == LayerPart::kAll ? ReadRest(reader, tensors, weights) : absl::OkStatus();
+    if (part == LayerPart::kAll) return ReadRest(reader, tensors, weights);
+    weights.attention_output = weights.mlp_input = weights.mlp_output = {};
+    weights.mlp_norm = {};
+    return absl::OkStatus();
   }));
   return weights;
 }

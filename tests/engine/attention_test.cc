@@ -3,6 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/randn.h>
 #include <gmock/gmock.h>
@@ -73,7 +74,7 @@ void ExpectNear(const ReadoutSums& a, const ReadoutSums& b, double tolerance) {
 
 TEST(AttentionTest, TargetsOfOnePairThatFollowOneAnotherGiveWhatTheyGiveApart) {
   Batch batch;
-  Pack({33, 33, 33}, 500, batch);  // more than one chunk of targets, of which many are random repeats
+  Pack({33, 33, 33}, 500, batch);  // of the targets many are random repeats
   std::vector<std::vector<ReadoutTarget>> sorted;
   for (const PassPrompt& prompt : batch.prompts) {
     auto& targets = sorted.emplace_back(prompt.targets.begin(), prompt.targets.end());
@@ -121,10 +122,26 @@ TEST(AttentionTest, BothWaysOfAddingUpGiveTheSameSums) {
   EXPECT_THAT(by_index_add.Values(), testing::Pointwise(testing::DoubleNear(1e-12), before));
 }
 
+TEST(AttentionTest, SumsDoNotDependOnHowManyPairsAreReadAtATime) {
+  Batch batch;
+  Pack({33, 20, 33}, 500, batch);
+  const auto read = [](const at::Tensor& query_rows, const at::Tensor& key_rows) {
+    return (query_rows * 100 + key_rows).to(at::kFloat).unsqueeze(1).expand({-1, kHeads});
+  };
+  for (const Summing summing : {Summing::kLoop, Summing::kIndexAdd}) {
+    if (TestDevice() != "cpu" && summing == Summing::kLoop) continue;
+    ReadoutSums at_once = Sums(batch.packed, summing), in_parts = Sums(batch.packed, summing);
+    at_once.Read(batch.packed, 1 << 20, read);
+    in_parts.Read(batch.packed, 7, read);
+    EXPECT_NE(at_once.Values().front(), 0);
+    ExpectNear(at_once, in_parts, 1e-6);  // of sums of 1e6, in double
+  }
+}
+
 TEST(AttentionTest, LogSumExpAndPatternGiveTheSameProbabilitiesAndOutputs) {
   for (const int length : {1, 2, 33, 64}) {
     Batch batch;
-    Pack(std::vector<int>(5, length), 400, batch);  // more than one chunk of targets
+    Pack(std::vector<int>(5, length), 400, batch);
     const AttentionInput input = RandomInput(batch.n_tokens, at::kFloat);
     ReadoutSums by_log_sum_exp = Sums(batch.packed), by_pattern = Sums(batch.packed);
     const at::Tensor a = AttendEqualLengths(input, batch.packed, AttentionPath::kLogSumExp, by_log_sum_exp);

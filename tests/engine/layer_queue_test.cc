@@ -151,6 +151,10 @@ TEST_F(LayerQueueTest, OfSpentWeightsNothingIsLeft) {
   EXPECT_TRUE(at::equal(read->attention_norm.weight, expected->attention_norm.weight));
   EXPECT_TRUE(at::equal(read->qkv.weight, expected->qkv.weight));
   EXPECT_TRUE(at::equal(read->mlp_output.weight, expected->mlp_output.weight));
+  const auto part = (*store)->Layer(0, LayerPart::kAttentionInput, *read, {});
+  ASSERT_TRUE(part.ok());
+  EXPECT_FALSE(part->attention_output.weight.defined() || part->mlp_norm.weight.defined() ||
+               part->mlp_input.weight.defined() || part->mlp_output.weight.defined());
 }
 
 }  // namespace

@@ -110,11 +110,18 @@ absl::Status MemoryTensorSource::Read(const std::string& name, uint64_t offset,
   const StoredTensor& tensor = tensors_.at(name);
   if (offset + out.size() > tensor.bytes.size()) return absl::InternalError("size of " + name);
   std::memcpy(out.data(), tensor.bytes.data() + offset, out.size());
+  const absl::MutexLock lock(&mutex_);
   bytes_read_[name] += out.size();
   return absl::OkStatus();
 }
 
+void MemoryTensorSource::ForgetReads() {
+  const absl::MutexLock lock(&mutex_);
+  bytes_read_.clear();
+}
+
 std::map<std::string, int> MemoryTensorSource::reads() const {
+  const absl::MutexLock lock(&mutex_);
   std::map<std::string, int> reads;
   for (const auto& [name, bytes] : bytes_read_) {
     const size_t size = tensors_.at(name).bytes.size();

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "server/engine/engine.h"
 #include "tests/engine/safetensors_file.h"
 
@@ -40,12 +42,13 @@ class MemoryTensorSource : public TensorSource {
   StoredTensors& tensors() { return tensors_; }
   // How often each tensor was read as a whole; fails the test where one was read in part.
   std::map<std::string, int> reads() const;
-  void ForgetReads() { bytes_read_.clear(); }
+  void ForgetReads();
   std::function<absl::Status(const std::string&)> before_read;
 
  private:
   StoredTensors tensors_;
-  mutable std::map<std::string, size_t> bytes_read_;
+  mutable absl::Mutex mutex_;
+  mutable std::map<std::string, size_t> bytes_read_ ABSL_GUARDED_BY(mutex_);
 };
 
 // Where tests run models: INDUCT_TEST_DEVICE, or "cpu".
