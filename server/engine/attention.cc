@@ -81,7 +81,7 @@ bool HasFusedAttention(const at::Tensor& queries) {
   return queries.scalar_type() != at::kBFloat16 || IsRecent(queries.device());
 }
 
-// As AttendOnCpu, for prompts of one length.
+// As AttendOnCpu.
 AttentionResult AttendOnCuda(const AttentionInput& input, int64_t n_prompts, double scale) {
   // The kernels want values. Where nobody reads their output, the keys stand in for them: half their work is
   // then in vain, and it still takes half the time of forming the scores.

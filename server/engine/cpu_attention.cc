@@ -16,6 +16,7 @@
 #include <numeric>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace induct::engine {
 namespace {
@@ -36,7 +37,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // One head of one prompt in a tensor [S, heads, K]: K contiguous numbers for each token.
 template <typename Number>
-struct Head {
+struct HeadRows {
   Number* data = nullptr;
   int64_t stride = 0;
 
@@ -48,10 +49,10 @@ template <typename Number>
 struct HeadTask {
   int64_t length = 0, d_head = 0;
   float query_factor = 0;  // the scale, and log2(e): powers of 2 are faster
-  Head<const Number> queries, keys, values;
-  Head<Number> output;      // without data: not wanted, and there are no values
-  Head<float> log_sum_exp;  // one number for each token
-  bool same_keys = false;   // and values, as in the task before: the panels have them
+  HeadRows<const Number> queries, keys, values;
+  HeadRows<Number> output;      // without data: not wanted, and there are no values
+  HeadRows<float> log_sum_exp;  // one number for each token
+  bool same_keys = false;       // and values, as in the task before: the panels have them
   // The thread's workspace.
   float* key_panels = nullptr;    // [panels of P keys, K, P]
   float* value_panels = nullptr;  // [panels of P dimensions, length, P]
@@ -290,7 +291,7 @@ Kernel<Number> KernelOfProcessor() {
 int64_t RoundUp(int64_t count, int64_t unit) { return (count + unit - 1) / unit * unit; }
 
 template <typename Number>
-Head<const Number> HeadOf(const at::Tensor& tensor, int64_t first_row, int64_t head) {
+HeadRows<const Number> HeadOf(const at::Tensor& tensor, int64_t first_row, int64_t head) {
   return {.data = tensor.const_data_ptr<Number>() + first_row * tensor.stride(0) + head * tensor.stride(1),
           .stride = tensor.stride(0)};
 }
@@ -364,6 +365,11 @@ void ReadPairs(const at::Tensor& queries, const at::Tensor& keys, const at::Tens
                const at::Tensor& query_rows, const at::Tensor& key_rows, float scale,
                const at::Tensor& probabilities) {
   const int64_t n_heads = queries.size(1), d_head = queries.size(2), n_readers = n_heads / keys.size(1);
+  std::vector<HeadRows<const Number>> query_heads, key_heads;  // over all rows, as each query head reads them
+  for (int64_t head = 0; head < n_heads; ++head) {
+    query_heads.push_back(HeadOf<Number>(queries, 0, head));
+    key_heads.push_back(HeadOf<Number>(keys, 0, head / n_readers));
+  }
   const int64_t* const query_row = query_rows.const_data_ptr<int64_t>();
   const int64_t* const key_row = key_rows.const_data_ptr<int64_t>();
   const float* const query_sums = log_sum_exp.const_data_ptr<float>();
@@ -371,8 +377,8 @@ void ReadPairs(const at::Tensor& queries, const at::Tensor& keys, const at::Tens
   at::parallel_for(0, query_rows.size(0), kPairsOfThread, [&](int64_t begin, int64_t end) {
     for (int64_t pair = begin; pair < end; ++pair) {
       for (int64_t head = 0; head < n_heads; ++head) {
-        const Number* const query = HeadOf<Number>(queries, query_row[pair], head).data;
-        const Number* const key = HeadOf<Number>(keys, key_row[pair], head / n_readers).data;
+        const Number* const query = query_heads[head].Token(query_row[pair]);
+        const Number* const key = key_heads[head].Token(key_row[pair]);
         out[pair * n_heads + head] =
             std::exp(scale * DotProduct(query, key, d_head) - query_sums[query_row[pair] * n_heads + head]);
       }

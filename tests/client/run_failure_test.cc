@@ -149,16 +149,25 @@ TEST(RunFailureTest, AFullDiskIs4LeavesNoHalfFileAndCancelsTheJob) {
   umount(disk.c_str());
 }
 
+// A job that goes on until it is cancelled.
+Script EndlessScript() {
+  Script script = SuccessfulScript("org/tiny");
+  script.plays = {{.end_index = 5, .wait_for_cancel = true}};
+  return script;
+}
+
+ClientResult InterruptedRun(FakeServer& server, const TemporaryFolder& folder, int signal) {
+  RunningClient client(ProfileArguments(server), folder.path());
+  server.AwaitWaiting();
+  client.Signal(signal);
+  return client.Wait();
+}
+
 TEST(RunFailureTest, InterruptsCancelTheJobAndExitWith130) {
   for (const int signal : {SIGINT, SIGTERM}) {
-    Script script = SuccessfulScript("org/tiny");
-    script.plays = {{.end_index = 5, .wait_for_cancel = true}};
-    FakeServer server(script);
+    FakeServer server(EndlessScript());
     const TemporaryFolder folder;
-    RunningClient client(ProfileArguments(server), folder.path());
-    server.AwaitWaiting();
-    client.Signal(signal);
-    const ClientResult result = client.Wait();
+    const ClientResult result = InterruptedRun(server, folder, signal);
     EXPECT_EQ(result.exit_code, 130);
     EXPECT_THAT(result.err,
                 HasSubstr("interrupted: job cancelled; what there is so far is in outputs/runs/"));
@@ -168,14 +177,9 @@ TEST(RunFailureTest, InterruptsCancelTheJobAndExitWith130) {
 }
 
 TEST(RunFailureTest, WhatReadsAnInterruptedRunNamesItsFolderOnce) {
-  Script script = SuccessfulScript("org/tiny");
-  script.plays = {{.end_index = 5, .wait_for_cancel = true}};
-  FakeServer server(script);
+  FakeServer server(EndlessScript());
   const TemporaryFolder folder;
-  RunningClient client(ProfileArguments(server), folder.path());
-  server.AwaitWaiting();
-  client.Signal(SIGINT);
-  client.Wait();
+  InterruptedRun(server, folder, SIGINT);
   const std::string run = RunDirectories(folder.path()).at(0);
   const ClientResult figures = RunClient({"figures", run}, folder.path());
   EXPECT_THAT(figures.err, testing::StartsWith("induct-client: " + run + " holds nothing to draw: the run"));
