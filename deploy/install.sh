@@ -130,7 +130,9 @@ download_torch() {
   fi
   wheel=${INDUCT_TORCH:-torch==$torch_version+cpu}
   say "LibTorch: $wheel, 0.2 GB to download"
-  if pip_install "$staging" --no-deps "$wheel" 2>/dev/null; then return; fi
+  local errors=/dev/null
+  [ "$verbose" = false ] || errors=/dev/stderr
+  if pip_install "$staging" --no-deps "$wheel" 2>"$errors"; then return; fi
   rm -rf "$staging"
   wheel="torch==$torch_version"
   say "LibTorch: no index has that build, so the CPU's part of $wheel, 0.55 GB to download"
