@@ -21,10 +21,12 @@ begin_step() {
 
 end_step() { echo "step $step_number of $step_count: done in $((SECONDS - step_start)) s" >&2; }
 
+# COMMAND || fail_step: ends the script with the status of the command.
 fail_step() {
+  local status=$?
   echo "step $step_number of $step_count failed after $((SECONDS - step_start)) s. This repeats it with everything shown:" >&2
   echo "  $step_repeat" >&2
-  exit 1
+  exit "$status"
 }
 
 # step WHAT REPEAT COMMAND...
