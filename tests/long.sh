@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# What takes too long for every test run. All without arguments, else those named:
+#
+#   tests/long.sh sanitizers    every test, built with AddressSanitizer and UndefinedBehaviorSanitizer
+#   tests/long.sh fuzz          each fuzzer for ten minutes (needs clang; tests/fuzz/run.sh takes other times and single fuzzers)
+#
+# deploy/install.sh --tests must have run. Exit code 1 where one fails; the others still run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source deploy/steps.sh
+
+sanitizers() {
+  start_steps 3
+  step "sanitizers: configure" "cmake --preset asan -DINDUCT_BUILD_TESTS=ON" configure asan -DINDUCT_BUILD_TESTS=ON
+  step "sanitizers: compile" "cmake --build --preset asan --verbose" build asan
+  step "sanitizers: the tests" "ctest --preset asan --rerun-failed --verbose" ctest --preset asan
+}
+
+fuzz() {
+  start_steps 1
+  step "fuzzing" "tests/fuzz/run.sh" tests/fuzz/run.sh
+}
+
+names=("$@")
+[ "${#names[@]}" -gt 0 ] || names=(sanitizers fuzz)
+for name in "${names[@]}"; do
+  case "$name" in
+    sanitizers | fuzz) ;;
+    *) echo "usage: tests/long.sh [sanitizers] [fuzz]" >&2; exit 2 ;;
+  esac
+done
+failed=()
+for name in "${names[@]}"; do ("$name") || failed+=("$name"); done
+[ "${#failed[@]}" -eq 0 ] || { echo "failed: ${failed[*]}" >&2; exit 1; }
