@@ -26,7 +26,7 @@ struct Step {
 // A step that has run, or was found done.
 struct Done {
   std::string what;   // "nulls of pythia-410m"
-  std::string state;  // "done", "done before", "failed", or "stopped", which ends the plan
+  std::string state;  // "done", "done before", "failed", "cancelled", or "stopped", which ends the plan
   std::string path;   // of the run directory, or why there is none
 };
 
@@ -115,16 +115,18 @@ class Plan {
     if (n_failed_ == 0) return absl::OkStatus();
     return WithExitCode(
         absl::InternalError(absl::StrCat(n_failed_, " of ", log_.size(),
-                                         " analyses failed; run the command again to repeat those alone")),
+                                         " analyses failed or were cancelled; run the command again to repeat those alone")),
         ExitCode::kJobFailed);
   }
 
  private:
-  // Whether the plan goes on after this failure: the job's own and those of its request concern no other.
+  // Whether the plan goes on after this failure: the job's own, those of its request and somebody else's
+  // cancelling concern no other.
   absl::Status NoteFailure(const std::string& what, const absl::Status& status) {
     const ExitCode code = ExitCodeOf(status);
-    const bool goes_on = code == ExitCode::kJobFailed || code == ExitCode::kUsage;
-    Note(what, goes_on ? "failed" : "stopped", std::string(status.message()));
+    const bool cancelled = code == ExitCode::kCancelled;
+    const bool goes_on = cancelled || code == ExitCode::kJobFailed || code == ExitCode::kUsage;
+    Note(what, cancelled ? "cancelled" : goes_on ? "failed" : "stopped", std::string(status.message()));
     if (!goes_on) return status;
     ++n_failed_;
     return absl::OkStatus();

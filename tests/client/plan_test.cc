@@ -119,9 +119,24 @@ TEST_F(PlanTest, AFailedAnalysisIsToldAndTheOthersRun) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.out, AllOf(HasSubstr("nulls of m       failed  no such null\\x1b"),
                                 HasSubstr("causal of m      done"), HasSubstr("report in")));
-  EXPECT_THAT(result.err, HasSubstr("1 of 4 analyses failed; run the command again to repeat those alone"));
+  EXPECT_THAT(result.err, HasSubstr("1 of 4 analyses failed or were cancelled; run the command again to repeat those alone"));
   EXPECT_THAT(Run(server).out, HasSubstr("nulls of m       done  "));
   EXPECT_THAT(server.record().requests, SizeIs(5));
+}
+
+TEST_F(PlanTest, AJobThatAnotherCancelsIsToldAndTheOthersRun) {
+  Script script = AllResults();
+  script.plays = {Play(), {.end_index = 3, .wait_for_cancel = true}};
+  FakeServer server(script);
+  RunningClient client(Arguments(server), folder_.path(), {{"PATH", folder_.path()}});
+  server.AwaitWaiting();
+  ASSERT_EQ(RunClient({"cancel", kFakeJob, "--server", server.address()}, folder_.path()).exit_code, 0);
+  const ClientResult result = client.Wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("profile of m     done "), HasSubstr("nulls of m       cancelled  the job was"),
+                    HasSubstr("causal of m      done "), HasSubstr("lagbuckets of m  done ")));
+  EXPECT_THAT(result.err, HasSubstr("1 of 4 analyses failed or were cancelled"));
 }
 
 TEST_F(PlanTest, AServerThatIsBusyEndsThePlan) {

@@ -55,13 +55,15 @@ TEST(RunFailureTest, AJobThatFailsKeepsItsFilesAndExitsWith1) {
   EXPECT_EQ(access((run + "/prompts.txt").c_str(), F_OK), 0);
 }
 
-TEST(RunFailureTest, AJobThatAnotherCancelsExitsWith1AndSaysSo) {
+TEST(RunFailureTest, AJobThatAnotherCancelsExitsWith6AndSaysSo) {
   Script script = SuccessfulScript("org/tiny");
   script.log.back().clear_event();
   script.log.back().mutable_cancelled();
   const FakeServer server(script);
   const TemporaryFolder folder;
-  EXPECT_EQ(RunClient(ProfileArguments(server), folder.path()).exit_code, 1);
+  const ClientResult result = RunClient(ProfileArguments(server), folder.path());
+  EXPECT_EQ(result.exit_code, 6);
+  EXPECT_THAT(result.err, HasSubstr("the job was cancelled by somebody else"));
   EXPECT_EQ(StateOf(RunDirectories(folder.path()).at(0)), "cancelled");
 }
 
