@@ -1,5 +1,6 @@
 // induct-client run: every analysis of a plan, skipping what is done; the batch scripts' way in.
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -146,6 +147,11 @@ class Plan {
   int n_failed_ = 0;
 };
 
+// Named as its plan, since several plans may share a folder.
+std::string ReportPath(const std::string& output_dir, const std::string& plan_file) {
+  return absl::StrCat(output_dir, "/report_", std::filesystem::path(plan_file).stem().string(), ".html");
+}
+
 absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(flags, settings.values, ModelFlag::kPlan));
@@ -156,9 +162,9 @@ absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
   std::fputs(plan.Table().c_str(), stdout);
   INDUCT_RETURN_IF_ERROR(run);
   if (!flags.no_report && !plan.runs().empty()) {
-    const std::string report = absl::StrCat(settings.values.Text("output_dir"), "/report.html");
+    const std::string report = ReportPath(settings.values.Text("output_dir"), flags.settings_file);
     INDUCT_RETURN_IF_ERROR(WriteReport(plan.runs(), {}, report));
-    std::printf("report in %s\n", report.c_str());
+    std::printf("report in %s\n", Printable(report).c_str());
   }
   return plan.Outcome();
 }
