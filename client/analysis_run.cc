@@ -98,7 +98,10 @@ absl::Status AnalysisRun::Handle(const v1::JobEvent& event) {
     case v1::JobEvent::kFailed:
       return JobFailed(event.failed());
     case v1::JobEvent::kCancelled:
-      return WithExitCode(absl::CancelledError("the job was cancelled"), ExitCode::kJobFailed);
+      // An interrupt of this client's own gets another code from whoever knows of it.
+      return WithExitCode(absl::CancelledError("the job was cancelled by somebody else, or by the server "
+                                               "because nobody watched it"),
+                          ExitCode::kCancelled);
     default:
       return absl::OkStatus();
   }

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "client/rpc_error.h"
@@ -100,6 +101,21 @@ std::vector<std::string> NormalizeArguments(std::vector<std::string> arguments) 
   return arguments;
 }
 
+namespace {
+
+// Further models after the only one that --model takes; empty where `unknown` is something else.
+std::string SecondModel(const CLI::App& command, const std::vector<std::string>& unknown) {
+  const CLI::Option* model = command.get_option_no_throw("--model");
+  const auto is_flag = [](const std::string& argument) { return absl::StartsWith(argument, "-"); };
+  if (model == nullptr || model->count() != 1 || unknown.empty()) return "";
+  if (std::any_of(unknown.begin(), unknown.end(), is_flag)) return "";
+  return absl::StrCat("--model takes one model, and ", absl::StrJoin(unknown, " "),
+                      " is left over; to compare models: crosssize --models ", model->as<std::string>(), " ",
+                      absl::StrJoin(unknown, " "));
+}
+
+}  // namespace
+
 std::string DescribeUnknown(const CLI::App& command, const std::vector<std::string>& unknown) {
   const std::string given = unknown.empty() ? "" : unknown.front().substr(0, unknown.front().find('='));
   std::vector<std::string> known;
@@ -108,6 +124,8 @@ std::string DescribeUnknown(const CLI::App& command, const std::vector<std::stri
   }
   for (const CLI::App* subcommand : command.get_subcommands({})) known.push_back(subcommand->get_name());
   const std::string nearest = NearestWord(given, known);
+  if (const std::string second = SecondModel(command, unknown); nearest.empty() && !second.empty())
+    return second;
   return absl::StrCat("there is no ", given,
                       nearest.empty() ? absl::StrCat("; see ", command.get_name(), " --help")
                                       : absl::StrCat("; did you mean ", nearest, "?"));

@@ -25,7 +25,8 @@ absl::StatusOr<Settings> SettingsFromFlags(const CLI::App& command, const FlagTe
 // "--memory_saver=true", so that the parser sees one spelling.
 std::vector<std::string> NormalizeArguments(std::vector<std::string> arguments);
 
-// What to say about arguments that no flag matches: the flag nearest to the first of them.
+// What to say about arguments that no flag matches: the flag nearest to the first of them, or, where they follow
+// the one model of --model, the command that takes several.
 std::string DescribeUnknown(const CLI::App& command, const std::vector<std::string>& unknown);
 
 }  // namespace induct::client

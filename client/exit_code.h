@@ -13,6 +13,7 @@ enum class ExitCode {
   kUnreachable = 3,    // no server, or it was lost
   kOutput = 4,         // files or standard output could not be written
   kBusy = 5,           // the server takes no more jobs now: retry later
+  kCancelled = 6,      // the job was cancelled by somebody else
   kInterrupted = 130,  // SIGINT or SIGTERM; the job was cancelled
 };
 

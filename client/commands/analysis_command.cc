@@ -44,6 +44,7 @@ void AddModelFlags(CLI::App* command, ModelFlag model_flag, AnalysisFlags* flags
                      "The model's name: pythia-410m, gpt2, ORG/NAME, any of them with @REVISION, or one that "
                      "`models` lists [default: the first of `models` in the settings file]")
         ->expected(1)
+        ->allow_extra_args(false)  // DescribeUnknown says what a second one is
         ->type_name("NAME");
   } else {
     command

@@ -49,6 +49,9 @@ void AddCancelCommand(CLI::App* app, Action* action) {
   command->add_option("name", options->name, "The job's name, as `jobs` lists it")
       ->required()
       ->type_name("NAME");
+  command->footer(
+      "Exits with 0 where the job runs no longer or will end soon, also where it had ended before, which is "
+      "said.");
   command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
 }
 

@@ -1,4 +1,4 @@
-// induct-client figures: the figures of a saved run once more, in another format, size or font.
+// induct-client figures: the figures of saved runs once more, in another format, size or font.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -20,7 +20,7 @@ namespace induct::client {
 namespace {
 
 struct Options {
-  std::string run;
+  std::vector<std::string> runs;
   std::string size;
   FigureOptions figures;
 };
@@ -47,17 +47,11 @@ absl::Status NothingToDraw(const SavedRun& run) {
                       ExitCode::kUsage);
 }
 
-absl::Status Run(const Options& options) {
-  FigureOptions figures = options.figures;
-  if (!options.size.empty()) INDUCT_RETURN_IF_ERROR(ParseSize(options.size, &figures));
-  INDUCT_RETURN_IF_ERROR(CheckFigureOptions(figures));
-  INDUCT_ASSIGN_OR_RETURN(const SavedRun run, ReadRun(options.run));
+absl::Status Draw(const std::string& path, FigureOptions figures) {
+  INDUCT_ASSIGN_OR_RETURN(const SavedRun run, ReadRun(path));
   const size_t n_figures = RunFigures(run).size();
   if (n_figures == 0) return NothingToDraw(run);
   for (const std::string& problem : run.problems) Tell(absl::StrCat(run.path, ": ", problem));
-  if (const std::string other = FontInstead(figures.font); !other.empty()) {
-    Tell(absl::StrCat("the font \"", figures.font, "\" is not installed here: drawn in ", other));
-  }
   if (figures.folder.empty()) figures.folder = absl::StrCat(run.path, "/figs");
   INDUCT_RETURN_IF_ERROR(WithExitCode(DrawRunFigures(run, figures, /*figs_dir=*/""), ExitCode::kOutput));
   std::printf("%s (%s) in %s\n", Counted(n_figures, "figure").c_str(), figures.format.c_str(),
@@ -65,13 +59,41 @@ absl::Status Run(const Options& options) {
   return absl::OkStatus();
 }
 
+// Runs have figures of equal names, which one folder would hold once.
+absl::Status CheckFolder(const Options& options) {
+  if (options.figures.folder.empty() || options.runs.size() == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--output: one folder for ", options.runs.size(),
+                   " runs, whose figures have the same names; leave it out, and each run's go into its own "
+                   "figs/, or draw the runs one by one"));
+}
+
+absl::Status Run(const Options& options) {
+  FigureOptions figures = options.figures;
+  if (!options.size.empty()) INDUCT_RETURN_IF_ERROR(ParseSize(options.size, &figures));
+  INDUCT_RETURN_IF_ERROR(CheckFigureOptions(figures));
+  INDUCT_RETURN_IF_ERROR(CheckFolder(options));
+  if (const std::string other = FontInstead(figures.font); !other.empty()) {
+    Tell(absl::StrCat("the font \"", figures.font, "\" is not installed here: drawn in ", other));
+  }
+  absl::Status first;  // error, which main tells; one run's keeps no other from being drawn
+  for (const std::string& path : options.runs) {
+    const absl::Status drawn = Draw(path, figures);
+    if (!first.ok() && !drawn.ok()) Tell(std::string(drawn.message()));
+    first.Update(drawn);
+  }
+  return first;
+}
+
 }  // namespace
 
 void AddFiguresCommand(CLI::App* app, Action* action) {
   const auto options = std::make_shared<Options>();
   CLI::App* command =
-      app->add_subcommand("figures", "Draw a saved run's figures again: other format, size, title or font");
-  command->add_option("run_dir", options->run, "The run directory")->type_name("RUN_DIR")->required();
+      app->add_subcommand("figures", "Draw saved runs' figures again: other format, size, title or font");
+  command->add_option("run_dir", options->runs, "The run directories, one or more")
+      ->type_name("RUN_DIR...")
+      ->required();
   command
       ->add_option("--format", options->figures.format,
                    "Of png, svg and pdf, with commas between them [default png,svg]")
@@ -86,12 +108,12 @@ void AddFiguresCommand(CLI::App* app, Action* action) {
       ->type_name("TEXT");
   command->add_option("--font", options->figures.font, "A font's name [default DejaVu Sans]")
       ->type_name("NAME");
-  command->add_option("--output", options->figures.folder, "Where to write them [default RUN_DIR/figs]")
+  command->add_option("--output", options->figures.folder, "Where to write one run's [default RUN_DIR/figs]")
       ->type_name("DIR");
   command->footer(
       "Draws from the saved files alone, needs no server, and writes each figure's script (.gp) and data "
       "(.csv) beside\n"
-      "it. What is missing or damaged in the run is named on standard error, and the rest is drawn.");
+      "it. What is missing or damaged in a run is named on standard error, and the rest is drawn.");
   command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
 }
 

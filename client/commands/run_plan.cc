@@ -1,5 +1,6 @@
 // induct-client run: every analysis of a plan, skipping what is done; the batch scripts' way in.
 #include <cstdio>
+#include <filesystem>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -26,7 +27,7 @@ struct Step {
 // A step that has run, or was found done.
 struct Done {
   std::string what;   // "nulls of pythia-410m"
-  std::string state;  // "done", "done before", "failed", or "stopped", which ends the plan
+  std::string state;  // "done", "done before", "failed", "cancelled", or "stopped", which ends the plan
   std::string path;   // of the run directory, or why there is none
 };
 
@@ -115,16 +116,18 @@ class Plan {
     if (n_failed_ == 0) return absl::OkStatus();
     return WithExitCode(
         absl::InternalError(absl::StrCat(n_failed_, " of ", log_.size(),
-                                         " analyses failed; run the command again to repeat those alone")),
+                                         " analyses failed or were cancelled; run the command again to repeat those alone")),
         ExitCode::kJobFailed);
   }
 
  private:
-  // Whether the plan goes on after this failure: the job's own and those of its request concern no other.
+  // Whether the plan goes on after this failure: the job's own, those of its request and somebody else's
+  // cancelling concern no other.
   absl::Status NoteFailure(const std::string& what, const absl::Status& status) {
     const ExitCode code = ExitCodeOf(status);
-    const bool goes_on = code == ExitCode::kJobFailed || code == ExitCode::kUsage;
-    Note(what, goes_on ? "failed" : "stopped", std::string(status.message()));
+    const bool cancelled = code == ExitCode::kCancelled;
+    const bool goes_on = cancelled || code == ExitCode::kJobFailed || code == ExitCode::kUsage;
+    Note(what, cancelled ? "cancelled" : goes_on ? "failed" : "stopped", std::string(status.message()));
     if (!goes_on) return status;
     ++n_failed_;
     return absl::OkStatus();
@@ -144,6 +147,11 @@ class Plan {
   int n_failed_ = 0;
 };
 
+// Named as its plan, since several plans may share a folder.
+std::string ReportPath(const std::string& output_dir, const std::string& plan_file) {
+  return absl::StrCat(output_dir, "/report_", std::filesystem::path(plan_file).stem().string(), ".html");
+}
+
 absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(flags, settings.values, ModelFlag::kPlan));
@@ -154,9 +162,9 @@ absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
   std::fputs(plan.Table().c_str(), stdout);
   INDUCT_RETURN_IF_ERROR(run);
   if (!flags.no_report && !plan.runs().empty()) {
-    const std::string report = absl::StrCat(settings.values.Text("output_dir"), "/report.html");
+    const std::string report = ReportPath(settings.values.Text("output_dir"), flags.settings_file);
     INDUCT_RETURN_IF_ERROR(WriteReport(plan.runs(), {}, report));
-    std::printf("report in %s\n", report.c_str());
+    std::printf("report in %s\n", Printable(report).c_str());
   }
   return plan.Outcome();
 }

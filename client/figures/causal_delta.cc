@@ -211,8 +211,9 @@ std::string Multiplot(int n_panels, int width) {
 
 }  // namespace
 
-std::optional<Figure> CausalDeltaFigure(const SavedModel& model, const std::string& name) {
+std::optional<Figure> CausalDeltaFigure(const SavedModel& model) {
   const v1::Causal& causal = *model.causal;
+  const std::string name = absl::StrCat("causal_delta_", model.use.name());
   CsvBlocks csv(name, "metric,arm,draw,x,delta,ci_low,ci_high");
   std::string panels;
   int n_panels = 0;
@@ -222,8 +223,11 @@ std::optional<Figure> CausalDeltaFigure(const SavedModel& model, const std::stri
     ++n_panels;
   }
   if (n_panels == 0) return std::nullopt;
-  Figure figure{
-      .name = name, .csv = csv.text(), .width = std::max(n_panels, 2) * kPanelWidth, .height = kHeight};
+  Figure figure{.name = name,
+                .newest_name = "causal_delta",
+                .csv = csv.text(),
+                .width = std::max(n_panels, 2) * kPanelWidth,
+                .height = kHeight};
   figure.title = {model.label, Caption(causal),
                   absl::StrCat(Counted(static_cast<uint64_t>(causal.evaluation_prompts_size()), "prompt"),
                                ", ", Operations(causal))};

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <string>
 
 #include "client/figures/figure.h"
 #include "client/saved_run.h"
@@ -10,6 +9,6 @@
 namespace induct::client {
 
 // A panel for each metric that was measured; none where nothing was. REQUIRES: the model has a causal result.
-std::optional<Figure> CausalDeltaFigure(const SavedModel& model, const std::string& name);
+std::optional<Figure> CausalDeltaFigure(const SavedModel& model);
 
 }  // namespace induct::client

@@ -13,6 +13,7 @@ namespace induct::client {
 // A figure as it was thought out: sizes are pixels of the PNG at the font of kFontPoints.
 struct Figure {
   std::string name;                // of its files, without ending; safe in file names and in gnuplot's quotes
+  std::string newest_name;         // what the newest of all models' is called as well; empty: nothing
   std::string csv;                 // <name>.csv
   std::vector<std::string> title;  // paragraphs above it: what it is of, what it shows, what was measured
   std::string settings;            // the part of <name>.gp that is its own: `set` commands

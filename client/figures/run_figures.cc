@@ -28,12 +28,12 @@ void Add(std::optional<Figure> figure, std::vector<Figure>* figures) {
   if (figure.has_value()) figures->push_back(*std::move(figure));
 }
 
-void AddModelFigures(const SavedModel& model, const std::string& causal_name, std::vector<Figure>* figures) {
+void AddModelFigures(const SavedModel& model, std::vector<Figure>* figures) {
   if (model.profile.has_value() && model.scores.has_value()) Add(HeatmapFigure(model), figures);
   if (model.profile.has_value()) Add(ProfileCurveFigure(model), figures);
   if (model.nulls.has_value() && model.nulls->has_head_permutation()) Add(NullsDensityFigure(model), figures);
   if (model.nulls.has_value()) Add(NullsHeatmapFigure(model), figures);
-  if (model.causal.has_value()) Add(CausalDeltaFigure(model, causal_name), figures);
+  if (model.causal.has_value()) Add(CausalDeltaFigure(model), figures);
   if (model.lag_buckets.has_value()) Add(LagOverlayFigure(model), figures);
   if (model.pattern.has_value() && model.attention.has_value()) Add(PatternFigure(model), figures);
 }
@@ -44,9 +44,13 @@ absl::Status DrawAndPublish(const std::string& folder, const Figure& figure, con
   INDUCT_ASSIGN_OR_RETURN(const std::vector<PictureFormat> formats, ParseFormats(options.format));
   const bool has_png = std::find(formats.begin(), formats.end(), PictureFormat::kPng) != formats.end();
   if (figs_dir.empty() || !has_png) return absl::OkStatus();
-  const std::string png = figure.name + ".png";
-  INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(absl::StrCat(folder, "/", png)));
-  return WithExitCode(WriteFileAtomically(absl::StrCat(figs_dir, "/", png), bytes), ExitCode::kOutput);
+  INDUCT_ASSIGN_OR_RETURN(const std::string png, ReadFile(absl::StrCat(folder, "/", figure.name, ".png")));
+  for (const std::string& name : {figure.name, figure.newest_name}) {
+    if (name.empty()) continue;
+    INDUCT_RETURN_IF_ERROR(WithExitCode(
+        WriteFileAtomically(absl::StrCat(figs_dir, "/", name, ".png"), png), ExitCode::kOutput));
+  }
+  return absl::OkStatus();
 }
 
 // The error that says most: one of writing, else that there is no gnuplot, else every figure's own.
@@ -66,11 +70,7 @@ absl::Status Combine(const std::vector<std::pair<std::string, absl::Status>>& fa
 
 std::vector<Figure> RunFigures(const SavedRun& run) {
   std::vector<Figure> figures;
-  for (const SavedModel& model : run.models) {
-    const std::string causal_name =
-        run.models.size() == 1 ? "causal_delta" : absl::StrCat("causal_delta_", model.use.name());
-    AddModelFigures(model, causal_name, &figures);
-  }
+  for (const SavedModel& model : run.models) AddModelFigures(model, &figures);
   Add(CrossSizeOverlayFigure(run), &figures);
   Add(PeakDepthsFigure(run), &figures);
   return figures;

@@ -215,7 +215,7 @@ Chart AblationChart(const SavedModel& model) {
                                   Counted(static_cast<uint64_t>(causal.top_heads_size()), "ablated head"),
                                   ", and without each set of other heads (dots; bars: their means)."),
           .data = {{"label", model.label}, {"metrics", std::move(metrics)}},
-          .image = "causal_delta.png"};
+          .image = absl::StrCat("causal_delta_", model.use.name(), ".png")};
 }
 
 Chart LagsChart(const SavedModel& model) {

@@ -112,7 +112,7 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
     record.cancelled.push_back(request->name());
     cancel_came.SignalAll();
     job->set_name(request->name());
-    job->set_state("cancelled");
+    job->set_state(script.state_after_cancel);
     return grpc::Status::OK;
   }
 

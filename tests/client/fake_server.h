@@ -43,6 +43,7 @@ struct Script {
   bool load_waits = false;  // LoadModel waits after its steps until the client is gone
   grpc::Status unload_status;
   std::vector<v1::Job> jobs;
+  std::string state_after_cancel = "cancelled";  // that CancelJob tells
   std::vector<v1::Prompt> prompts;
   grpc::Status preview_status;
 };

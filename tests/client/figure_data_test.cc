@@ -164,7 +164,7 @@ TEST(NullsHeatmapTest, ShowsTheLagMatchedEffectWithRingsAndElseTheUniformOne) {
 TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
   SavedModel model = ExampleModel("m", 4, 4);
   model.causal = ExampleCausal(model);
-  const auto figure = CausalDeltaFigure(model, "causal_delta");
+  const auto figure = CausalDeltaFigure(model);
   ASSERT_TRUE(figure.has_value());
   EXPECT_THAT(figure->plot,
               AllOf(HasSubstr("layout 1,3"), HasSubstr("'p = 0.095'"), HasSubstr("'p = 0.14'")));
@@ -177,11 +177,11 @@ TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
 TEST(CausalDeltaTest, AControlOfAnotherSizeSaysItsOwn) {
   SavedModel model = ExampleModel("m", 4, 4);
   model.causal = ExampleCausal(model);
-  EXPECT_THAT(CausalDeltaFigure(model, "causal_delta")->plot, Not(HasSubstr("3 heads")));
+  EXPECT_THAT(CausalDeltaFigure(model)->plot, Not(HasSubstr("3 heads")));
   model.causal->mutable_top_heads()->RemoveLast();
   for (v1::AblationArm& draw : *model.causal->mutable_matched_k()->mutable_draws())
     draw.mutable_heads()->RemoveLast();
-  EXPECT_THAT(CausalDeltaFigure(model, "causal_delta")->plot,
+  EXPECT_THAT(CausalDeltaFigure(model)->plot,
               AllOf(HasSubstr("'random'.\"\\n\".'3 heads' 2"), HasSubstr("'matched'.\"\\n\".'p = 0.14' 3")));
 }
 
@@ -191,14 +191,14 @@ TEST(CausalDeltaTest, AControlWithoutDrawsSaysWhyAndControlTextsGetAPanel) {
   model.causal->mutable_matched_k()->Clear();
   model.causal->mutable_matched_k()->set_reason("every other set shares a head");
   model.causal->mutable_top_k()->mutable_delta()->mutable_control_nll()->set_value(0.5);
-  const auto figure = CausalDeltaFigure(model, "causal_delta");
+  const auto figure = CausalDeltaFigure(model);
   EXPECT_THAT(figure->plot, AllOf(HasSubstr("layout 1,4"), HasSubstr("no draws")));
   EXPECT_THAT(Title(*figure), HasSubstr("matched: every other set shares a head"));
   model.causal->set_chosen_by("user");
-  EXPECT_THAT(Title(*CausalDeltaFigure(model, "causal_delta")),
+  EXPECT_THAT(Title(*CausalDeltaFigure(model)),
               HasSubstr("ablation of the chosen 3 heads; 20 draws"));
   model.causal->mutable_top_k()->clear_delta();
-  EXPECT_FALSE(CausalDeltaFigure(model, "causal_delta").has_value());
+  EXPECT_FALSE(CausalDeltaFigure(model).has_value());
 }
 
 TEST(LagOverlayTest, AnEmptyBucketIsNamedAndHasNoCurve) {

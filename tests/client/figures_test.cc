@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/child_process.h"
 #include "client/exit_code.h"
@@ -156,8 +157,8 @@ TEST_F(FiguresTest, PanelsOfAblationKeepTheirLabelsBesideLongNumbers) {
   accuracy->set_value(-0.0002);
   accuracy->set_ci_low(-0.0003);
   accuracy->set_ci_high(0);
-  Draw(*CausalDeltaFigure(model, "causal_delta"), {.format = "svg"});
-  EXPECT_THAT(FileBytes(folder_ / "causal_delta.svg"),
+  Draw(*CausalDeltaFigure(model), {.format = "svg"});
+  EXPECT_THAT(FileBytes(folder_ / (CausalDeltaFigure(model)->name + ".svg")),
               AllOf(HasSubstr("-0.00025"), HasSubstr("change of the share that is right")));
 }
 
@@ -208,6 +209,26 @@ TEST_F(FiguresTest, TheNewestRunsPngsAreCopiedUnderTheirNames) {
   EXPECT_NE(access((folder_ / "newest/heatmap_m.svg").c_str(), F_OK), 0);
 }
 
+TEST_F(FiguresTest, AModelsAblationsKeepTheirNameBesideTheNewestOfAllModels) {
+  for (const char* model : {"a", "b"}) {
+    SavedModel saved = ExampleModel(model, 4, 4);
+    saved.causal = ExampleCausal(saved);
+    saved.profile.reset();
+    saved.scores.reset();
+    SavedRun run = ExampleRun("causal", {saved});
+    run.path = folder_ / model;
+    ASSERT_TRUE(DrawRunFigures(run, {}, folder_ / "newest").ok());
+  }
+  for (const char* model : {"a", "b"}) {
+    const std::string name = absl::StrCat("/causal_delta_", model, ".png");
+    EXPECT_TRUE(FileBytes(folder_ / "newest" + name) == FileBytes(folder_ / model + "/figs" + name)) << model;
+  }
+  EXPECT_TRUE(FileBytes(folder_ / "newest/causal_delta.png") ==
+              FileBytes(folder_ / "newest/causal_delta_b.png"));
+  EXPECT_FALSE(FileBytes(folder_ / "newest/causal_delta_a.png") ==
+               FileBytes(folder_ / "newest/causal_delta_b.png"));
+}
+
 TEST(FigureOptionsTest, WhatCannotBeIsRefused) {
   EXPECT_TRUE(CheckFigureOptions({}).ok());
   EXPECT_TRUE(
@@ -231,7 +252,7 @@ TEST(RunFiguresTest, NamesAreThoseOfThePlan) {
   SavedModel model = FullModel("org/m", 4, 4);
   EXPECT_THAT(Names(RunFigures(ExampleRun("causal", {model}))),
               ElementsAre("heatmap_org_m", "profile_org_m", "nulls_org_m", "nulls_heatmap_org_m",
-                          "causal_delta", "lag_overlay_org_m", "pattern_org_m"));
+                          "causal_delta_org_m", "lag_overlay_org_m", "pattern_org_m"));
 }
 
 TEST(RunFiguresTest, WhatARunLacksIsNotDrawn) {

@@ -56,13 +56,31 @@ TEST_F(PlanTest, RunsEveryAnalysisAndASecondTimeNone) {
   EXPECT_THAT(first.out,
               AllOf(HasSubstr("profile of m     done   outputs/runs/"), HasSubstr("nulls of m       done "),
                     HasSubstr("causal of m      done "), HasSubstr("lagbuckets of m  done "),
-                    HasSubstr("report in outputs/report.html\n")));
+                    HasSubstr("report in outputs/report_plan.html\n")));
   EXPECT_THAT(server.record().requests, SizeIs(4));
+  const std::string page = FileBytes(folder_ / "outputs/report_plan.html");
+  const std::string markdown = FileBytes(folder_ / "outputs/report_plan.md");
   const ClientResult second = Run(server);
   EXPECT_EQ(second.exit_code, 0);
+  EXPECT_TRUE(page == FileBytes(folder_ / "outputs/report_plan.html"));
+  EXPECT_EQ(markdown, FileBytes(folder_ / "outputs/report_plan.md"));
   EXPECT_THAT(second.out,
               AllOf(HasSubstr("causal of m      done before  outputs/runs/"), Not(HasSubstr("done  "))));
   EXPECT_THAT(server.record().requests, SizeIs(4));
+}
+
+TEST_F(PlanTest, TwoPlansLeaveTwoReports) {
+  const FakeServer server(AllResults());
+  ASSERT_EQ(Run(server).exit_code, 0);
+  const std::string first = FileBytes(folder_ / "outputs/report_plan.md");
+  std::filesystem::create_directories(folder_ / "plans");
+  ASSERT_TRUE(WriteFileAtomically(folder_ / "plans/seed.5.yaml", "models: [m]\nseed: 5\n").ok());
+  const ClientResult other =
+      RunClient({"run", "--plan", "plans/seed.5.yaml", "--server", server.address()}, folder_.path(),
+                {{"PATH", folder_.path()}});
+  EXPECT_THAT(other.out, HasSubstr("report in outputs/report_seed.5.html\n"));
+  EXPECT_EQ(first, FileBytes(folder_ / "outputs/report_plan.md"));
+  EXPECT_THAT(FileBytes(folder_ / "outputs/report_seed.5.md"), HasSubstr("m"));
 }
 
 TEST_F(PlanTest, WhatIsDoneNeedsNoServer) {
@@ -119,9 +137,24 @@ TEST_F(PlanTest, AFailedAnalysisIsToldAndTheOthersRun) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.out, AllOf(HasSubstr("nulls of m       failed  no such null\\x1b"),
                                 HasSubstr("causal of m      done"), HasSubstr("report in")));
-  EXPECT_THAT(result.err, HasSubstr("1 of 4 analyses failed; run the command again to repeat those alone"));
+  EXPECT_THAT(result.err, HasSubstr("1 of 4 analyses failed or were cancelled; run the command again to repeat those alone"));
   EXPECT_THAT(Run(server).out, HasSubstr("nulls of m       done  "));
   EXPECT_THAT(server.record().requests, SizeIs(5));
+}
+
+TEST_F(PlanTest, AJobThatAnotherCancelsIsToldAndTheOthersRun) {
+  Script script = AllResults();
+  script.plays = {Play(), {.end_index = 3, .wait_for_cancel = true}};
+  FakeServer server(script);
+  RunningClient client(Arguments(server), folder_.path(), {{"PATH", folder_.path()}});
+  server.AwaitWaiting();
+  ASSERT_EQ(RunClient({"cancel", kFakeJob, "--server", server.address()}, folder_.path()).exit_code, 0);
+  const ClientResult result = client.Wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("profile of m     done "), HasSubstr("nulls of m       cancelled  the job was"),
+                    HasSubstr("causal of m      done "), HasSubstr("lagbuckets of m  done ")));
+  EXPECT_THAT(result.err, HasSubstr("1 of 4 analyses failed or were cancelled"));
 }
 
 TEST_F(PlanTest, AServerThatIsBusyEndsThePlan) {

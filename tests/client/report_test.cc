@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "client/figures/run_figures.h"
 #include "client/report/document.h"
 #include "client/report/markdown.h"
 #include "common/atomic_file.h"
@@ -95,6 +98,21 @@ TEST(ReportTest, AProfileOfZerosHasNoPeakAndSaysSo) {
   model.profile->clear_peak_depth();
   model.profile->clear_centroid_rel();
   EXPECT_THAT(Report({ExampleRun("profile", {model})}), HasSubstr("Nothing was found: no head of tiny"));
+}
+
+TEST(ReportTest, ChartsShowTheFiguresOfTheirRun) {
+  for (const char* command : {"profile", "nulls", "causal", "lagbuckets", "pattern"}) {
+    const TemporaryFolder folder;
+    SavedRun run = ExampleRun(command, {ExampleWith(command)});
+    run.path = folder.path();
+    std::filesystem::create_directories(folder / "figs");
+    const std::vector<Figure> figures = RunFigures(run);
+    for (const Figure& figure : figures)
+      ASSERT_TRUE(WriteFileAtomically(folder / "figs/" + figure.name + ".png", "").ok());
+    const std::string report = MarkdownPage(MakeDocument({run}, {}, folder.path()));
+    for (const Figure& figure : figures)
+      EXPECT_THAT(report, HasSubstr("(figs/" + figure.name + ".png)")) << command;
+  }
 }
 
 TEST(ReportTest, OnePromptHasNoIntervalsAndTheLimitsSayWhy) {

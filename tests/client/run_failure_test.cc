@@ -55,13 +55,15 @@ TEST(RunFailureTest, AJobThatFailsKeepsItsFilesAndExitsWith1) {
   EXPECT_EQ(access((run + "/prompts.txt").c_str(), F_OK), 0);
 }
 
-TEST(RunFailureTest, AJobThatAnotherCancelsExitsWith1AndSaysSo) {
+TEST(RunFailureTest, AJobThatAnotherCancelsExitsWith6AndSaysSo) {
   Script script = SuccessfulScript("org/tiny");
   script.log.back().clear_event();
   script.log.back().mutable_cancelled();
   const FakeServer server(script);
   const TemporaryFolder folder;
-  EXPECT_EQ(RunClient(ProfileArguments(server), folder.path()).exit_code, 1);
+  const ClientResult result = RunClient(ProfileArguments(server), folder.path());
+  EXPECT_EQ(result.exit_code, 6);
+  EXPECT_THAT(result.err, HasSubstr("the job was cancelled by somebody else"));
   EXPECT_EQ(StateOf(RunDirectories(folder.path()).at(0)), "cancelled");
 }
 
@@ -194,6 +196,10 @@ TEST(RunFailureTest, WrongUsageIs2AndNamesTheNearest) {
       {{}, "no command"},
       {{"profil"}, "did you mean profile?"},
       {{"profile", "--seqlen", "8"}, "did you mean --seq_len?"},
+      {{"profile", "--model", "pythia-70m", "gpt2", "--quiet"},
+       "--model takes one model, and gpt2 is left over; to compare models: crosssize --models pythia-70m gpt2"},
+      {{"profile", "--model", "m", "seed", "5"}, "did you mean --seed?"},
+      {{"profile", "gpt2"}, "there is no gpt2; see profile --help"},
       {{"profile"}, "no model"},
       {{"profile", "--model", "m", "--high-score-quantile", "1"}, "--high_score_quantile: \"1\" given"},
       {{"profile", "--model", "m", "--server", "a b"}, "is no address"},

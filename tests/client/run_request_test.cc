@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "common/atomic_file.h"
 #include "common/settings.h"
 #include "nlohmann/json.hpp"
@@ -207,6 +208,22 @@ TEST(RunRequestTest, JobsAreListedAndCancelTakesTheBareName) {
   EXPECT_EQ(cancelled.exit_code, 0);
   EXPECT_EQ(cancelled.out, std::string(kFakeJob) + ": cancelled\n");
   EXPECT_EQ(RunClient({"cancel", "jobs/NONE"}, folder.path(), environment).exit_code, 2);
+}
+
+TEST(RunRequestTest, CancelIsDoneWhereTheJobWillEndOrHasEnded) {
+  const std::pair<const char*, const char*> cases[] = {{"running", "will be cancelled (now running)"},
+                                                       {"preparing", "will be cancelled (now preparing)"},
+                                                       {"cancelled", "cancelled"},
+                                                       {"succeeded", "had ended before: succeeded"},
+                                                       {"failed", "had ended before: failed"}};
+  for (const auto& [state, outcome] : cases) {
+    const FakeServer server({.state_after_cancel = state});
+    const TemporaryFolder folder;
+    const ClientResult result =
+        RunClient({"cancel", kFakeJob, "--server", server.address()}, folder.path());
+    EXPECT_EQ(result.exit_code, 0) << state << result.err;
+    EXPECT_EQ(result.out, absl::StrCat(kFakeJob, ": ", outcome, "\n"));
+  }
 }
 
 }  // namespace

@@ -180,6 +180,32 @@ TEST_F(FiguresCommandTest, DrawsIntoTheRunsFigsByDefault) {
   EXPECT_THAT(FileBytes(folder_ / "run/figs/heatmap_m.gp"), HasSubstr("DejaVu Sans"));
 }
 
+TEST_F(FiguresCommandTest, SeveralRunsAreDrawnEachIntoItsOwnFigs) {
+  WriteModelRun(folder_ / "other", "profile", "m", "2026-02-01T00:00:00Z");
+  const ClientResult result = Figures({"run", "other", "--format", "svg"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "2 figures (svg) in run/figs\n2 figures (svg) in other/figs\n");
+  for (const char* run : {"run", "other"})
+    EXPECT_THAT(FileBytes(folder_ / run + "/figs/profile_m.svg"), HasSubstr("</svg>"));
+}
+
+TEST_F(FiguresCommandTest, ARunThatCannotBeReadKeepsNoOtherFromBeingDrawn) {
+  std::filesystem::create_directories(folder_ / "empty");
+  const ClientResult result = Figures({"none", "run", "empty", "--format", "svg"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("none is no run directory"), HasSubstr("empty is no run directory")));
+  EXPECT_EQ(result.out, "2 figures (svg) in run/figs\n");
+}
+
+TEST_F(FiguresCommandTest, SeveralRunsHaveNoPlaceInOneFolder) {
+  WriteModelRun(folder_ / "other", "profile", "m", "2026-02-01T00:00:00Z");
+  const ClientResult result = Figures({"run", "other", "--output", "paper"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("--output: one folder for 2 runs"));
+  EXPECT_NE(access((folder_ / "paper").c_str(), F_OK), 0);
+}
+
 TEST_F(FiguresCommandTest, FormatSizeTitleFontAndFolderAreTheUsers) {
   const ClientResult result = Figures({"run", "--format", "pdf", "--size", "1200x800", "--title", "Figure 2",
                                        "--font", "DejaVu Serif", "--output", "paper/figs"});

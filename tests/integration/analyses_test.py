@@ -117,8 +117,9 @@ class Analyses(ProgramTest):
         self.assertAlmostEqual(causal["random_k"]["p_copy_accuracy"], 1 / 21)
         prompts = causal["selection_prompts"] + causal["evaluation_prompts"]
         self.assertEqual(sorted(prompts), list(range(400)))
-        self.assertIn("causal_delta.png", self.figures(run))
-        self.assertTrue((self.dir / "figs" / "causal_delta.png").exists())
+        self.assertIn("causal_delta_demo-small.png", self.figures(run))
+        common = self.dir / "figs"
+        self.assertEqual((common / "causal_delta.png").read_bytes(), (common / "causal_delta_demo-small.png").read_bytes())
 
     def test_causal_with_the_users_heads_and_control_prompts(self):
         (self.dir / "c.txt").write_text("The house by the river was old.\nNobody knew who had built it.\n")
@@ -188,9 +189,9 @@ class Analyses(ProgramTest):
         self.client("run", "--plan", "plan.yaml")
         commands = sorted(self.json(run / "metadata.json")["command"] for run in self.runs())
         self.assertEqual(commands, sorted(["profile", "nulls", "causal", "lagbuckets"] * 2 + ["crosssize"]))
-        report = (self.dir / "outputs" / "report.md").read_text()
+        report = (self.dir / "outputs" / "report_plan.md").read_text()
         self.assertIn("demo-large", report)
-        self.assertTrue((self.dir / "outputs" / "report.html").exists())
+        self.assertTrue((self.dir / "outputs" / "report_plan.html").exists())
         again = self.client("run", "--plan", "plan.yaml")
         self.assertEqual(len(self.runs()), 9)
         self.assertEqual(again.stdout.count("done before"), 9)
