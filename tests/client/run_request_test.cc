@@ -68,7 +68,7 @@ TEST(RunRequestTest, AVariableThatIsAlmostASettingsIsToldUnlessQuiet) {
   const TemporaryFolder folder;
   const std::map<std::string, std::string> environment = {
       {"INDUCT_SEDE", "1"},       {"INDUCT_SEED", "2"},        {"INDUCT_TEST_BIN", "x"},
-      {"INDUCT_TORCH", "x"},      {"INDUCT_TORCH_INDEX", "x"}, {"INDUCT_NPM_REGISTRY", "x"},
+      {"INDUCT_TORCH", "x"},      {"INDUCT_TORCH_INDEX", "x"},
       {"INDUCT_TOKENIZERS", "x"}, {"INDUCT_VEGA_DIR", "x"}};
   const std::string told =
       "induct-client: environment variable INDUCT_SEDE sets nothing; did you mean INDUCT_SEED?\n";
