@@ -28,7 +28,8 @@ constexpr char kFooter[] =
     "defaults. Without a server's address one is started for the run alone.\n\n"
     "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 server unreachable, 4 output could not be "
     "written,\n"
-    "5 busy (retry later), 6 the job was cancelled by somebody else, 130 interrupted.";
+    "5 busy (retry later), 6 the job was cancelled by somebody else, 7 the server cannot reach\n"
+    "the hub, 130 interrupted.";
 
 absl::Status Parse(CLI::App* app, int argc, char** argv) {
   std::vector<std::string> arguments = NormalizeArguments(std::vector<std::string>(argv + 1, argv + argc));

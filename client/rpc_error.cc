@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "client/exit_code.h"
 #include "common/settings.h"
 #include "common/status.h"
 #include "google/rpc/error_details.pb.h"
@@ -40,7 +41,9 @@ absl::Status FromRpcStatus(const google::rpc::Status& status) {
     }
   }
   const std::string message = sentences.empty() ? status.message() : absl::StrJoin(sentences, "\n");
-  return WithReason(absl::Status(static_cast<absl::StatusCode>(status.code()), message), reason, field);
+  const absl::Status error =
+      WithReason(absl::Status(static_cast<absl::StatusCode>(status.code()), message), reason, field);
+  return reason == reason::kHubUnreachable ? WithExitCode(error, ExitCode::kHubUnreachable) : error;
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {

@@ -11,7 +11,7 @@
 namespace induct::client {
 
 // The same code; one sentence a field violation, with the flag's spelling where the field is a setting; the
-// reason attached.
+// reason attached, and the exit code kHubUnreachable where that is the reason.
 absl::Status FromRpcStatus(const google::rpc::Status& status);
 
 // Of a call: its details where the server sent some, else gRPC's own text.

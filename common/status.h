@@ -26,6 +26,7 @@ inline constexpr char kModelInUse[] = "MODEL_IN_USE";
 inline constexpr char kBadCheckpoint[] = "BAD_CHECKPOINT";
 inline constexpr char kUnsupportedModel[] = "UNSUPPORTED_MODEL";
 inline constexpr char kHubAccessDenied[] = "HUB_ACCESS_DENIED";
+inline constexpr char kHubUnreachable[] = "HUB_UNREACHABLE";
 inline constexpr char kHubUnavailable[] = "HUB_UNAVAILABLE";
 inline constexpr char kHubWrongContent[] = "HUB_WRONG_CONTENT";
 inline constexpr char kHubCacheUnusable[] = "HUB_CACHE_UNUSABLE";

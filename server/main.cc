@@ -165,6 +165,10 @@ class Server {
     Log(LogLevel::kInfo, "server",
         absl::StrCat("induct-server ", kVersion, " listening on ", grpc_->address(), ", devices ",
                      absl::StrJoin(environment_.devices, ", ")));
+    if (service::IsLoopback(grpc_->address())) {
+      Log(LogLevel::kInfo, "server",
+          "only this machine can reach it; --listen 0.0.0.0:50051 opens it to others, without authentication");
+    }
     for (const std::string& problem : registry_.DirectoryProblems())
       Log(LogLevel::kWarning, "server", problem);
     return absl::OkStatus();

@@ -11,6 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/status.h"
 #include "common/version.h"
 
 namespace induct::hub {
@@ -169,6 +170,8 @@ struct HttpClient::Exchange {
   absl::Status Failure(CURLcode code, const std::string& url) const {
     const std::string message =
         absl::StrCat(WithoutQuery(url), ": ", error[0] != 0 ? error.data() : curl_easy_strerror(code));
+    if (code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_RESOLVE_PROXY)
+      return WithReason(absl::UnavailableError(message), reason::kHubUnreachable);
     return IsPermanent(code) ? absl::FailedPreconditionError(message) : absl::UnavailableError(message);
   }
 };

@@ -57,8 +57,9 @@ class HttpClient {
   HttpClient& operator=(const HttpClient&) = delete;
 
   // The response, whatever its status, once the body has ended or was cut. UNAVAILABLE, in words of the
-  // network, where no response came; FAILED_PRECONDITION where none ever will (a certificate that is not
-  // trusted, no URL); CANCELLED soon after `stop`.
+  // network, where no response came, with the reason HUB_UNREACHABLE where the host's name does not resolve;
+  // FAILED_PRECONDITION where none ever will (a certificate that is not trusted, no URL); CANCELLED soon
+  // after `stop`.
   absl::StatusOr<HttpResponse> Send(const HttpRequest& request, ResponseSink& sink, std::stop_token stop);
 
  private:

@@ -12,6 +12,8 @@ namespace induct::hub {
 namespace {
 
 constexpr char kRetryAfterUrl[] = "induct/retry_after";
+// A name that does not resolve is seldom a matter of patience: it is asked for once more and no longer.
+constexpr int kMaxResolutions = 2;
 constexpr double kMaxJitter = 0.25;
 
 absl::Duration RetryAfterOf(const absl::Status& status) {
@@ -53,7 +55,14 @@ absl::Duration Retry::DelayAfter(const absl::Status& failure) {
 
 absl::Status Retry::WaitAfter(const absl::Status& failure) {
   if (!absl::IsUnavailable(failure)) return failure;
-  if (++n_failures_ >= policy_.max_attempts) {
+  ++n_failures_;
+  if (ReasonOf(failure) == reason::kHubUnreachable && n_failures_ >= kMaxResolutions) {
+    return WithReason(absl::UnavailableError(absl::StrCat(
+                          "the hub cannot be reached: ", failure.message(),
+                          "; check the server's network, HF_ENDPOINT and HTTPS_PROXY")),
+                      reason::kHubUnreachable);
+  }
+  if (n_failures_ >= policy_.max_attempts) {
     const std::string message = absl::StrCat("the hub cannot be used now: ", failure.message(), " (tried ",
                                              n_failures_, n_failures_ == 1 ? " time)" : " times)");
     return WithReason(absl::UnavailableError(message), reason::kHubUnavailable);

@@ -26,7 +26,8 @@ class Retry {
   Retry(const RetryPolicy& policy, OnWait on_wait, std::stop_token stop);
 
   // Returns OK when it is time for the next attempt. Else the error to give up with: `failure` itself where
-  // it is not UNAVAILABLE; with reason HUB_UNAVAILABLE where the attempts are used up; CANCELLED.
+  // it is not UNAVAILABLE; with reason HUB_UNREACHABLE where the host's name did not resolve twice, with
+  // HUB_UNAVAILABLE where the attempts are used up; CANCELLED.
   absl::Status WaitAfter(const absl::Status& failure);
 
   // The latest attempt got somewhere: the count begins anew.

@@ -46,6 +46,11 @@ int ListenFd(const std::string& listen) {
   return listen.starts_with("fd:") && absl::SimpleAtoi(listen.substr(3), &fd) && fd >= 0 ? fd : -1;
 }
 
+bool IsLoopback(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  return host == "localhost" || host == "[::1]" || host.starts_with("127.");
+}
+
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const std::string& listen,
                                                               const ServiceContext& context) {
   if (!listen.empty()) INDUCT_RETURN_IF_ERROR(CheckAddress(listen));

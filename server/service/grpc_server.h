@@ -45,4 +45,7 @@ class GrpcServer {
 // The N of "fd:N"; -1 for other addresses.
 int ListenFd(const std::string& listen);
 
+// Whether a "host:port" address is one of loopback, so that no other machine reaches it.
+bool IsLoopback(const std::string& address);
+
 }  // namespace induct::service

@@ -105,6 +105,18 @@ TEST(RpcErrorTest, ViolationsAreSentencesWithTheFlagsSpelling) {
   EXPECT_EQ(DescribeField("model", "unknown"), "--model: unknown");
 }
 
+TEST(RpcErrorTest, AHubThatTheServerCannotReachHasAnExitCodeOfItsOwn) {
+  google::rpc::Status status;
+  status.set_code(static_cast<int>(absl::StatusCode::kUnavailable));
+  google::rpc::ErrorInfo info;
+  info.set_reason(reason::kHubUnavailable);
+  status.add_details()->PackFrom(info);
+  EXPECT_EQ(ExitCodeOf(FromRpcStatus(status)), ExitCode::kJobFailed);
+  info.set_reason(reason::kHubUnreachable);
+  status.mutable_details(0)->PackFrom(info);
+  EXPECT_EQ(ExitCodeOf(FromRpcStatus(status)), ExitCode::kHubUnreachable);
+}
+
 TEST(RpcErrorTest, TellsABrokenConnectionFromARefusal) {
   using grpc::StatusCode;
   EXPECT_TRUE(IsTransportError(grpc::Status(StatusCode::UNAVAILABLE, "connection reset")));

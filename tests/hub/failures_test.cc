@@ -115,6 +115,12 @@ TEST_F(FailuresTest, ServersInTroubleAreAskedAgain) {
   }
 }
 
+TEST_F(FailuresTest, AHubWhoseNameDoesNotResolveIsGivenUpAfterTwoAttempts) {
+  options_.endpoint = "http://hub.invalid";  // a name that never resolves (RFC 6761)
+  options_.retry.max_attempts = 1000;
+  ExpectError(Fetch().status(), StatusCode::kUnavailable, reason::kHubUnreachable, "hub.invalid");
+}
+
 TEST_F(FailuresTest, ServersThatStayInTroubleAreGivenUp) {
   Refuse("/api/", 503);
   ExpectRefused(StatusCode::kUnavailable, reason::kHubUnavailable, "HTTP status 503 (tried 6 times)");

@@ -560,5 +560,14 @@ TEST(GrpcServer, APortInUseIsAnErrorThatNamesIt) {
   (*first)->Shutdown(absl::Now());
 }
 
+TEST(GrpcServer, AddressesThatOnlyThisMachineReachesAreTold) {
+  for (const char* local : {"127.0.0.1:50051", "127.9.9.9:1", "localhost:50051", "[::1]:50051"}) {
+    EXPECT_TRUE(IsLoopback(local)) << local;
+  }
+  for (const char* open : {"0.0.0.0:50051", "[::]:50051", "gpu01:50051", "unix:/run/induct", "fd:3"}) {
+    EXPECT_FALSE(IsLoopback(open)) << open;
+  }
+}
+
 }  // namespace
 }  // namespace induct::service
