@@ -252,7 +252,8 @@ absl::StatusOr<SavedRun> RunAnalysis(const AnalysisFlags& flags, const std::stri
   const std::vector<std::string> models = ModelsOf(request);
   INDUCT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Prepare(settings.Text("output_dir"), command,
                                                                         DirectoryName(models), created));
-  Progress progress(ChooseProgressStyle(flags.quiet), stderr);
+  const bool scores_layers = !std::holds_alternative<v1::PatternRequest>(request);
+  Progress progress(ChooseProgressStyle(flags.quiet), stderr, scores_layers);
   JobStream stream(connection, std::move(request),
                    [&](const std::string& sentence) { progress.Note(sentence); });
   AnalysisRun run(connection, &stream, &directory, &progress, command,
