@@ -6,7 +6,9 @@
 #include <optional>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -102,11 +104,57 @@ absl::StatusOr<std::string> ReadUserFile(const std::string& path) {
   return bytes;
 }
 
+// A line that is not blank, and so holds a prompt.
+struct Line {
+  int number = 0;  // from 1, as editors count
+  std::string text;
+};
+
+std::vector<Line> PromptLines(const std::string& bytes) {
+  std::vector<Line> lines;
+  int number = 0;
+  for (absl::string_view line : absl::StrSplit(absl::StripPrefix(bytes, "\xef\xbb\xbf"), '\n')) {
+    ++number;
+    absl::ConsumeSuffix(&line, "\r");
+    if (!absl::StripAsciiWhitespace(line).empty()) lines.push_back({number, std::string(line)});
+  }
+  return lines;
+}
+
+bool HoldsRecords(const std::string& path) { return absl::EndsWithIgnoreCase(path, ".jsonl"); }
+
+absl::StatusOr<v1::Prompt> ReadLine(const std::string& path, const std::string& text) {
+  if (!IsUtf8(text)) return absl::InvalidArgumentError("no valid UTF-8");
+  if (HoldsRecords(path)) return ReadRecord(text);
+  v1::Prompt prompt;
+  prompt.set_text(text);
+  return prompt;
+}
+
+// The number in "given_prompts[3].token_ids[2]", where the field is given_prompts.
+std::optional<size_t> NumberInPath(absl::string_view path, const std::string& field) {
+  size_t number = 0;
+  if (!absl::ConsumePrefix(&path, absl::StrCat(field, "["))) return std::nullopt;
+  if (!absl::SimpleAtoi(path.substr(0, path.find(']')), &number)) return std::nullopt;
+  return number;
+}
+
+// The line of the prompt. The file is read again, since that is needed after an error alone: empty where it
+// has changed since.
+std::string LineOf(const std::string& path, size_t number, const v1::Prompt& prompt) {
+  const auto bytes = ReadUserFile(path);
+  if (!bytes.ok()) return "";
+  const std::vector<Line> lines = PromptLines(*bytes);
+  if (number >= lines.size()) return "";
+  const auto now = ReadLine(path, lines[number].text);
+  const bool same = now.ok() && now->SerializeAsString() == prompt.SerializeAsString();
+  return same ? absl::StrCat(":", lines[number].number) : "";
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path) {
-  const bool records = absl::EndsWithIgnoreCase(path, ".jsonl");
-  if (!records && !absl::EndsWithIgnoreCase(path, ".txt")) {
+  if (!HoldsRecords(path) && !absl::EndsWithIgnoreCase(path, ".txt")) {
     return absl::InvalidArgumentError(
         absl::StrCat(path,
                      ": prompts come from a .txt file (a text a line) or a .jsonl file (an object a line); "
@@ -114,23 +162,10 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path) 
   }
   INDUCT_ASSIGN_OR_RETURN(const std::string bytes, ReadUserFile(path));
   std::vector<v1::Prompt> prompts;
-  int number = 0;
-  for (absl::string_view line : absl::StrSplit(absl::StripPrefix(bytes, "\xef\xbb\xbf"), '\n')) {
-    ++number;
-    absl::ConsumeSuffix(&line, "\r");
-    const std::string text(line);
-    const std::string place = absl::StrCat(path, ":", number);
-    if (!IsUtf8(text)) return absl::InvalidArgumentError(absl::StrCat(place, ": no valid UTF-8"));
-    if (absl::StripAsciiWhitespace(line).empty()) continue;
-    v1::Prompt prompt;
-    if (records) {
-      auto record = ReadRecord(text);
-      if (!record.ok()) return Annotate(record.status(), place);
-      prompt = *std::move(record);
-    } else {
-      prompt.set_text(text);
-    }
-    prompts.push_back(std::move(prompt));
+  for (const Line& line : PromptLines(bytes)) {
+    auto prompt = ReadLine(path, line.text);
+    if (!prompt.ok()) return Annotate(prompt.status(), absl::StrCat(path, ":", line.number));
+    prompts.push_back(*std::move(prompt));
   }
   if (prompts.empty()) return absl::InvalidArgumentError(absl::StrCat(path, ": holds no prompt"));
   return prompts;
@@ -155,6 +190,21 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path) {
     }
   }
   return prompts;
+}
+
+absl::Status NameFileAndLine(const absl::Status& error, const PromptsOfFile& given) {
+  const std::string field = FieldOf(error);
+  const std::optional<size_t> number = NumberInPath(field, given.field);
+  if (given.path.empty() || !number || *number >= static_cast<size_t>(given.prompts.size())) return error;
+  const v1::Prompt& prompt = given.prompts[static_cast<int>(*number)];
+  const std::string place =
+      given.are_rows ? absl::StrCat(", row ", *number) : LineOf(given.path, *number, prompt);
+  absl::string_view message = error.message();
+  absl::ConsumePrefix(&message, absl::StrCat(field, ": "));
+  absl::Status named(error.code(), absl::StrCat(given.path, place, ": ", message));
+  error.ForEachPayload(
+      [&](absl::string_view url, const absl::Cord& payload) { named.SetPayload(url, payload); });
+  return named;
 }
 
 }  // namespace induct::client

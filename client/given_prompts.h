@@ -18,4 +18,17 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path);
 // A .npy file with whole numbers [n_prompts, length]. Errors as above.
 absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path);
 
+// Prompts that a field of a request got from a file.
+struct PromptsOfFile {
+  std::string field;
+  std::string path;  // empty: from none
+  bool are_rows;     // of a .npy file; else lines
+  const google::protobuf::RepeatedPtrField<v1::Prompt>& prompts;
+};
+
+// What a server says of a prompt, by its field "given_prompts[3]", with the user's own place instead of the
+// field: "p.txt:7: prompt 3: it is ...", "t.npy, row 3: prompt 3: ...". Lines count from 1, prompts and rows
+// from 0. A file that has changed meanwhile is named without a line; any other error comes back as it is.
+absl::Status NameFileAndLine(const absl::Status& error, const PromptsOfFile& given);
+
 }  // namespace induct::client

@@ -23,6 +23,12 @@ std::string InUnits(double number, const std::vector<std::pair<double, std::stri
   return absl::StrFormat("%.0f", number);
 }
 
+// The contract calls weights that jobs may use at once available; beside "unloaded" that reads as "could be
+// loaded".
+std::string StateWord(const v1::Model& model) {
+  return model.state() == "available" ? "loaded" : model.state();
+}
+
 // "just now", "5 min ago", "3 d ago"; empty where it was never used.
 std::string LastUseText(const v1::Model& model, absl::Time now) {
   if (!model.has_last_use()) return "";
@@ -36,7 +42,7 @@ std::string LastUseText(const v1::Model& model, absl::Time now) {
 std::vector<std::string> Row(const v1::Model& model, absl::Time now) {
   if (!model.problem().empty()) return {model.name(), "unusable", "", "", "", "", ""};
   return {model.name(),
-          model.state(),
+          StateWord(model),
           absl::StrCat(model.n_layers(), " x ", model.n_heads()),
           CountText(model.n_parameters()),
           model.stored_dtype(),
@@ -57,9 +63,9 @@ std::string TokenizerText(const v1::Model& model) {
 }
 
 std::string StateText(const v1::Model& model, absl::Time now) {
-  std::vector<std::string> parts = {model.state()};
+  std::vector<std::string> parts = {StateWord(model)};
   if (model.resident_bytes() > 0) parts.push_back(BytesText(model.resident_bytes()) + " on its devices");
-  if (model.load_seconds() > 0) parts.push_back(absl::StrFormat("loaded in %.1f s", model.load_seconds()));
+  if (model.load_seconds() > 0) parts.push_back(absl::StrFormat("latest load took %.1f s", model.load_seconds()));
   if (model.n_pins() > 0) parts.push_back(absl::StrCat("in use by ", model.n_pins()));
   if (const std::string last = LastUseText(model, now); !last.empty()) parts.push_back("used " + last);
   return absl::StrJoin(parts, ", ");

@@ -82,7 +82,8 @@ ProgressStyle ChooseProgressStyle(bool quiet) {
   return can_overwrite ? ProgressStyle::kTerminal : ProgressStyle::kLines;
 }
 
-Progress::Progress(ProgressStyle style, FILE* out) : style_(style), out_(out), unicode_(LocaleIsUtf8()) {}
+Progress::Progress(ProgressStyle style, FILE* out, bool scores_layers)
+    : style_(style), out_(out), unicode_(LocaleIsUtf8()), scores_layers_(scores_layers) {}
 
 Progress::~Progress() { EndLine(); }
 
@@ -187,7 +188,9 @@ void Progress::Redraw(bool at_once) {
   if (started_ != absl::InfinitePast() && view_.fraction > 0.01 && view_.fraction < 1) {
     view_.time_left = (now - started_) * ((1 - view_.fraction) / view_.fraction);
   }
-  Overwrite(ProgressLine(view_, TerminalColumns(out_), unicode_));
+  const size_t columns = TerminalColumns(out_);
+  Overwrite(scores_layers_ ? ProgressLine(view_, columns, unicode_)
+                           : StepLine("reading attention", view_.fraction, columns, unicode_));
 }
 
 void Progress::Overwrite(const std::string& line) {

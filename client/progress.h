@@ -26,7 +26,8 @@ ProgressStyle ChooseProgressStyle(bool quiet);
 // Safe for concurrent use. The destructor leaves the cursor on a line of its own.
 class Progress {
  public:
-  Progress(ProgressStyle style, FILE* out);
+  // `scores_layers`: the job tells each layer's scores, which the line is made of; else it is a plain bar.
+  Progress(ProgressStyle style, FILE* out, bool scores_layers = true);
   ~Progress();
 
   void Show(const v1::JobEvent& event);
@@ -51,6 +52,7 @@ class Progress {
   const ProgressStyle style_;
   FILE* const out_;
   const bool unicode_;
+  const bool scores_layers_;
 
   absl::Mutex mutex_;
   std::string kind_ ABSL_GUARDED_BY(mutex_) = "induction";  // the score kind that the curve is made of

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -15,6 +18,8 @@ namespace induct::client {
 namespace {
 
 constexpr int kHeadsShown = 5;
+constexpr int kAttentionsShown = 8;
+constexpr size_t kPromptColumns = 70;
 
 // A line of the table: what, and its value.
 std::string Row(const std::string& label, const std::string& value) {
@@ -191,10 +196,88 @@ std::string Text(const std::string& label, const v1::LagBuckets& lags) {
                                                  OptionalInterval(lags.centroid_difference())));
 }
 
-std::string Text(const std::string& label, const v1::AttentionPattern& pattern) {
+// A token of the prompt with its position: "' Mary' at 12"; its id where there are no texts.
+std::string TokenText(const v1::AttentionPattern& pattern, uint32_t position) {
+  const int index = static_cast<int>(position);
+  const std::string token = pattern.tokens().empty()
+                                ? absl::StrCat("id ", pattern.token_ids(index))
+                                : absl::StrCat("'", Printable(pattern.tokens(index)), "'");
+  return absl::StrCat(token, " at ", position);
+}
+
+// One line's worth of the prompt.
+std::string PromptText(const v1::AttentionPattern& pattern) {
+  const std::string text = Printable(pattern.tokens().empty() ? absl::StrJoin(pattern.token_ids(), " ")
+                                                              : absl::StrJoin(pattern.tokens(), ""));
+  return DisplayWidth(text) <= kPromptColumns ? text
+                                              : absl::StrCat(FirstColumns(text, kPromptColumns), "...");
+}
+
+// A cell of the pattern.
+struct Attention {
+  uint32_t query = 0, key = 0;
+  float value = 0;
+};
+
+// The strongest attentions to others than the first tokens, which take what a head has no use for.
+std::vector<Attention> StrongestBeyond(uint32_t n_first, const FloatArray& attention) {
+  const auto n_tokens = static_cast<uint32_t>(attention.shape[0]);
+  std::vector<Attention> cells;
+  for (uint32_t query = 0; query < n_tokens; ++query) {
+    for (uint32_t key = n_first; key <= query; ++key)
+      cells.push_back({query, key, attention.values[size_t{query} * n_tokens + key]});
+  }
+  const auto end = cells.begin() + std::min<ptrdiff_t>(kAttentionsShown, std::ssize(cells));
+  std::partial_sort(cells.begin(), end, cells.end(), [](const Attention& a, const Attention& b) {
+    return std::tuple(-a.value, a.query, a.key) < std::tuple(-b.value, b.query, b.key);
+  });
+  cells.erase(end, cells.end());
+  return cells;
+}
+
+// Mean attention of the queries after the first tokens to these.
+double MeanOnFirst(uint32_t n_first, const FloatArray& attention) {
+  const auto n_tokens = static_cast<uint32_t>(attention.shape[0]);
+  double sum = 0;
+  for (uint32_t query = n_first; query < n_tokens; ++query) {
+    for (uint32_t key = 0; key < n_first; ++key) sum += attention.values[size_t{query} * n_tokens + key];
+  }
+  return sum / (n_tokens - n_first);
+}
+
+std::string TargetsText(const v1::AttentionPattern& pattern, const FloatArray& attention) {
+  if (pattern.targets().empty()) return "no copy operation in this prompt";
+  double sum = 0;
+  for (const v1::PatternTarget& target : pattern.targets())
+    sum += attention.values[size_t{target.query()} * pattern.token_ids_size() + target.key()];
+  return absl::StrFormat("%.3f on average, over %s (*)", sum / pattern.targets_size(),
+                         Counted(pattern.targets_size(), "pair"));
+}
+
+std::string AttentionRows(const v1::AttentionPattern& pattern, const FloatArray& attention) {
+  const uint32_t n_first = std::max(pattern.n_bos(), 1u);
+  if (pattern.token_ids_size() <= static_cast<int>(n_first)) return "";
+  std::set<std::pair<uint32_t, uint32_t>> read;
+  for (const v1::PatternTarget& target : pattern.targets()) read.emplace(target.query(), target.key());
+  std::string text =
+      Row("what the score reads", TargetsText(pattern, attention)) +
+      Row("to the first token", absl::StrFormat("%.3f on average", MeanOnFirst(n_first, attention)));
+  const char* label = "strongest beyond it";
+  for (const Attention& cell : StrongestBeyond(n_first, attention)) {
+    text += Row(std::exchange(label, ""),
+                absl::StrFormat("%.3f  %s -> %s%s", cell.value, TokenText(pattern, cell.query),
+                                TokenText(pattern, cell.key),
+                                read.contains({cell.query, cell.key}) ? " *" : ""));
+  }
+  return text;
+}
+
+std::string Text(const std::string& label, const v1::AttentionPattern& pattern,
+                 const std::optional<FloatArray>& attention) {
   return absl::StrCat(label, ": attention pattern of layer ", pattern.head().layer(), " head ",
                       pattern.head().head(), " on prompt ", pattern.prompt(), ", ",
-                      Counted(pattern.token_ids_size(), "token"), "\n");
+                      Counted(pattern.token_ids_size(), "token"), "\n", Row("tokens", PromptText(pattern)),
+                      attention.has_value() ? AttentionRows(pattern, *attention) : "");
 }
 
 // A row a model: what a comparison of many sizes is read from.
@@ -272,7 +355,7 @@ std::string ModelText(const SavedModel& model) {
   const std::string label = Printable(model.label);
   if (model.causal.has_value()) return Text(label, *model.causal);
   if (model.lag_buckets.has_value()) return Text(label, *model.lag_buckets);
-  if (model.pattern.has_value()) return Text(label, *model.pattern);
+  if (model.pattern.has_value()) return Text(label, *model.pattern, model.attention);
   std::string text;
   if (model.profile.has_value()) text += Text(label, *model.profile);
   if (model.nulls.has_value()) text += Text(label, *model.nulls);

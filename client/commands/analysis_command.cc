@@ -229,6 +229,22 @@ absl::Status CheckSize(const AnalysisRequest& request) {
                                                  kMaxRequestBytes, ": send them in parts"));
 }
 
+absl::Status WithPromptsPlace(const absl::Status& error, const AnalysisFlags& flags,
+                              const AnalysisRequest& request) {
+  const bool are_rows = !flags.tokens_file.empty();
+  const std::string& path = are_rows ? flags.tokens_file : flags.prompts_file;
+  const absl::Status named = NameFileAndLine(error, {.field = "given_prompts",
+                                                     .path = path,
+                                                     .are_rows = are_rows,
+                                                     .prompts = ProfileOf(request).given_prompts()});
+  const auto* causal = std::get_if<v1::CausalRequest>(&request);
+  if (causal == nullptr) return named;
+  return NameFileAndLine(named, {.field = "control_prompts",
+                                 .path = flags.control_prompts_file,
+                                 .are_rows = false,
+                                 .prompts = causal->control_prompts()});
+}
+
 absl::StatusOr<SavedRun> RunAnalysis(const AnalysisFlags& flags, const std::string& command,
                                      const Settings& settings, AnalysisRequest request,
                                      Connection* connection, Interrupt* interrupt) {
@@ -237,7 +253,8 @@ absl::StatusOr<SavedRun> RunAnalysis(const AnalysisFlags& flags, const std::stri
   const std::vector<std::string> models = ModelsOf(request);
   INDUCT_ASSIGN_OR_RETURN(RunDirectory directory, RunDirectory::Prepare(settings.Text("output_dir"), command,
                                                                         DirectoryName(models), created));
-  Progress progress(ChooseProgressStyle(flags.quiet), stderr);
+  const bool scores_layers = !std::holds_alternative<v1::PatternRequest>(request);
+  Progress progress(ChooseProgressStyle(flags.quiet), stderr, scores_layers);
   JobStream stream(connection, std::move(request),
                    [&](const std::string& sentence) { progress.Note(sentence); });
   AnalysisRun run(connection, &stream, &directory, &progress, command,
@@ -245,7 +262,7 @@ absl::StatusOr<SavedRun> RunAnalysis(const AnalysisFlags& flags, const std::stri
   const Interrupt::Scope scope(
       interrupt, {.cancel = [&] { stream.Cancel(); }, .abandon = [&] { connection->Abandon(); }});
 
-  absl::Status outcome = run.Follow().status();
+  absl::Status outcome = WithPromptsPlace(run.Follow().status(), flags, stream.request());
   progress.EndLine();
   run.Conclude(outcome);
   if (outcome.ok()) outcome = IllustrateRun(flags, settings, directory.path(), &run);

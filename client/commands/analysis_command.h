@@ -26,6 +26,7 @@ struct AnalysisFlags {
   std::string settings_file;
   std::string prompts_file;
   std::string tokens_file;
+  std::string control_prompts_file;
   bool json = false;
   bool quiet = false;
   bool no_figures = false;
@@ -56,6 +57,10 @@ absl::StatusOr<v1::RunProfileRequest> MakeProfile(const AnalysisFlags& flags, co
 
 // INVALID_ARGUMENT where the request is larger than a server takes.
 absl::Status CheckSize(const AnalysisRequest& request);
+
+// The error, naming file and line where it is about a prompt that came from one.
+absl::Status WithPromptsPlace(const absl::Status& error, const AnalysisFlags& flags,
+                              const AnalysisRequest& request);
 
 // Prints a sentence on standard error, unless --quiet.
 void Warn(const AnalysisFlags& flags, const std::string& sentence);

@@ -12,7 +12,6 @@ namespace {
 struct Options {
   AnalysisFlags flags;
   std::string heads;
-  std::string control_prompts_file;
 };
 
 absl::Status Run(const Options& options, Interrupt* interrupt) {
@@ -27,8 +26,9 @@ absl::Status Run(const Options& options, Interrupt* interrupt) {
     }
   }
   MatchRandomSets(settings.values, &request);
-  if (!options.control_prompts_file.empty()) {
-    INDUCT_ASSIGN_OR_RETURN(std::vector<v1::Prompt> prompts, ReadPromptFile(options.control_prompts_file));
+  if (!options.flags.control_prompts_file.empty()) {
+    INDUCT_ASSIGN_OR_RETURN(std::vector<v1::Prompt> prompts,
+                            ReadPromptFile(options.flags.control_prompts_file));
     for (v1::Prompt& prompt : prompts) *request.add_control_prompts() = std::move(prompt);
   }
   return RunAndPrint(options.flags, settings, std::move(request), interrupt);
@@ -48,7 +48,7 @@ void AddCausalCommand(CLI::App* app, Action* action) {
       ->type_name("L.H,L.H,...")
       ->excludes(command->get_option("--causal_top_k"));
   command
-      ->add_option("--control_prompts", options->control_prompts_file,
+      ->add_option("--control_prompts", options->flags.control_prompts_file,
                    "Texts to measure specificity on: .txt, one a line, or .jsonl")
       ->type_name("FILE");
   command->callback(

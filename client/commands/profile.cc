@@ -21,8 +21,9 @@ absl::Status Run(const Options& options, Interrupt* interrupt) {
   if (!options.print_prompts) return RunAndPrint(options.flags, settings, std::move(request), interrupt);
   INDUCT_RETURN_IF_ERROR(CheckSize(request));
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(settings, /*may_start_one=*/true));
-  return PrintPrompts(connection.get(), request,
-                      [&](const std::string& warning) { Warn(options.flags, warning); });
+  const absl::Status printed = PrintPrompts(
+      connection.get(), request, [&](const std::string& warning) { Warn(options.flags, warning); });
+  return WithPromptsPlace(printed, options.flags, request);
 }
 
 }  // namespace

@@ -167,8 +167,9 @@ class Results {
 
   void AddLimitsOfRun(const SavedRun& run) {
     const uint32_t n_prompts = run.metadata.n_prompts();
-    const bool of_halves = run.metadata.command() == "causal";  // which tells its own number
-    if (!of_halves && n_prompts > 0 && n_prompts < kFewPrompts) {
+    const std::string& command = run.metadata.command();
+    const bool has_intervals = command != "causal" && command != "pattern";  // causal tells its own number
+    if (has_intervals && n_prompts > 0 && n_prompts < kFewPrompts) {
       AddOnce(absl::StrCat("Few prompts: ", run.metadata.command(), " of ", Enumeration(LabelsOf(run)),
                            " rests on ", Counted(n_prompts, "prompt"), "; intervals of fewer than ",
                            kFewPrompts, " are too narrow more often than 1 time in 20."),

@@ -177,9 +177,10 @@ uint32_t ModelRun::TotalLayers() const {
 
 RunStarted ModelRun::Started() const {
   RunStarted started{.device = engine::DeviceDescription(device_),
-                     .n_prompts = static_cast<uint32_t>(models_.front().prompts.prompts.size()),
+                     .n_prompts = static_cast<uint32_t>(MeasuredPrompts(0).size()),
                      .warnings = PromptWarnings()};
-  for (const RunModel& model : models_) {
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const RunModel& model = models_[i];
     const DecoderSpec& spec = model.files->spec();
     started.models.push_back({.file_name = model.file_name,
                               .source = model.source,
@@ -191,7 +192,7 @@ RunStarted ModelRun::Started() const {
                               .n_heads = static_cast<uint32_t>(spec.n_heads),
                               .n_parameters = static_cast<double>(model.files->checkpoint().n_parameters()),
                               .streamed = model.streamed});
-    for (const analysis::Prompt& prompt : model.prompts.prompts) started.n_tokens += prompt.tokens.size();
+    for (const analysis::Prompt& prompt : MeasuredPrompts(i)) started.n_tokens += prompt.tokens.size();
   }
   return started;
 }

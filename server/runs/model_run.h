@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ class ModelRun : public jobs::Work {
  protected:
   // Part of preparing, after the prompts were made: what needs files and tokenizers, but not the device.
   virtual absl::Status PrepareMore(jobs::JobContext& context);
+
+  // The prompts of a prepared model that Measure reads.
+  virtual std::span<const analysis::Prompt> MeasuredPrompts(size_t index) const {
+    return models_[index].prompts.prompts;
+  }
 
   // Measures, saves files, and returns the finished event.
   virtual absl::StatusOr<std::string> Measure(jobs::JobContext& context) = 0;

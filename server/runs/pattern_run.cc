@@ -44,9 +44,13 @@ class PatternRun : public ModelRun {
                         absl::StrCat("there is no prompt ", prompt_, "; prompts are 0 to ", n_prompts - 1));
   }
 
+  std::span<const analysis::Prompt> MeasuredPrompts(size_t index) const override {
+    return std::span(models()[index].prompts.prompts).subspan(prompt_, 1);
+  }
+
   absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
     INDUCT_ASSIGN_OR_RETURN(engine::Model* const model, Weights(0, context));
-    const analysis::Prompt& prompt = models()[0].prompts.prompts[prompt_];
+    const analysis::Prompt& prompt = MeasuredPrompts(0).front();
     const analysis::PatternOptions options{.batch_size = request().options.batch_size,
                                            .activation_budget = request().options.activation_budget};
     INDUCT_ASSIGN_OR_RETURN(const std::vector<float> pattern,

@@ -225,6 +225,11 @@ absl::StatusOr<std::vector<PromptSet>> GeneratedSets(const PromptRequest& reques
   return sets;
 }
 
+// The path of a given prompt in the request: "given_prompts[3]".
+std::string PromptField(const PromptRequest& request, size_t number) {
+  return absl::StrCat(request.given_field, "[", number, "]");
+}
+
 // Tokenises given prompts one by one and remembers what has to be said about all of them.
 class GivenPromptReader {
  public:
@@ -236,7 +241,7 @@ class GivenPromptReader {
     PromptSet set;
     for (size_t i = 0; i < request_.given.size(); ++i) {
       if (stop.stop_requested()) return Stopped();
-      number_ = i + 1;
+      number_ = i;
       INDUCT_ASSIGN_OR_RETURN(analysis::Prompt prompt, Read(request_.given[i]));
       if (!set.prompts.empty() && prompt.n_bos != set.prompts.front().n_bos) return MixedBos();
       set.prompts.push_back(std::move(prompt));
@@ -275,7 +280,8 @@ class GivenPromptReader {
       if (given.token_ids[t] >= spec.vocab_size) {
         return Fault(reason::kTokenOutsideVocabulary,
                      absl::StrCat("token id ", given.token_ids[t], " at position ", t,
-                                  " is outside the vocabulary of ", spec.vocab_size));
+                                  " is outside the vocabulary; ids are 0 to ", spec.vocab_size - 1),
+                     absl::StrCat(".token_ids[", t, "]"));
       }
     }
     prompt->tokens.assign(given.token_ids.begin(), given.token_ids.end());
@@ -289,7 +295,10 @@ class GivenPromptReader {
     INDUCT_RETURN_IF_ERROR(CheckSeqLen(request_, files_.spec()));
     INDUCT_ASSIGN_OR_RETURN(const checkpoint::Tokenizer* tokenizer, NeedTokenizer(files_, "a text prompt"));
     absl::StatusOr<std::vector<int32_t>> ids = tokenizer->Encode(prompt->text);
-    if (!ids.ok()) return Annotate(ids.status(), absl::StrCat("prompt ", number_));
+    if (!ids.ok()) {
+      return WithReason(Annotate(ids.status(), absl::StrCat("prompt ", number_)), ReasonOf(ids.status()),
+                        PromptField(request_, number_));
+    }
     prompt->n_bos = BosCount(request_, files_);
     prompt->tokens = WithBos(*std::move(ids), prompt->n_bos, files_.bos_token_id());
     if (prompt->tokens.size() > request_.seq_len) {
@@ -306,9 +315,10 @@ class GivenPromptReader {
     return absl::OkStatus();
   }
 
-  absl::Status Fault(const char* reason, const std::string& what) const {
-    return WithReason(InvalidField(request_.given_field, absl::StrCat("prompt ", number_, ": ", what)),
-                      reason, request_.given_field);
+  // `member`: the part of the prompt's field that is at fault.
+  absl::Status Fault(const char* reason, const std::string& what, const std::string& member = "") const {
+    const std::string field = absl::StrCat(PromptField(request_, number_), member);
+    return WithReason(InvalidField(field, absl::StrCat("prompt ", number_, ": ", what)), reason, field);
   }
 
   absl::Status MixedBos() const {
@@ -321,7 +331,7 @@ class GivenPromptReader {
   const PromptRequest& request_;
   const models::ModelFiles& files_;
   const bool by_text_;
-  size_t number_ = 0;
+  size_t number_ = 0;  // of the prompt that is read, from 0
   size_t cut_ = 0;
 };
 
@@ -330,7 +340,7 @@ absl::StatusOr<std::vector<PromptSet>> GivenSets(const PromptRequest& request, c
   const models::ModelFiles* odd = OddTokenizer(models);
   for (size_t i = 0; odd != nullptr && i < request.given.size(); ++i) {
     if (request.given[i].text) continue;
-    return DifferentTokenizers(request.given_field, absl::StrCat("prompt ", i + 1, " is"), models, *odd);
+    return DifferentTokenizers(PromptField(request, i), absl::StrCat("prompt ", i, " is"), models, *odd);
   }
   std::vector<PromptSet> sets;
   for (const auto& files : models) {

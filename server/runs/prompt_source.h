@@ -52,8 +52,9 @@ using ModelFilesList = std::vector<std::shared_ptr<const models::ModelFiles>>;
 // INVALID_ARGUMENT: nothing or only blanks given, ids outside the vocabulary, a prompt longer than a model's
 // context, seq_len beyond it, lags or words that do not fit (saying which tokenizer lacks words), prompts
 // with different numbers of BOS tokens, RANDOM or prompts made of ids for models with different tokenizers
-// (DIFFERENT_TOKENIZERS). FAILED_PRECONDITION (NO_TOKENIZER): text for a model without tokenizer. Each names
-// the prompt, counted from 1. CANCELLED soon after `stop` is requested. REQUIRES: at least one model.
+// (DIFFERENT_TOKENIZERS). FAILED_PRECONDITION (NO_TOKENIZER): text for a model without tokenizer. What
+// one given prompt is at fault for names it, counted from 0, and has its path as field: "given_prompts[3]" or
+// "given_prompts[3].token_ids[2]". CANCELLED soon after `stop` is requested. REQUIRES: at least one model.
 absl::StatusOr<std::vector<PromptSet>> MakeSharedPrompts(const PromptRequest& request,
                                                          const ModelFilesList& models,
                                                          std::stop_token stop = {});

@@ -34,11 +34,11 @@ absl::Status CheckGivenPrompts(const char* field, const Prompts& prompts, const 
   }
   for (int i = 0; i < prompts.size(); ++i) {
     const v1::Prompt& prompt = prompts[i];
+    const std::string path = absl::StrCat(field, "[", i, "]");
     if (!prompt.has_text() && prompt.token_ids().empty())
-      return InvalidField(field, absl::StrCat("prompt ", i + 1, ": it has neither text nor token_ids"));
+      return InvalidField(path, absl::StrCat("prompt ", i, ": it has neither text nor token_ids"));
     if (!prompt.task().empty() && !IsGivenTask(prompt.task()) && !IsGeneratedTask(prompt.task()))
-      return InvalidField(field,
-                          absl::StrCat("prompt ", i + 1, ": there is no task \"", prompt.task(), "\""));
+      return InvalidField(path, absl::StrCat("prompt ", i, ": there is no task \"", prompt.task(), "\""));
   }
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 
 #include "common/atomic_file.h"
 #include "common/npy.h"
+#include "common/status.h"
 #include "tests/client/run_client.h"
 
 namespace induct::client {
@@ -79,6 +80,50 @@ TEST_F(GivenPromptsTest, ErrorsNameFileAndLine) {
     EXPECT_THAT(ErrorOf("p.jsonl", std::string("{\"text\":\"good\"}\n\n") + line + "\n"),
                 HasSubstr(std::string("p.jsonl:3: ") + error));
   }
+}
+
+// What NameFileAndLine makes of an error of the second prompt, which came from `path`.
+class NamedPlaceTest : public GivenPromptsTest {
+ protected:
+  absl::Status Named(const std::string& path, bool are_rows, const std::string& field) {
+    const auto prompts = are_rows ? ReadTokenFile(path) : ReadPromptFile(path);
+    if (prompts_.empty()) prompts_.Assign(prompts->begin(), prompts->end());
+    return NameFileAndLine(
+        InvalidField(field, "prompt 1: no"),
+        {.field = "given_prompts", .path = path, .are_rows = are_rows, .prompts = prompts_});
+  }
+  google::protobuf::RepeatedPtrField<v1::Prompt> prompts_;
+};
+
+TEST_F(NamedPlaceTest, TheLineIsTheEditorsWhereBlankLinesWereSkipped) {
+  const std::string text = File("p.txt", "\n\nfirst\r\n \nsecond\n");
+  const absl::Status named = Named(text, false, "given_prompts[1]");
+  EXPECT_EQ(named.message(), text + ":5: prompt 1: no");
+  EXPECT_EQ(ReasonOf(named), reason::kInvalidField);
+  prompts_.Clear();
+  const std::string records = File("p.jsonl", "{\"token_ids\":[1]}\n\n{\"token_ids\":[2,3]}\n");
+  EXPECT_EQ(Named(records, false, "given_prompts[1].token_ids[0]").message(), records + ":3: prompt 1: no");
+}
+
+TEST_F(NamedPlaceTest, ARowOfAnArrayCountsFrom0) {
+  const std::vector<uint32_t> ids = {1, 2, 3, 4, 5, 6};
+  const std::vector<int64_t> shape = {2, 3};
+  const std::string path = File("t.npy", NpyBytes(ids, shape));
+  EXPECT_EQ(Named(path, true, "given_prompts[1].token_ids[2]").message(), path + ", row 1: prompt 1: no");
+}
+
+TEST_F(NamedPlaceTest, AFileThatHasChangedIsNamedWithoutALine) {
+  const std::string path = File("p.txt", "first\nsecond\n");
+  EXPECT_EQ(Named(path, false, "given_prompts[1]").message(), path + ":2: prompt 1: no");
+  File("p.txt", "first\nanother\nsecond\n");
+  EXPECT_EQ(Named(path, false, "given_prompts[1]").message(), path + ": prompt 1: no");
+}
+
+TEST_F(NamedPlaceTest, OtherErrorsStayAsTheyAre) {
+  const std::string path = File("p.txt", "first\nsecond\n");
+  for (const std::string field : {"given_prompts", "given_prompts[2]", "given_prompts[", "given_prompts[-1]",
+                                  "control_prompts[1]", "model"})
+    EXPECT_EQ(Named(path, false, field), InvalidField(field, "prompt 1: no"));
 }
 
 TEST_F(GivenPromptsTest, DeeplyNestedJsonIsRefusedWithoutACrash) {

@@ -17,6 +17,7 @@ namespace {
 
 using nlohmann::json;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
@@ -81,6 +82,13 @@ TEST_F(ModelsTest, TheTableFitsAHundredColumnsAndProblemsStandBelowIt) {
   EXPECT_THAT(json::parse(Run({"models", "--json"}).out)["models"], SizeIs(3));
 }
 
+TEST_F(ModelsTest, AnAvailableModelIsCalledLoadedAndStaysAvailableInJson) {
+  script_.models.mutable_models(1)->set_state("available");
+  EXPECT_THAT(Run({"models"}).out, AllOf(ContainsRegex("bare +loaded +0 x 8"), Not(HasSubstr("available"))));
+  EXPECT_THAT(Run({"inspect", "bare"}).out, ContainsRegex("state +loaded\n"));
+  EXPECT_EQ(json::parse(Run({"inspect", "bare", "--json"}).out)["state"], "available");
+}
+
 TEST_F(ModelsTest, InspectTellsWhatIsKnownWithoutLoading) {
   const ClientResult result = Run({"inspect", "EleutherAI/pythia-410m-deduped@step143000"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -89,7 +97,7 @@ TEST_F(ModelsTest, InspectTellsWhatIsKnownWithoutLoading) {
         "heads         20 of width 64, 8 for keys and values", "parameters    1.01B",
         "weights       bfloat16, 2.02 GB", "tokenizer     byte-level BPE, 50277 tokens",
         "words         ABAB 51 of 52 letters, NAMES 47 names",
-        "state         unloading, 4.04 GB on its devices, loaded in 3.2 s, in use by 2, used 59 min ago"})
+        "state         unloading, 4.04 GB on its devices, latest load took 3.2 s, in use by 2, used 59 min ago"})
     EXPECT_THAT(result.out, HasSubstr(line));
   EXPECT_THAT(Run({"inspect", "bare"}).out,
               AllOf(HasSubstr("none: it has no tokenizer.json; token rows only (--tokens)"),

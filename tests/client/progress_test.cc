@@ -13,12 +13,12 @@ using testing::HasSubstr;
 using testing::Not;
 
 // What `events` make of standard error.
-std::string Shown(ProgressStyle style, const std::vector<v1::JobEvent>& events) {
+std::string Shown(ProgressStyle style, const std::vector<v1::JobEvent>& events, bool scores_layers = true) {
   char* text = nullptr;
   size_t size = 0;
   FILE* const out = open_memstream(&text, &size);
   {
-    Progress progress(style, out);
+    Progress progress(style, out, scores_layers);
     for (const v1::JobEvent& event : events) progress.Show(event);
   }
   fclose(out);
@@ -83,6 +83,13 @@ TEST(ProgressTest, TheServerSaysHowFarAJobIsThatRunsOnAfterItsLayers) {
   std::vector<v1::JobEvent> to_the_end = events;
   to_the_end.push_back(Finished());
   EXPECT_THAT(Shown(ProgressStyle::kTerminal, to_the_end), HasSubstr("100 %"));
+}
+
+TEST(ProgressTest, AJobThatScoresNoLayersHasABarThatEndsFull) {
+  const std::vector<v1::JobEvent> events = {Started({{"a", 8}}), Fraction(0.25), Finished()};
+  const std::string shown = Shown(ProgressStyle::kTerminal, events, /*scores_layers=*/false);
+  EXPECT_THAT(shown, HasSubstr("\rreading attention  100 %"));
+  EXPECT_THAT(shown, Not(HasSubstr("layer ")));
 }
 
 TEST(ProgressTest, NumbersOfLayersThatCannotBeAreIgnored) {

@@ -55,6 +55,35 @@ TEST(RunFailureTest, AJobThatFailsKeepsItsFilesAndExitsWith1) {
   EXPECT_EQ(access((run + "/prompts.txt").c_str(), F_OK), 0);
 }
 
+TEST(RunFailureTest, APromptAtFaultIsNamedByItsFileAndLine) {
+  Script script = SuccessfulScript("org/tiny");
+  const grpc::Status fault = ServerError(grpc::StatusCode::INVALID_ARGUMENT, "prompt 1: no",
+                                         "TOKEN_OUTSIDE_VOCABULARY", "given_prompts[1].token_ids[0]");
+  script.log.back().clear_event();
+  ASSERT_TRUE(script.log.back().mutable_failed()->ParseFromString(fault.error_details()));
+  script.preview_status = fault;
+  const FakeServer server(script);
+  const TemporaryFolder folder;
+  ASSERT_TRUE(WriteFileAtomically(folder / "p.txt", "\na b a b\n\nb a b a\n").ok());
+  const std::string told = "induct-client: p.txt:4: prompt 1: no\n";
+  const ClientResult failed = RunClient(ProfileArguments(server, {"--prompts", "p.txt"}), folder.path());
+  EXPECT_EQ(failed.exit_code, 1);
+  EXPECT_THAT(failed.err, HasSubstr(told));
+  const std::vector<std::string> preview = {"--prompts", "p.txt", "--print_prompts"};
+  EXPECT_EQ(RunClient(ProfileArguments(server, preview), folder.path()).err, told);
+  // Of the control prompts it is their file.
+  script.log.back().mutable_failed()->Clear();
+  const grpc::Status of_controls =
+      ServerError(grpc::StatusCode::INVALID_ARGUMENT, "prompt 0: no", "INVALID_FIELD", "control_prompts[0]");
+  ASSERT_TRUE(script.log.back().mutable_failed()->ParseFromString(of_controls.error_details()));
+  const FakeServer of_causal(script);
+  EXPECT_THAT(RunClient({"causal", "--model", "org/tiny", "--control_prompts", "p.txt", "--server",
+                         of_causal.address(), "--no_report"},
+                        folder.path())
+                  .err,
+              HasSubstr("p.txt:2: prompt 0: no\n"));
+}
+
 TEST(RunFailureTest, AJobThatAnotherCancelsExitsWith6AndSaysSo) {
   Script script = SuccessfulScript("org/tiny");
   script.log.back().clear_event();

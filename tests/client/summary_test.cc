@@ -50,6 +50,42 @@ TEST(SummaryTest, RandomSetsOfAnotherSizeAreNotComparedAndSayTheirSize) {
                     Not(HasSubstr("matter more"))));
 }
 
+SavedModel WithPattern() {
+  SavedModel model = ExampleModel("m", 4, 4);
+  model.profile.reset();
+  AddExamplePattern(20, &model);
+  return model;
+}
+
+TEST(SummaryTest, APatternTellsItsStrongestAttentionsBeyondTheFirstToken) {
+  SavedModel model = WithPattern();
+  model.attention->values[15 * 20 + 2] = 0.9f;   // what no score reads
+  model.attention->values[19 * 20 + 0] = 0.99f;  // a sink
+  const std::string summary = Summary("pattern", model);
+  EXPECT_THAT(
+      summary,
+      HasSubstr("m: attention pattern of layer 1 head 0 on prompt 7, 20 tokens\n"
+                "tokens                     the Mary's\\n naïve 東京\"q\" `ls` $HOME the Mary's\\n naïve "));
+  EXPECT_THAT(summary, HasSubstr("what the score reads      0.627 on average, over 10 pairs (*)\n"
+                                 "to the first token        0.106 on average\n"
+                                 "strongest beyond it       0.900  ' 東京' at 15 -> ''s' at 2\n"
+                                 "                          0.636  ' the' at 10 -> ' Mary' at 1 *\n"
+                                 "                          0.633  ' Mary' at 11 -> ''s' at 2 *\n"));
+  EXPECT_THAT(summary, HasSubstr("-> '\\n' at 3 *\n"));
+  EXPECT_THAT(summary, Not(HasSubstr("0.990")));
+}
+
+TEST(SummaryTest, APatternWithoutTextsOperationsOrArrayTellsWhatItHas) {
+  SavedModel model = WithPattern();
+  model.pattern->clear_tokens();
+  model.pattern->clear_targets();
+  EXPECT_THAT(Summary("pattern", model), AllOf(HasSubstr("tokens                    1000 1001 1002"),
+                                               HasSubstr("no copy operation in this prompt\n"),
+                                               HasSubstr("0.636  id 1000 at 10 -> id 1001 at 1\n")));
+  model.attention.reset();
+  EXPECT_THAT(Summary("pattern", model), AllOf(HasSubstr("20 tokens\n"), Not(HasSubstr("strongest"))));
+}
+
 v1::PairedDifference Difference(double value, bool equivalent) {
   v1::PairedDifference difference;
   difference.set_difference(value);

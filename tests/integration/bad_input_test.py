@@ -59,7 +59,7 @@ class BadInput(ProgramTest):
             self.refused(2, "--model", "demo-small", "--prompts", "p.txt", says=["p.txt"])
         (self.dir / "p.jsonl").write_text('{"text": " A b A b"}\n{"text": "  "}\n')
         self.assertRegex(self.client("profile", "--server", self.address, "--model", "demo-small", "--prompts", "p.jsonl", check=1).stderr,
-                         "prompt 2.*blank")
+                         r"p\.jsonl:2: prompt 1: it is empty or blank\n")
 
     def test_broken_prompt_files(self):
         for line, says in (('{"text": 5}', "text"), ('{"token_ids": [1.5]}', "token_ids"), ('{"token_ids": [-1]}', "token_ids"),
@@ -79,7 +79,9 @@ class BadInput(ProgramTest):
         self.refused(1, "--model", "demo-small", "--tokens", "long.npy", says=["600 tokens", "512"])
         self.refused(1, "--model", "demo-small", "--seq_len", "1024", says=["1024", "512"])
         write_npy(self.dir / "outside.npy", [[1, 2, 3, 512, 1, 2, 3, 4]])
-        self.refused(1, "--model", "demo-small", "--tokens", "outside.npy", says=["prompt 1", "512", "position 3"])
+        self.refused(1, "--model", "demo-small", "--tokens", "outside.npy", says=["outside.npy, row 0: prompt 0: token id 512 at position 3 is outside"])
+        (self.dir / "ids.jsonl").write_text('\n{"token_ids": [1, 2, 1, 2]}\n\n{"token_ids": [1, 2, 512, 2]}\n')
+        self.refused(1, "--model", "demo-small", "--prompts", "ids.jsonl", says=["ids.jsonl:4: prompt 1: token id 512 at position 2 is outside"])
         write_npy(self.dir / "negative.npy", [[1, 2, -3, 4]])
         self.refused(2, "--model", "demo-small", "--tokens", "negative.npy", says=["-3"])
 

@@ -31,7 +31,7 @@ class ModelsTest(ProgramTest):
         loaded = self.client("models", "load", "demo-small", "--server", address)
         self.assertRegex(loaded.stdout, r"demo-small is loaded: [\d.]+ MB, in \d+\.\d s\n")
         self.assertIn("loading demo-small\n", loaded.stderr)
-        self.assertRegex(self.client("models", "--server", address).stdout, r"demo-small +available .* just now\n")
+        self.assertRegex(self.client("models", "--server", address).stdout, r"demo-small +loaded .* just now\n")
         self.assertEqual(self.client("models", "unload", "demo-small", "--server", address).stdout, "demo-small is unloaded\n")
         self.assertEqual(self.state(address, "demo-small")["state"], "unloaded")
 

@@ -22,6 +22,7 @@ class TextEncoder : public RunEncoder {
     std::string text = "started";
     for (const ModelUse& model : started.models)
       absl::StrAppend(&text, " ", model.source, model.streamed ? " streamed" : " resident");
+    if (started.n_prompts != 2) absl::StrAppend(&text, ", ", started.n_prompts, " of 2 prompts");
     return text;
   }
   std::string LayerScores(const std::string& model, uint32_t,
@@ -106,6 +107,13 @@ TEST_F(ModelRunTest, ALaterModelThatFindsRoomIsNotStreamed) {
   ASSERT_TRUE(work->Prepare(context_).ok());
   EXPECT_THAT(*work->Run(context_), testing::Not(HasSubstr("streamed")));
   EXPECT_THAT(context_.shown, testing::AllOf(Contains("opening demo-large"), Contains("loading demo-large")));
+}
+
+TEST_F(ModelRunTest, APatternMeasuresOnePromptOfAll) {
+  const auto work = NewPatternRun(Request({"demo-small"}), {1, 2}, 1, environment_);
+  ASSERT_TRUE(work->Prepare(context_).ok());
+  ASSERT_TRUE(work->Run(context_).ok());
+  EXPECT_THAT(context_.events, Contains("started demo-small resident, 1 of 2 prompts"));
 }
 
 class SmallBudgetTest : public ModelRunTest {

@@ -133,12 +133,16 @@ TEST_F(PromptSource, BadGivenPromptsAreNamed) {
     EXPECT_EQ(ReasonOf(status), reason) << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr(says));
   };
-  expect(FaultOf({good, {.text = ""}}), reason::kInvalidField, "prompt 2: it is empty or blank");
-  expect(FaultOf({{.text = " \t\n "}}), reason::kInvalidField, "prompt 1: it is empty or blank");
+  expect(FaultOf({good, {.text = ""}}), reason::kInvalidField,
+         "given_prompts[1]: prompt 1: it is empty or blank");
+  expect(FaultOf({{.text = " \t\n "}}), reason::kInvalidField,
+         "given_prompts[0]: prompt 0: it is empty or blank");
   expect(FaultOf({good, {.token_ids = {1, 512}}}), reason::kTokenOutsideVocabulary,
-         "prompt 2: token id 512 at position 1 is outside the vocabulary of 512");
+         "given_prompts[1].token_ids[1]: prompt 1: token id 512 at position 1 is outside the vocabulary; ids "
+         "are 0 to 511");
+  EXPECT_EQ(FieldOf(FaultOf({good, {.token_ids = {1, 512}}})), "given_prompts[1].token_ids[1]");
   expect(FaultOf({{.token_ids = std::vector<uint32_t>(513, 1)}}), reason::kPromptTooLong,
-         "prompt 1: it has 513 tokens, the model's context is 512");
+         "prompt 0: it has 513 tokens, the model's context is 512");
   expect(FaultOf({{.token_ids = {1, 2}, .n_bos = 2}}), reason::kInvalidField, "n_bos 2 of 2 tokens");
   expect(FaultOf({good, {.text = " A b"}}), reason::kInvalidField, "another number of BOS tokens");
   request_.seq_len = 1000;
@@ -216,8 +220,8 @@ TEST_F(OtherTokenizer, RandomAndTokenRowsAreRefused) {
   request_.given = {{.text = " A b A b"}, {.token_ids = {1, 2, 3}}};
   const absl::Status status = MakeSharedPrompts(request_, {files_, other_}).status();
   EXPECT_EQ(ReasonOf(status), reason::kDifferentTokenizers);
-  EXPECT_EQ(FieldOf(status), "given_prompts");
-  EXPECT_THAT(std::string(status.message()), HasSubstr("prompt 2 is made of token ids"));
+  EXPECT_EQ(FieldOf(status), "given_prompts[1]");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("prompt 1 is made of token ids"));
 }
 
 TEST_F(OtherTokenizer, ARecordsTextCountsAndNotItsIds) {

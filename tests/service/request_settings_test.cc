@@ -103,7 +103,7 @@ TEST(ResolveRequest, FieldsOutOfRangeAreNamed) {
               for (int i = 1; i <= 65; ++i) r.mutable_prompts()->add_lag_values(i);
             }),
             "prompts.lag_values");
-  EXPECT_EQ(with([](R r) { r.add_given_prompts(); }), "given_prompts");
+  EXPECT_EQ(with([](R r) { r.add_given_prompts(); }), "given_prompts[0]");
   EXPECT_EQ(with([](R r) {
               for (int i = 0; i < 1001; ++i) r.add_given_prompts()->set_text("a");
             }),
@@ -193,7 +193,8 @@ TEST(ResolveRequest, FieldsOfTheOtherKindsAreChecked) {
               for (uint32_t i = 0; i <= 4096; ++i) r.add_heads()->set_layer(i);
             }),
             "heads");
-  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C r) { r.add_control_prompts(); }), "control_prompts");
+  EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C r) { r.add_control_prompts(); }),
+            "control_prompts[0]");
   EXPECT_EQ(FieldAtFaultOf<v1::CausalRequest>([](C r) {  // 400 prompts and these are more than 1000
               for (int i = 0; i < 601; ++i) r.add_control_prompts()->set_text("a");
             }),
