@@ -125,7 +125,8 @@ TEST_F(ModelsTest, LoadTellsItsStepsAndPassesDtypeAndDevice) {
 TEST_F(ModelsTest, ALoadThatFailsHasTheExitCodeOfItsCause) {
   using grpc::StatusCode;
   const std::vector<std::tuple<StatusCode, std::string, int>> cases = {
-      {StatusCode::UNAVAILABLE, "HUB_UNREACHABLE", 1},
+      {StatusCode::UNAVAILABLE, "HUB_UNREACHABLE", 7},
+      {StatusCode::UNAVAILABLE, "HUB_UNAVAILABLE", 1},
       {StatusCode::UNAVAILABLE, "DRAINING", 5},
       {StatusCode::UNAVAILABLE, "", 3},
       {StatusCode::RESOURCE_EXHAUSTED, "TOO_MANY_LOADS", 5},
