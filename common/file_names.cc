@@ -20,6 +20,7 @@ std::string ModelFileName(std::string_view model) {
   std::string name(model);
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !IsPlain(c); }, '_');
+  if (name.starts_with('.')) name.front() = '_';
   return name;
 }
 

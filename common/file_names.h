@@ -7,7 +7,8 @@
 
 namespace induct {
 
-// A model's name as it stands in file names: every character outside [A-Za-z0-9._-] becomes '_'.
+// A model's name as it stands in file names: every character outside [A-Za-z0-9._-], and a dot that would
+// hide the file, becomes '_'.
 // "EleutherAI/pythia-410m@step3000" -> "EleutherAI_pythia-410m_step3000".
 std::string ModelFileName(std::string_view model);
 

@@ -9,6 +9,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -100,7 +101,10 @@ std::map<std::string, int64_t> BudgetsOf(const Settings& settings, const std::ve
 
 models::RegistryOptions RegistryOptionsOf(const Settings& settings, const std::vector<std::string>& devices,
                                           const hub::Hub& hub) {
+  // Whoever starts a private server does so in the folder where it runs itself.
+  const bool is_private = service::ListenFd(settings.Text("listen")) >= 0;
   return {.model_dirs = settings.Texts("model_dirs"),
+          .client_dir = is_private ? std::filesystem::current_path().string() : "",
           .allow_models = settings.Texts("allow_models"),
           .budgets = BudgetsOf(settings, devices),
           .hub = &hub};

@@ -1,13 +1,18 @@
 #include "server/models/model_registry.h"
 
+#include <filesystem>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/quoted.h"
 #include "common/settings.h"
 #include "common/status.h"
 
 namespace induct::models {
 namespace {
+
+namespace fs = std::filesystem;
 
 // Files that stay open between jobs; their tokenizers take some tens of megabytes where no two are the same.
 constexpr size_t kKeptFiles = 64;
@@ -29,6 +34,14 @@ absl::Status NoRevisions(const std::string& folder, const std::string& revision)
       reason::kModelNotFound, "model");
 }
 
+absl::Status NotInFolders(const std::string& path) {
+  return WithReason(absl::NotFoundError(absl::StrCat(
+                        "there is no model at ", Quoted(path),
+                        " in the server's model_dirs: paths are those of folders with a config.json, in a "
+                        "folder that INDUCT_MODEL_DIRS or model_dirs in the server's settings names")),
+                    reason::kModelNotFound, "model");
+}
+
 PreparationStep DownloadStep(const std::string& model, const hub::DownloadProgress& progress) {
   if (progress.total_bytes == 0)
     return {.what =
@@ -38,6 +51,12 @@ PreparationStep DownloadStep(const std::string& model, const hub::DownloadProgre
                                   progress.note.empty() ? progress.file : progress.note),
           // Files whose size the hub does not tell are done without having been counted.
           .fraction = std::min(1.0, static_cast<double>(progress.done_bytes) / total)};
+}
+
+// Without "." and "..", and without the slash after which shells let a folder's name end.
+std::string ShortestForm(const fs::path& path) {
+  const fs::path normal = path.lexically_normal();
+  return (normal.has_filename() ? normal : normal.parent_path()).string();
 }
 
 // `main` is what a name without revision means: both are one model.
@@ -64,7 +83,19 @@ bool ModelRegistry::Allows(const std::string& asked, const ModelName& full) cons
   return IsAllowed(options_.allow_models, asked, full);
 }
 
-absl::StatusOr<ModelRegistry::Found> ModelRegistry::Find(const std::string& name) const {
+absl::StatusOr<std::string> ModelRegistry::Normalized(const std::string& name) const {
+  const bool is_relative = IsRelativePath(name);
+  if (!is_relative && !name.starts_with('/')) return name;
+  if (!is_relative || !options_.client_dir.empty()) return ShortestForm(fs::path(options_.client_dir) / name);
+  return WithReason(
+      absl::NotFoundError(absl::StrCat(
+          Quoted(name), " is a relative path, which means nothing to a server that others share: give the ",
+          "model's name, as `induct-client models` lists it, or its absolute path on the server")),
+      reason::kModelNotFound, "model");
+}
+
+absl::StatusOr<ModelRegistry::Found> ModelRegistry::Find(const std::string& asked) const {
+  INDUCT_ASSIGN_OR_RETURN(const std::string name, Normalized(asked));
   INDUCT_ASSIGN_OR_RETURN(ModelName parsed, ParseModelName(name));
   for (const std::string& candidate : {name, parsed.model, FullName(parsed.model)}) {
     const auto folder = folders_.Find(candidate);
@@ -119,6 +150,7 @@ std::map<std::string, ModelOrigin> ModelRegistry::Cached() const {
 }
 
 absl::Status ModelRegistry::NotFound(const std::string& name) const {
+  if (name.starts_with('/')) return NotInFolders(name);
   std::string message = absl::StrCat("there is no model \"", name, "\" on the server");
   std::vector<std::string> known = folders_.Names();
   for (const auto& [cached, origin] : Cached()) known.push_back(cached);

@@ -38,6 +38,9 @@ struct ModelListing {
 
 struct RegistryOptions {
   std::vector<std::string> model_dirs;
+  // The folder that relative paths of models are relative to, which is the client's; empty where clients in
+  // other folders, or on other machines, may ask too: then such paths are refused.
+  std::string client_dir = {};
   // One of these must match a model's name; see IsAllowed.
   std::vector<std::string> allow_models = {"*"};
   // Bytes of weights by device; a device that is not named has no limit.
@@ -57,7 +60,8 @@ class ModelRegistry {
 
   // Whether a model may be asked for by that name, and is in a folder, in the hub's cache, or may be at the
   // hub, which is not asked. NOT_FOUND (MODEL_NOT_FOUND) naming the nearest known model; names that leave the
-  // model directories ("..", an absolute path elsewhere) are not found either. FAILED_PRECONDITION
+  // model directories ("..", a path elsewhere) are not found either, nor relative paths where the server does
+  // not know to what. FAILED_PRECONDITION
   // (MODEL_NOT_ALLOWED) where allow_models has no pattern for it.
   absl::Status CheckExists(const std::string& name) const;
 
@@ -93,7 +97,9 @@ class ModelRegistry {
     ModelOrigin origin;
     hub::RepoRevision remote;
   };
-  absl::StatusOr<Found> Find(const std::string& name) const;
+  absl::StatusOr<Found> Find(const std::string& asked) const;
+  // A path made absolute, in its shortest form; every other name as it is.
+  absl::StatusOr<std::string> Normalized(const std::string& name) const;
   absl::StatusOr<Found> FindAtHub(const std::string& asked, ModelName name) const;
   // The full names of models in the hub's cache, and where they are.
   std::map<std::string, ModelOrigin> Cached() const;

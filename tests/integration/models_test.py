@@ -3,7 +3,7 @@ import json
 import re
 import unittest
 
-from harness import LONG, SIGINT, ProgramTest, wait_for
+from harness import DEMO_MODELS, LONG, SIGINT, ProgramTest, wait_for
 from tiny_hub import TinyHub
 from tiny_model import write_tiny_model
 
@@ -52,6 +52,17 @@ class ModelsTest(ProgramTest):
         for command in (["inspect"], ["models", "load"], ["models", "unload"], ["profile", "--model"]):
             error = self.client(*command, "demo-smal", "--server", address, check=2).stderr
             self.assertIn("did you mean demo-small?", error)
+
+    def test_a_relative_path_names_a_model_of_a_private_server_alone(self):
+        (self.dir / "here").symlink_to(DEMO_MODELS)
+        self.env["INDUCT_MODEL_DIRS"] = "here"
+        for path in ("./here/demo-small", "./here/../here/demo-small/", self.dir / "here" / "demo-small"):
+            self.assertTrue(self.client("inspect", path).stdout.startswith("demo-small\n"), path)
+        self.client("profile", "--model", "./here/demo-small", *SMALL)
+        _, address = self.start_server()
+        for command in (["inspect"], ["profile", "--model"]):
+            error = self.client(*command, "./here/demo-small", "--server", address, check=2).stderr
+            self.assertIn("means nothing to a server that others share", error)
 
     def test_jobs_take_turns_in_a_budget_that_holds_one_of_their_models(self):
         _, address = self.start_server(settings="model_memory_mb: 5\n")

@@ -83,6 +83,39 @@ TEST_F(RegistryTest, APathAndANameAreOneModel) {
   EXPECT_EQ(registry.Open(dir_ + "/alpha").value(), by_name);
 }
 
+TEST_F(RegistryTest, ARelativePathIsFoundWhereTheClientsFolderIsKnown) {
+  ModelRegistry registry({.model_dirs = {dir_}, .client_dir = dir_ + "/org"});
+  const auto beta = registry.Open("org/beta").value();
+  for (const char* path : {"./beta", "./beta/", "../org/beta", "./././beta", "beta/../beta"}) {
+    EXPECT_EQ(registry.Open(path).value(), beta) << path;
+  }
+  EXPECT_EQ(registry.Open("../alpha/").value(), registry.Open("alpha").value());
+  Copy("demo-small", "org/deep/er");
+  for (const char* path : {"./deep/er", "../../x", "./nothing", "../", "./"}) {
+    const absl::Status status = registry.CheckExists(path);
+    EXPECT_EQ(ReasonOf(status), reason::kModelNotFound) << path;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("in the server's model_dirs")) << path;
+  }
+}
+
+TEST_F(RegistryTest, APathMayLeadThroughFoldersWithAnAtSign) {
+  Copy("demo-small", "a@b/c@d");
+  ModelRegistry registry({.model_dirs = {dir_ + "/a@b"}, .client_dir = dir_ + "/a@b"});
+  for (const std::string& path : {dir_ + "/a@b/c@d/", std::string("./c@d"), std::string("./c@d/")}) {
+    EXPECT_TRUE(registry.CheckExists(path).ok()) << path;
+  }
+}
+
+TEST_F(RegistryTest, ASharedServerRefusesRelativePathsSayingSo) {
+  ModelRegistry registry({.model_dirs = {dir_}});
+  for (const char* path : {"./alpha", "../alpha", "org/../alpha", "org/beta/"}) {
+    const absl::Status status = registry.CheckExists(path);
+    EXPECT_EQ(ReasonOf(status), reason::kModelNotFound) << path;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("means nothing to a server that others share"));
+  }
+  EXPECT_TRUE(registry.CheckExists(dir_ + "/alpha/").ok());
+}
+
 TEST_F(RegistryTest, ListsBrokenModelsWithTheirProblem) {
   Copy("demo-small", "broken");
   fs::resize_file(dir_ + "/broken/model.safetensors", 1000);
