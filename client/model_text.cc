@@ -26,6 +26,9 @@ std::string InUnits(double number, const std::vector<std::pair<double, std::stri
 // The contract calls weights that jobs may use at once available; beside "unloaded" that reads as "could be
 // loaded".
 std::string StateWord(const v1::Model& model) {
+  if (model.state() == "remote")
+    return absl::StrCat("at the hub, not downloaded yet: `induct-client models load ", model.name(),
+                        "` does that, as does the first job that asks for it");
   return model.state() == "available" ? "loaded" : model.state();
 }
 
@@ -54,6 +57,14 @@ std::string HeadsText(const v1::Model& model) {
   const bool shared = model.n_kv_heads() > 0 && model.n_kv_heads() < model.n_heads();
   return absl::StrCat(model.n_heads(), " of width ", model.d_head(),
                       shared ? absl::StrCat(", ", model.n_kv_heads(), " for keys and values") : "");
+}
+
+// Of a model at the hub neither need be known.
+std::string WeightsText(const v1::Model& model) {
+  std::vector<std::string> parts;
+  if (!model.stored_dtype().empty()) parts.push_back(model.stored_dtype());
+  if (model.stored_bytes() > 0) parts.push_back(BytesText(model.stored_bytes()));
+  return absl::StrJoin(parts, ", ");
 }
 
 std::string TokenizerText(const v1::Model& model) {
@@ -102,7 +113,7 @@ std::string ModelDescription(const v1::Model& model, absl::Time now) {
       {"context", Counted(model.max_positions(), "token")},
       {"vocabulary", Counted(model.vocab_size(), "token")},
       {"parameters", CountText(model.n_parameters())},
-      {"weights", absl::StrCat(model.stored_dtype(), ", ", BytesText(model.stored_bytes()))},
+      {"weights", WeightsText(model)},
       {"tokenizer", TokenizerText(model)},
       {"words", !model.has_tokenizer() ? ""
                                        : absl::StrCat("ABAB ", model.n_letters(), " of ", kLetters,

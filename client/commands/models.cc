@@ -51,6 +51,11 @@ absl::Status ModelError(const grpc::Status& status) {
   return WithReason(absl::Status(error.code(), status.error_message()), ReasonOf(error));
 }
 
+absl::Status WithBusyCode(const absl::Status& error) {
+  const bool busy = absl::IsResourceExhausted(error) || ReasonOf(error) == reason::kDraining;
+  return busy ? WithExitCode(error, ExitCode::kBusy) : error;
+}
+
 absl::Status List(const Options& options) {
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/true));
   Call call(connection.get(), kTimeout);
@@ -69,7 +74,8 @@ absl::Status Inspect(const Options& options) {
   request.set_name(options.name);
   Call call(connection.get(), kTimeout);
   v1::Model model;
-  INDUCT_RETURN_IF_ERROR(ModelError(connection->models().GetModel(call.context(), request, &model)));
+  INDUCT_RETURN_IF_ERROR(
+      WithBusyCode(ModelError(connection->models().GetModel(call.context(), request, &model))));
   return Print(model, options.json, ModelDescription(model, absl::Now()));
 }
 
@@ -77,9 +83,7 @@ absl::Status Inspect(const Options& options) {
 absl::Status LoadFailed(const grpc::Status& status, const Connection& connection) {
   if (status.ok() || (IsTransportError(status) && status.error_details().empty()))
     return connection.Lost(status);
-  const absl::Status error = ModelError(status);
-  const bool busy = absl::IsResourceExhausted(error) || ReasonOf(error) == reason::kDraining;
-  return busy ? WithExitCode(error, ExitCode::kBusy) : error;
+  return WithBusyCode(ModelError(status));
 }
 
 // Follows the load to its end, telling how it goes.

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -79,15 +80,36 @@ absl::StatusOr<std::string> ReadBosToken(const std::string& path) {
   return fields.Text("content");
 }
 
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& directory) {
+absl::StatusOr<std::string> ReadConfigText(const std::string& directory) {
   if (!ExistsIn(directory, kConfigFile))
     return absl::NotFoundError(absl::StrCat(directory, ": holds no ", kConfigFile));
+  return ReadTextFile(PathIn(directory, kConfigFile), kMaxConfigBytes);
+}
+
+// The dtype that a configuration names under either of the keys that transformers has used; another one, or
+// none, is no error: the files of weights say what they hold.
+std::optional<DType> StatedDType(const nlohmann::json& config) {
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    const auto found = config.find(key);
+    if (found == config.end() || !found->is_string()) continue;
+    if (const auto dtype = ParseDType(found->get_ref<const std::string&>())) return dtype;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::StatusOr<ConfigSummary> ReadConfig(const std::string& directory) {
+  INDUCT_ASSIGN_OR_RETURN(const std::string text, ReadConfigText(directory));
+  INDUCT_ASSIGN_OR_RETURN(DecoderSpec spec, ParseConfig(text));
+  INDUCT_ASSIGN_OR_RETURN(const nlohmann::json config, ParseJson(text, kConfigFile));
+  return ConfigSummary{.spec = std::move(spec), .dtype = StatedDType(config)};
+}
+
+absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& directory) {
   auto checkpoint = std::unique_ptr<Checkpoint>(new Checkpoint);
   checkpoint->directory_ = directory;
-  INDUCT_ASSIGN_OR_RETURN(const std::string config,
-                          ReadTextFile(PathIn(directory, kConfigFile), kMaxConfigBytes));
+  INDUCT_ASSIGN_OR_RETURN(const std::string config, ReadConfigText(directory));
   INDUCT_ASSIGN_OR_RETURN(checkpoint->spec_, ParseConfig(config));
   INDUCT_ASSIGN_OR_RETURN(checkpoint->weights_, WeightFiles::Open(directory));
   UseStoredNames(*checkpoint->weights_, checkpoint->spec_);
@@ -130,12 +152,16 @@ int64_t Checkpoint::stored_bytes() const {
 bool Checkpoint::has_tokenizer() const { return ExistsIn(directory_, kTokenizerFile); }
 
 absl::StatusOr<std::unique_ptr<Tokenizer>> Checkpoint::LoadTokenizer() const {
-  if (!has_tokenizer()) {
-    return WithReason(absl::FailedPreconditionError(absl::StrCat(directory_, ": holds no ", kTokenizerFile)),
+  return LoadTokenizerOf(directory_);
+}
+
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizerOf(const std::string& directory) {
+  if (!ExistsIn(directory, kTokenizerFile)) {
+    return WithReason(absl::FailedPreconditionError(absl::StrCat(directory, ": holds no ", kTokenizerFile)),
                       reason::kNoTokenizer);
   }
   INDUCT_ASSIGN_OR_RETURN(const std::string text,
-                          ReadTextFile(PathIn(directory_, kTokenizerFile), kMaxTokenizerBytes));
+                          ReadTextFile(PathIn(directory, kTokenizerFile), kMaxTokenizerBytes));
   return Tokenizer::Parse(text);
 }
 

@@ -70,6 +70,18 @@ class Checkpoint {
   std::unique_ptr<WeightFiles> weights_;
 };
 
+// What a folder's config.json says, whether or not there are weights.
+struct ConfigSummary {
+  DecoderSpec spec;
+  std::optional<DType> dtype;  // that it says weights are stored in, where that is one of ours
+};
+
+// NOT_FOUND where `directory` holds no config.json; FAILED_PRECONDITION as ParseConfig.
+absl::StatusOr<ConfigSummary> ReadConfig(const std::string& directory);
+
+// As Checkpoint::LoadTokenizer, of a folder that need not have weights.
+absl::StatusOr<std::unique_ptr<Tokenizer>> LoadTokenizerOf(const std::string& directory);
+
 // Parses config.json text into a spec, names of tensors included. FAILED_PRECONDITION (UNSUPPORTED_MODEL)
 // naming an unknown model_type, activation or rope type; BAD_CHECKPOINT for sizes that are zero, huge (see
 // model_config.h) or do not fit each other.

@@ -1,6 +1,8 @@
 #include "server/hub/hub.h"
 
+#include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/logging.h"
@@ -10,6 +12,8 @@
 
 namespace induct::hub {
 namespace {
+
+constexpr int kLookAttempts = 2;  // somebody waits for the answer
 
 absl::Status NotInCache(const RepoRevision& wanted, const std::string& cache_dir) {
   return WithReason(
@@ -62,6 +66,16 @@ absl::StatusOr<Snapshot> Hub::Fetch(const RepoRevision& wanted, const ProgressSi
   Log(LogLevel::kWarning, wanted.repo,
       absl::StrCat("used from the cache without a tokenizer: ", commit.status().message()));
   return Snapshot{.directory = cache.SnapshotPath(*known), .commit = *known};
+}
+
+absl::StatusOr<Outline> Hub::Look(const RepoRevision& wanted, std::stop_token stop) const {
+  INDUCT_RETURN_IF_ERROR(CheckNames(wanted));
+  if (options_.offline) return WhileOffline(NotInCache(wanted, options_.cache_dir));
+  const RepoCache cache(options_.cache_dir, wanted.repo);
+  HubOptions options = options_;
+  options.retry.max_attempts = std::min(options.retry.max_attempts, kLookAttempts);
+  const ProgressSink nobody;
+  return SnapshotFetch(wanted, options, cache, nobody, std::move(stop)).RunWithoutWeights();
 }
 
 std::vector<CachedRevision> Hub::List() const {

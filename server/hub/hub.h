@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -21,6 +22,13 @@ namespace induct::hub {
 struct Snapshot {
   std::string directory;
   std::string commit;
+};
+
+// What a model is that need not be here: its configuration and tokenizer, without its weights.
+struct Outline {
+  std::string directory;  // in the layout of the cache, with config.json and the tokenizer's files
+  std::string commit;
+  std::optional<uint64_t> weight_bytes;  // of the files of weights, where the hub says their sizes
 };
 
 // A snapshot as it can be asked for: by a branch or tag, or, where none names it, by its commit.
@@ -71,6 +79,11 @@ class Hub {
   // - CANCELLED: `stop`, honoured within a second.
   absl::StatusOr<Snapshot> Fetch(const RepoRevision& wanted, const ProgressSink& on_progress,
                                  std::stop_token stop) const;
+
+  // What the hub tells of a model, which is asked whatever the cache holds; downloads the small files alone,
+  // for which the snapshot stays one that lacks its weights. Tries once more what fails. Blocks on the
+  // network. Errors of Fetch, and BAD_CHECKPOINT where one of these files is larger than any that is read.
+  absl::StatusOr<Outline> Look(const RepoRevision& wanted, std::stop_token stop) const;
 
   // What the cache holds whole, sorted by repository and revision.
   std::vector<CachedRevision> List() const;

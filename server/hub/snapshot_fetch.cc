@@ -17,6 +17,16 @@ namespace induct::hub {
 namespace {
 
 constexpr size_t kMaxNamedFiles = 5;
+constexpr uint64_t kMaxSmallBytes = uint64_t{128} << 20;  // more than server/checkpoint reads of such a file
+constexpr std::string_view kSmallFiles[] = {kConfigFile, kTokenizerFile, kTokenizerConfigFile};
+
+absl::Status CheckIsSmall(const RepoRevision& wanted, const RemoteFile& file) {
+  if (file.size.value_or(0) <= kMaxSmallBytes) return absl::OkStatus();
+  return WithReason(
+      absl::FailedPreconditionError(absl::StrCat(Describe(wanted), ": ", file.name, " has ", *file.size,
+                                                 " bytes, and at most ", kMaxSmallBytes, " are read of it")),
+      reason::kBadCheckpoint);
+}
 
 absl::Status NoModel(const RepoRevision& wanted, const RepoListing& listing, const std::string& what) {
   std::vector<std::string> some;
@@ -58,6 +68,26 @@ absl::StatusOr<std::string> SnapshotFetch::Run() {
   for (const RemoteFile& file : missing) INDUCT_RETURN_IF_ERROR(fetcher_.Fetch(listing.commit, file));
   INDUCT_RETURN_IF_ERROR(cache_.WriteRef(wanted_.revision, listing.commit));
   return listing.commit;
+}
+
+absl::StatusOr<Outline> SnapshotFetch::RunWithoutWeights() {
+  INDUCT_ASSIGN_OR_RETURN(const RepoListing listing, Retried(NewRetry(), [&] { return client_.List(); }));
+  INDUCT_ASSIGN_OR_RETURN(const std::vector<std::string> names, NeededFiles(listing));
+  Outline outline{.directory = cache_.SnapshotPath(listing.commit), .commit = listing.commit, .weight_bytes = 0};
+  for (const std::string& name : names) {
+    const bool is_weights = std::ranges::find(kSmallFiles, name) == std::end(kSmallFiles);
+    if (!is_weights && cache_.Holds(listing.commit, name)) continue;
+    INDUCT_ASSIGN_OR_RETURN(const RemoteFile file, Stat(listing.commit, name));
+    if (!is_weights) {
+      INDUCT_RETURN_IF_ERROR(CheckIsSmall(wanted_, file));
+      INDUCT_RETURN_IF_ERROR(fetcher_.Fetch(listing.commit, file));
+    } else if (outline.weight_bytes && file.size) {
+      *outline.weight_bytes += *file.size;
+    } else {
+      outline.weight_bytes.reset();
+    }
+  }
+  return outline;
 }
 
 absl::StatusOr<std::vector<std::string>> SnapshotFetch::NeededFiles(const RepoListing& listing) {

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "server/hub/cache.h"
 #include "server/hub/file_fetch.h"
+#include "server/hub/hub.h"
 #include "server/hub/hub_client.h"
 #include "server/hub/needed_files.h"
 #include "server/hub/progress.h"
@@ -25,6 +26,8 @@ class SnapshotFetch {
 
   // The commit whose snapshot is whole now.
   absl::StatusOr<std::string> Run();
+  // The same without weights, whose sizes are asked for; the revision is not noted as one that is here.
+  absl::StatusOr<Outline> RunWithoutWeights();
 
  private:
   // Names of the needed files, weights last: a snapshot that has its weights has everything.

@@ -250,6 +250,20 @@ absl::StatusOr<ModelListing> ModelRegistry::Describe(const std::string& name) {
   return DescribeAt(found.origin, std::move(files));
 }
 
+absl::StatusOr<bool> ModelRegistry::IsRemote(const std::string& name) const {
+  INDUCT_ASSIGN_OR_RETURN(const Found found, Find(name));
+  return found.origin.directory.empty();
+}
+
+absl::StatusOr<ModelListing> ModelRegistry::DescribeRemote(const std::string& name, std::stop_token stop) {
+  INDUCT_ASSIGN_OR_RETURN(const Found found, Find(name));
+  if (!found.origin.directory.empty()) return Describe(name);  // downloaded since
+  INDUCT_ASSIGN_OR_RETURN(const hub::Outline outline, options_.hub->Look(found.remote, std::move(stop)));
+  absl::StatusOr<ModelOutline> model = ReadOutline(outline);
+  if (!model.ok()) return Annotate(model.status(), absl::StrCat("model ", found.origin.name));
+  return ModelListing{.name = found.origin.name, .revision = outline.commit, .outline = *std::move(model)};
+}
+
 ModelListing ModelRegistry::DescribeAt(const ModelOrigin& origin,
                                        std::shared_ptr<const ModelFiles> files) const {
   const ResidentStats stats = residency_.StatsOf(origin.directory);

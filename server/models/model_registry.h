@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "server/models/model_files.h"
 #include "server/models/model_folders.h"
 #include "server/models/model_name.h"
+#include "server/models/model_outline.h"
 #include "server/models/opened_models.h"
 #include "server/models/residency.h"
 
@@ -34,6 +36,7 @@ struct ModelListing {
   absl::Time last_use = absl::InfinitePast();
   double load_seconds = 0;  // of the latest load; 0: never loaded
   std::string problem;
+  std::optional<ModelOutline> outline;  // in place of `files`, of a model that has yet to be downloaded
 };
 
 struct RegistryOptions {
@@ -90,6 +93,11 @@ class ModelRegistry {
   // One of them; neither loads nor downloads it. Errors of CheckExists and ModelFiles::Open; NOT_FOUND
   // (MODEL_NOT_FOUND) also for a model that would have to be downloaded.
   absl::StatusOr<ModelListing> Describe(const std::string& name);
+  // Whether it is one that would have to be downloaded. Errors of CheckExists.
+  absl::StatusOr<bool> IsRemote(const std::string& name) const;
+  // One that would have to be downloaded, from what the hub tells of it without its weights: with `outline`.
+  // Blocks on the network. Errors of CheckExists, Hub::Look and ReadOutline.
+  absl::StatusOr<ModelListing> DescribeRemote(const std::string& name, std::stop_token stop);
 
  private:
   // Where a model is; without a directory where only the hub may have it, as `remote`.

@@ -1,5 +1,6 @@
 // ModelService and ServerService: what there is.
 #include <algorithm>
+#include <functional>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -14,8 +15,7 @@
 namespace induct::service {
 namespace {
 
-void SetSizes(const models::ModelFiles& files, v1::Model* model) {
-  const DecoderSpec& spec = files.spec();
+void SetSizes(const DecoderSpec& spec, v1::Model* model) {
   model->set_architecture(spec.architecture);
   model->set_n_layers(static_cast<uint32_t>(spec.n_layers));
   model->set_n_heads(static_cast<uint32_t>(spec.n_heads));
@@ -25,20 +25,36 @@ void SetSizes(const models::ModelFiles& files, v1::Model* model) {
   model->set_d_mlp(static_cast<uint32_t>(spec.d_mlp));
   model->set_vocab_size(static_cast<uint32_t>(spec.vocab_size));
   model->set_max_positions(static_cast<uint32_t>(spec.max_positions));
-  model->set_n_parameters(static_cast<double>(files.checkpoint().n_parameters()));
-  model->set_stored_dtype(std::string(DTypeName(files.checkpoint().stored_dtype())));
-  model->set_stored_bytes(static_cast<uint64_t>(files.checkpoint().stored_bytes()));
+  int64_t n_parameters = 0;
+  for (const TensorSpec* tensor : TensorsOf(spec)) n_parameters += CountOf(*tensor);
+  model->set_n_parameters(static_cast<double>(n_parameters));
 }
 
-absl::Status SetTokenizer(const models::ModelFiles& files, v1::Model* model) {
-  model->set_has_tokenizer(files.tokenizer() != nullptr);
-  model->set_tokenizer_problem(files.tokenizer_problem());
-  if (files.tokenizer() == nullptr) return absl::OkStatus();
-  model->set_tokenizer(absl::StrCat("byte-level BPE, ", files.tokenizer()->size(), " tokens"));
-  INDUCT_ASSIGN_OR_RETURN(const runs::WordCounts words, runs::CountWords(*files.tokenizer()));
+absl::Status SetTokenizer(const checkpoint::Tokenizer* tokenizer, const std::string& problem,
+                          v1::Model* model) {
+  model->set_has_tokenizer(tokenizer != nullptr);
+  model->set_tokenizer_problem(problem);
+  if (tokenizer == nullptr) return absl::OkStatus();
+  model->set_tokenizer(absl::StrCat("byte-level BPE, ", tokenizer->size(), " tokens"));
+  INDUCT_ASSIGN_OR_RETURN(const runs::WordCounts words, runs::CountWords(*tokenizer));
   model->set_n_letters(words.letters);
   model->set_n_names(words.names);
   return absl::OkStatus();
+}
+
+absl::Status SetFiles(const models::ModelFiles& files, v1::Model* model) {
+  SetSizes(files.spec(), model);
+  model->set_stored_dtype(std::string(DTypeName(files.checkpoint().stored_dtype())));
+  model->set_stored_bytes(static_cast<uint64_t>(files.checkpoint().stored_bytes()));
+  return SetTokenizer(files.tokenizer(), files.tokenizer_problem(), model);
+}
+
+absl::Status SetOutline(const models::ModelOutline& outline, v1::Model* model) {
+  SetSizes(outline.spec, model);
+  model->set_state("remote");
+  if (outline.dtype) model->set_stored_dtype(std::string(DTypeName(*outline.dtype)));
+  model->set_stored_bytes(outline.weight_bytes.value_or(0));
+  return SetTokenizer(outline.tokenizer.get(), outline.tokenizer_problem, model);
 }
 
 absl::StatusOr<v1::Model> ToMessage(const models::ModelListing& listing) {
@@ -52,15 +68,22 @@ absl::StatusOr<v1::Model> ToMessage(const models::ModelListing& listing) {
   model.set_load_seconds(listing.load_seconds);
   if (listing.last_use != absl::InfinitePast())
     model.mutable_last_use()->set_seconds(absl::ToUnixSeconds(listing.last_use));
-  if (listing.files == nullptr) return model;
-  SetSizes(*listing.files, &model);
-  INDUCT_RETURN_IF_ERROR(SetTokenizer(*listing.files, &model));
+  if (listing.files != nullptr) INDUCT_RETURN_IF_ERROR(SetFiles(*listing.files, &model));
+  if (listing.outline) INDUCT_RETURN_IF_ERROR(SetOutline(*listing.outline, &model));
   return model;
 }
 
 absl::StatusOr<v1::Model> Describe(const ServiceContext& context, const std::string& name) {
   INDUCT_ASSIGN_OR_RETURN(const models::ModelListing listing, context.registry->Describe(name));
   return ToMessage(listing);
+}
+
+// From the hub, which `drain` leaves in the middle.
+absl::StatusOr<v1::Model> DescribeRemote(const ServiceContext& context, const std::string& name,
+                                         const std::stop_token& drain) {
+  const absl::StatusOr<models::ModelListing> listing = context.registry->DescribeRemote(name, drain);
+  if (listing.ok()) return ToMessage(*listing);
+  return absl::IsCancelled(listing.status()) ? ShuttingDown() : listing.status();
 }
 
 // The device and dtype that a load asks for, or the server's.
@@ -108,12 +131,26 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
   });
 }
 
+// A hub may take long to answer, so it is asked on a thread for loads: the slow pool has other calls to serve.
 grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call,
                                                  const v1::GetModelRequest* request, v1::Model* response) {
-  return AnswerOn(*context_.slow_pool, call, [this, request, response]() -> absl::Status {
-    INDUCT_ASSIGN_OR_RETURN(*response, Describe(context_, request->name()));
-    return absl::OkStatus();
+  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
+  const auto answer = [=](const std::function<absl::StatusOr<v1::Model>()>& describe) {
+    absl::StatusOr<v1::Model> model = WithoutExceptions(describe);
+    if (model.ok()) *response = *std::move(model);
+    reactor->Finish(ToGrpcStatus(model.status()));
+  };
+  context_.slow_pool->Post([this, request, reactor, answer] {
+    const absl::StatusOr<bool> is_remote =
+        WithoutExceptions([&] { return context_.registry->IsRemote(request->name()); });
+    if (!is_remote.ok() || !*is_remote)
+      return answer([&] { return Describe(context_, request->name()); });
+    const absl::Status started = context_.load_threads->Start([this, request, answer](std::stop_token drain) {
+      answer([&] { return DescribeRemote(context_, request->name(), drain); });
+    });
+    if (!started.ok()) reactor->Finish(ToGrpcStatus(started));
   });
+  return reactor;
 }
 
 grpc::ServerWriteReactor<v1::LoadModelResponse>* ModelService::LoadModel(

@@ -1,5 +1,9 @@
 #include "server/checkpoint/checkpoint.h"
 
+#include <optional>
+#include <tuple>
+#include <vector>
+
 #include "common/atomic_file.h"
 #include "tests/checkpoint/checkpoint_files.h"
 #include "tests/checkpoint/torch_bytes.h"
@@ -60,6 +64,24 @@ TEST_F(CheckpointTest, SaysWhichFileIsMissing) {
   EXPECT_EQ(Checkpoint::Open(folder_.string()).status().code(), absl::StatusCode::kNotFound);
   Write("config.json", TinyConfig().dump());
   ExpectBroken(Checkpoint::Open(folder_.string()).status(), "model.safetensors");
+}
+
+TEST_F(CheckpointTest, ReadsTheConfigurationOfAFolderWithoutWeights) {
+  EXPECT_TRUE(absl::IsNotFound(ReadConfig(folder_.string()).status()));
+  auto config = TinyConfig();
+  Write("config.json", config.dump());
+  EXPECT_EQ(ReadConfig(folder_.string())->spec.n_layers, ParseConfig(config.dump())->n_layers);
+  for (const auto& [key, value, dtype] :
+       std::vector<std::tuple<std::string, nlohmann::json, std::optional<DType>>>{
+           {"torch_dtype", "bfloat16", DType::kBFloat16},
+           {"dtype", "float32", DType::kFloat32},
+           {"dtype", "float8_e4m3fn", std::nullopt},
+           {"torch_dtype", 16, std::nullopt}}) {
+    config = TinyConfig();
+    config[key] = value;
+    Write("config.json", config.dump());
+    EXPECT_EQ(ReadConfig(folder_.string())->dtype, dtype) << config;
+  }
 }
 
 TEST_F(CheckpointTest, NamesAMissingTensor) {

@@ -89,6 +89,22 @@ TEST_F(ModelsTest, AnAvailableModelIsCalledLoadedAndStaysAvailableInJson) {
   EXPECT_EQ(json::parse(Run({"inspect", "bare", "--json"}).out)["state"], "available");
 }
 
+TEST_F(ModelsTest, AModelAtTheHubIsInspectedAsFarAsItIsKnown) {
+  v1::Model& model = *script_.models.mutable_models(1);
+  model.set_state("remote");
+  model.set_stored_bytes(2'020'000'000);
+  const ClientResult result = Run({"inspect", "bare"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("weights       2.02 GB\n"), HasSubstr("state         at the hub, not downloaded")));
+  EXPECT_EQ(json::parse(Run({"inspect", "bare", "--json"}).out)["state"], "remote");
+}
+
+TEST_F(ModelsTest, AModelAtTheHubMayLackTheSizeOfItsWeights) {
+  script_.models.mutable_models(1)->set_state("remote");
+  EXPECT_THAT(Run({"inspect", "bare"}).out, Not(HasSubstr("weights")));
+}
+
 TEST_F(ModelsTest, InspectTellsWhatIsKnownWithoutLoading) {
   const ClientResult result = Run({"inspect", "EleutherAI/pythia-410m-deduped@step143000"});
   EXPECT_EQ(result.exit_code, 0) << result.err;

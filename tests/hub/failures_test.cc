@@ -127,6 +127,20 @@ TEST_F(FailuresTest, ServersThatStayInTroubleAreGivenUp) {
   EXPECT_EQ(hub_.requests().size(), 6u);
 }
 
+TEST_F(FailuresTest, ALookAsksTwice) {
+  Refuse("/api/", 503);
+  ExpectError(Look().status(), StatusCode::kUnavailable, reason::kHubUnavailable,
+              "HTTP status 503 (tried 2 times)");
+}
+
+TEST_F(FailuresTest, ALookRefusesASmallFileThatIsLarge) {
+  hub_.OnEvery(std::string("HEAD /org/model/resolve/") + kTestCommit + "/config.json",
+               [](const Request&, Reply& reply) { reply.headers["X-Linked-Size"] = "1000000000"; });
+  ExpectError(Look().status(), StatusCode::kFailedPrecondition, reason::kBadCheckpoint,
+              "config.json has 1000000000 bytes");
+  EXPECT_THAT(hub_.RequestsFor("GET /org/model/resolve/"), testing::IsEmpty());
+}
+
 TEST_F(FailuresTest, RetryAfterIsHonouredWithinBounds) {
   options_.retry.max_retry_after = absl::Milliseconds(400);
   hub_.OnNext("/api/", [](const Request&, Reply& reply) {

@@ -22,6 +22,7 @@ class FetchFixture : public CacheFolder {
     return (*hub)->Fetch(
         {kTestRepo, revision}, [&](const auto& now) { progress_.push_back(now); }, stop);
   }
+  absl::StatusOr<Outline> Look() const { return Hub::Create(options_).value()->Look({kTestRepo}, {}); }
   void ExpectFetched(const std::string& revision = "main") const {
     const auto snapshot = Fetch(revision);
     ASSERT_TRUE(snapshot.ok()) << snapshot.status();

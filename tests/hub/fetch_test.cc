@@ -114,6 +114,37 @@ TEST_F(FetchTest, ShardsAreThoseThatTheIndexNames) {
   }
 }
 
+TEST_F(FetchTest, ALookBringsTheSmallFilesAndTheSizeOfTheWeightsAlone) {
+  hub_.PutModel();
+  for (int look = 0; look < 2; ++look) {
+    const auto outline = Look();
+    ASSERT_TRUE(outline.ok()) << outline.status();
+    EXPECT_EQ(outline->commit, kTestCommit);
+    EXPECT_EQ(outline->weight_bytes, hub_.BytesOf("model.safetensors").size());
+    for (const char* file : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+      EXPECT_EQ(ReadTestFile(outline->directory + "/" + file), hub_.BytesOf(file));
+    }
+  }
+  EXPECT_THAT(hub_.storage_requests(), IsEmpty());
+  EXPECT_THAT(hub_.RequestsFor("GET /org/model/resolve/"), testing::SizeIs(3)) << "each file once";
+  EXPECT_FALSE(Hub::Create(options_).value()->Find({kTestRepo}).ok()) << "the model is not here";
+  EXPECT_THAT(Hub::Create(options_).value()->List(), IsEmpty());
+  ExpectFetched();
+  EXPECT_THAT(hub_.RequestsFor("GET /org/model/resolve/"), testing::SizeIs(4)) << "the weights alone";
+}
+
+TEST_F(FetchTest, ALookAddsUpShardsAndToleratesAHubThatSaysNoSize) {
+  hub_.Put("config.json", "{}");
+  hub_.Put("model.safetensors.index.json",
+           R"({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}})");
+  hub_.Put("model-1.safetensors", "one", true);
+  hub_.Put("model-2.safetensors", "three", true);
+  EXPECT_EQ(Look()->weight_bytes, 8u);
+  hub_.OnEvery(std::string("HEAD /org/model/resolve/") + kTestCommit + "/model-1",
+               [](const Request&, Reply& reply) { reply.headers.erase("X-Linked-Size"); });
+  EXPECT_EQ(Look()->weight_bytes, std::nullopt);
+}
+
 TEST_F(FetchTest, AShardThatTheRepositoryLacksIsNamed) {
   hub_.Put("config.json", "{}");
   hub_.Put("model.safetensors.index.json", R"({"weight_map": {"a": "model-1.safetensors"}})");
@@ -172,6 +203,13 @@ TEST_F(FetchTest, AMissingTokenizerIsThatOfTheCachedCommitWhereverTheBranchIsNow
   EXPECT_EQ(ReadTestFile(InSnapshot("tokenizer.json")), hub_.BytesOf("tokenizer.json"));
   EXPECT_EQ(ReadTestFile(repo() / "refs/main"), kTestCommit);
   EXPECT_THAT(hub_.storage_requests(), IsEmpty());
+}
+
+TEST_F(FetchTest, OfflineNobodyLooks) {
+  hub_.PutModel();
+  options_.offline = true;
+  ExpectError(Look().status(), absl::StatusCode::kNotFound, reason::kModelNotFound, "HF_HUB_OFFLINE");
+  EXPECT_THAT(hub_.asked(), IsEmpty());
 }
 
 TEST_F(FetchTest, OfflineNothingIsAsked) {

@@ -3,7 +3,7 @@ import json
 import re
 import unittest
 
-from harness import DEMO_MODELS, LONG, SIGINT, ProgramTest, wait_for
+from harness import DEMO_MODELS, LONG, SIGINT, SIGTERM, ProgramTest, wait_for
 from tiny_hub import TinyHub
 from tiny_model import write_tiny_model
 
@@ -114,12 +114,12 @@ class HubTest(ProgramTest):
         self.assertRegex(self.client("models").stdout, r"org/tiny@step3 +unloaded +3 x 4 ")
         self.assertRegex(self.client("inspect", "org/tiny@step3").stdout, rf"revision +{COMMITS['step3']}\n")
 
-    def test_what_is_not_downloaded_yet_says_how_it_can_be(self):
-        error = self.client("inspect", "org/tiny", check=2).stderr
-        self.assertIn("induct-client models load org/tiny", error)
+    def test_prompts_of_a_model_that_is_not_downloaded_yet_are_not_shown_and_it_is_said_how_they_can_be(self):
+        preview = ["profile", "--model", "org/tiny", "--task_types", "ABAB", "--print_prompts"]
+        self.assertIn("induct-client models load org/tiny", self.client(*preview, check=2).stderr)
         self.assertEqual(self.hub.requests, [])
         self.client("models", "load", "org/tiny")
-        self.assertRegex(self.client("inspect", "org/tiny").stdout, r"layers +3\n")
+        self.assertTrue(self.client(*preview).stdout.startswith("ABAB\t"))
 
     def test_a_download_shows_how_far_it_is_and_ends_when_it_is_interrupted(self):
         self.hub.slow.set()
@@ -142,6 +142,44 @@ class HubTest(ProgramTest):
         self.hub.slow.clear()
         _, stderr = waiting.communicate(timeout=120)
         self.assertEqual(waiting.returncode, 0, stderr)
+
+    def test_a_model_at_the_hub_is_inspected_without_its_weights(self):
+        remote = self.client("inspect", "org/tiny").stdout
+        self.assertFalse([r for r in self.hub.requests if r.startswith("GET") and "safetensors" in r], self.hub.requests)
+        self.assertRegex(remote, r"state +at the hub, not downloaded yet: `induct-client models load org/tiny`")
+        self.client("models", "load", "org/tiny")
+        here = self.client("inspect", "org/tiny").stdout
+        for word in ("architecture", "revision", "layers", "heads", "context", "vocabulary", "parameters", "tokenizer"):
+            line = re.search(rf"^  {word} .*$", here, re.MULTILINE)[0]
+            self.assertIn(line + "\n", remote)
+
+    def test_a_hub_that_is_slow_to_tell_holds_up_nobody_else(self):
+        _, address = self.start_server()
+        self.hub.slow.set()
+        waiting = [self.start_client("inspect", f"org/tiny@{revision}", "--server", address) for revision in COMMITS for _ in range(2)]
+        wait_for(lambda: len([r for r in self.hub.requests if "/api/" in r]) >= len(waiting), "the questions to the hub")
+        self.client("inspect", "org/tiny", "--server", address, check=5)
+        self.client("inspect", "demo-small", "--server", address)
+        self.assertEqual([client.poll() for client in waiting], [None] * len(waiting))
+        self.hub.slow.clear()
+        for client in waiting:
+            out, err = client.communicate(timeout=60)
+            self.assertIn("not downloaded yet", out, err)
+
+    def test_a_question_to_the_hub_ends_when_the_server_does(self):
+        server, address = self.start_server()
+        self.hub.slow.set()
+        client = self.start_client("inspect", "org/tiny", "--server", address)
+        wait_for(lambda: [r for r in self.hub.requests if r.startswith("GET") and "tokenizer.json" in r], "the tokenizer to be asked for")
+        server.send_signal(SIGTERM)
+        _, error = client.communicate(timeout=20)
+        self.assertEqual(client.returncode, 5, error)
+        self.assertIn("shutting down", error)
+
+    def test_a_hub_that_cannot_be_reached_has_an_exit_code_of_its_own(self):
+        self.env["HF_ENDPOINT"] = "http://hub.invalid"
+        for command in (["inspect"], ["models", "load"], ["profile", "--model"]):
+            self.assertIn("hub.invalid", self.client(*command, "org/tiny", check=7).stderr)
 
     def test_what_the_hub_refuses_is_said_with_its_cause(self):
         self.assertIn("step4", self.client("models", "load", "org/tiny@step4", check=2).stderr)

@@ -164,6 +164,48 @@ TEST_F(HubModelsTest, WhatIsMissingIsDownloadedWithProgressOnceAndThenLoads) {
   EXPECT_THAT(local.asked(), ElementsAre());
 }
 
+TEST_F(HubModelsTest, AModelAtTheHubIsDescribedAsItWillBeWhenItIsHere) {
+  hub::LocalHub local;
+  for (const auto& entry : fs::directory_iterator(kDemoModel)) {
+    const std::string name = entry.path().filename();
+    local.Put(name, BytesOf(entry.path()), /*is_large=*/name == "model.safetensors");
+  }
+  const auto hub = hub::Hub::Create(hub::LocalOptions(local, dir_ + "/cache")).value();
+  ModelRegistry registry({.hub = hub.get()});
+  EXPECT_TRUE(registry.IsRemote(hub::kTestRepo).value());
+  const ModelListing remote = registry.DescribeRemote(hub::kTestRepo, {}).value();
+  EXPECT_THAT(local.storage_requests(), ElementsAre());
+  ASSERT_TRUE(remote.outline.has_value());
+
+  const auto files = registry.Open(hub::kTestRepo).value();
+  EXPECT_EQ(remote.name, files->name());
+  EXPECT_EQ(remote.revision, files->revision());
+  EXPECT_EQ(remote.outline->spec.n_layers, files->spec().n_layers);
+  EXPECT_EQ(remote.outline->spec.max_positions, files->spec().max_positions);
+  EXPECT_EQ(remote.outline->tokenizer->size(), files->tokenizer()->size());
+  EXPECT_EQ(remote.outline->weight_bytes, fs::file_size(std::string(kDemoModel) + "/model.safetensors"));
+  EXPECT_FALSE(registry.IsRemote(hub::kTestRepo).value());
+  EXPECT_EQ(registry.DescribeRemote(hub::kTestRepo, {})->files, files) << "downloaded meanwhile";
+}
+
+TEST_F(HubModelsTest, OfAModelAtTheHubWhatIsMissingOrNotSupportedIsSaid) {
+  hub::LocalHub local;
+  local.Put("config.json", BytesOf(std::string(kDemoModel) + "/config.json"));
+  local.Put("model.safetensors", "weights", /*is_large=*/true);
+  const auto hub = hub::Hub::Create(hub::LocalOptions(local, dir_ + "/cache")).value();
+  ModelRegistry registry({.hub = hub.get()});
+  const ModelListing bare = registry.DescribeRemote(hub::kTestRepo, {}).value();
+  EXPECT_EQ(bare.outline->tokenizer, nullptr);
+  EXPECT_THAT(bare.outline->tokenizer_problem, HasSubstr("no tokenizer.json"));
+
+  local.PutRevision("other", kSecond);
+  local.Put("config.json", R"({"model_type": "bert"})", false, kSecond);
+  local.Put("model.safetensors", "weights", true, kSecond);
+  const absl::Status status = registry.DescribeRemote("org/model@other", {}).status();
+  EXPECT_EQ(ReasonOf(status), reason::kUnsupportedModel);
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("model org/model@other: "), HasSubstr("bert")));
+}
+
 TEST_F(HubModelsTest, ADownloadEndsWhenItIsStopped) {
   hub::LocalHub local;
   local.PutModel();
