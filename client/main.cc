@@ -54,7 +54,7 @@ absl::Status Parse(CLI::App* app, int argc, char** argv) {
 void PrintError(const absl::Status& status) {
   const std::string message(status.message());
   for (const absl::string_view line : absl::StrSplit(message, '\n')) {
-    std::fprintf(stderr, "induct-client: %s\n", Printable(std::string(line)).c_str());
+    TellUser(std::string(line));
   }
 }
 
@@ -69,8 +69,7 @@ absl::Status NoCommand(const CLI::App& app) {
 void WarnOfMisspeltVariables(const CLI::App& command) {
   const CLI::Option* quiet = command.get_option_no_throw("--quiet");
   if (quiet != nullptr && quiet->count() > 0) return;
-  for (const std::string& sentence : MisspeltVariables())
-    std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
+  for (const std::string& sentence : MisspeltVariables()) TellUser(sentence);
 }
 
 absl::Status RunCommand(int argc, char** argv) {

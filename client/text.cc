@@ -1,6 +1,7 @@
 #include "client/text.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <iterator>
 
 #include "absl/strings/str_cat.h"
@@ -70,6 +71,10 @@ std::string Printable(std::string_view text) {
     text.remove_prefix(character.size());
   }
   return shown;
+}
+
+void TellUser(std::string_view sentence) {
+  std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
 }
 
 std::string Grouped(uint64_t number) {

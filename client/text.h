@@ -16,6 +16,9 @@ bool IsUtf8(std::string_view text);
 // well; a backslash stays one.
 std::string Printable(std::string_view text);
 
+// Prints `sentence` as a line on standard error, after the program's name and made Printable.
+void TellUser(std::string_view sentence);
+
 // "12,345".
 std::string Grouped(uint64_t number);
 

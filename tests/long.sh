@@ -2,6 +2,7 @@
 # What takes too long for every test run. All without arguments, else those named:
 #
 #   tests/long.sh sanitizers    every test, built with AddressSanitizer and UndefinedBehaviorSanitizer
+#   tests/long.sh benchmarks    the benchmarks compile, which no test sees
 #   tests/long.sh fuzz          each fuzzer for ten minutes (needs clang; tests/fuzz/run.sh takes other times and single fuzzers)
 #
 # deploy/install.sh --tests must have run. Exit code 1 where one fails; the others still run.
@@ -16,17 +17,23 @@ sanitizers() {
   step "sanitizers: the tests" "ctest --preset asan --rerun-failed --verbose" ctest --preset asan
 }
 
+benchmarks() {
+  start_steps 2
+  step "benchmarks: configure" "cmake --preset release -DINDUCT_BUILD_TESTS=ON" configure release -DINDUCT_BUILD_TESTS=ON
+  step "benchmarks: compile" "cmake --build --preset release --target benchmarks --verbose" build release --target benchmarks
+}
+
 fuzz() {
   start_steps 1
   step "fuzzing" "tests/fuzz/run.sh" tests/fuzz/run.sh
 }
 
 names=("$@")
-[ "${#names[@]}" -gt 0 ] || names=(sanitizers fuzz)
+[ "${#names[@]}" -gt 0 ] || names=(sanitizers benchmarks fuzz)
 for name in "${names[@]}"; do
   case "$name" in
-    sanitizers | fuzz) ;;
-    *) echo "usage: tests/long.sh [sanitizers] [fuzz]" >&2; exit 2 ;;
+    sanitizers | benchmarks | fuzz) ;;
+    *) echo "usage: tests/long.sh [sanitizers] [benchmarks] [fuzz]" >&2; exit 2 ;;
   esac
 done
 failed=()

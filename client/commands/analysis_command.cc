@@ -168,7 +168,7 @@ std::string DirectoryName(const std::vector<std::string>& models) {
 }  // namespace
 
 void Warn(const AnalysisFlags& flags, const std::string& sentence) {
-  if (!flags.quiet) std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
+  if (!flags.quiet) TellUser(sentence);
 }
 
 void AddAnalysisFlags(CLI::App* command, ModelFlag model_flag, AnalysisFlags* flags) {

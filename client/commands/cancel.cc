@@ -13,9 +13,9 @@
 namespace induct::client {
 namespace {
 
-constexpr absl::Duration kTimeout = absl::Seconds(30);
+constexpr absl::Duration kCancelTimeout = absl::Seconds(30);
 
-struct Options {
+struct CancelOptions {
   ServerChoice server;
   std::string name;
 };
@@ -27,13 +27,13 @@ std::string Outcome(const v1::Job& job) {
   return absl::StrCat("will be cancelled (now ", Printable(job.state()), ")");
 }
 
-absl::Status Run(const Options& options) {
+absl::Status RunCancel(const CancelOptions& options) {
   if (!IsUtf8(options.name)) return absl::InvalidArgumentError("the job's name is no valid UTF-8");
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/false));
   v1::CancelJobRequest request;
   request.set_name(absl::StartsWith(options.name, "jobs/") ? options.name
                                                            : absl::StrCat("jobs/", options.name));
-  Call call(connection.get(), kTimeout);
+  Call call(connection.get(), kCancelTimeout);
   v1::Job job;
   INDUCT_RETURN_IF_ERROR(FromGrpcStatus(connection->jobs().CancelJob(call.context(), request, &job)));
   std::printf("%s: %s\n", Printable(job.name()).c_str(), Outcome(job).c_str());
@@ -43,7 +43,7 @@ absl::Status Run(const Options& options) {
 }  // namespace
 
 void AddCancelCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CancelOptions>();
   CLI::App* command = app->add_subcommand("cancel", "Cancel a job");
   AddServerFlags(command, &options->server);
   command->add_option("name", options->name, "The job's name, as `jobs` lists it")
@@ -52,7 +52,7 @@ void AddCancelCommand(CLI::App* app, Action* action) {
   command->footer(
       "Exits with 0 where the job runs no longer or will end soon, also where it had ended before, which is "
       "said.");
-  command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
+  command->callback([options, action] { *action = [options](Interrupt*) { return RunCancel(*options); }; });
 }
 
 }  // namespace induct::client

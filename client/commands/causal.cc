@@ -9,12 +9,12 @@
 namespace induct::client {
 namespace {
 
-struct Options {
+struct CausalOptions {
   AnalysisFlags flags;
   std::string heads;
 };
 
-absl::Status Run(const Options& options, Interrupt* interrupt) {
+absl::Status RunCausal(const CausalOptions& options, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(options.flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(options.flags, settings.values, ModelFlag::kOne));
   v1::CausalRequest request;
@@ -37,7 +37,7 @@ absl::Status Run(const Options& options, Interrupt* interrupt) {
 }  // namespace
 
 void AddCausalCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<CausalOptions>();
   CLI::App* command =
       app->add_subcommand("causal", "Ablate the top heads against controls: what becomes of copying?");
   AddAnalysisFlags(command, ModelFlag::kOne, &options->flags);
@@ -52,7 +52,7 @@ void AddCausalCommand(CLI::App* app, Action* action) {
                    "Texts to measure specificity on: .txt, one a line, or .jsonl")
       ->type_name("FILE");
   command->callback(
-      [options, action] { *action = [options](Interrupt* interrupt) { return Run(*options, interrupt); }; });
+      [options, action] { *action = [options](Interrupt* interrupt) { return RunCausal(*options, interrupt); }; });
 }
 
 }  // namespace induct::client

@@ -27,7 +27,7 @@ absl::Status CheckLabels(const AnalysisFlags& flags, size_t n_models) {
   return absl::OkStatus();
 }
 
-absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
+absl::Status RunCrossSize(const AnalysisFlags& flags, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(flags, settings.values, ModelFlag::kSeveral));
   INDUCT_RETURN_IF_ERROR(CheckLabels(flags, models.size()));
@@ -42,7 +42,7 @@ void AddCommand(CLI::App* app, const char* name, const char* help, Action* actio
   CLI::App* command = app->add_subcommand(name, help);
   AddAnalysisFlags(command, ModelFlag::kSeveral, flags.get());
   command->callback(
-      [flags, action] { *action = [flags](Interrupt* interrupt) { return Run(*flags, interrupt); }; });
+      [flags, action] { *action = [flags](Interrupt* interrupt) { return RunCrossSize(*flags, interrupt); }; });
 }
 
 }  // namespace

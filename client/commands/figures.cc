@@ -19,15 +19,11 @@
 namespace induct::client {
 namespace {
 
-struct Options {
+struct FiguresOptions {
   std::vector<std::string> runs;
   std::string size;
   FigureOptions figures;
 };
-
-void Tell(const std::string& sentence) {
-  std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
-}
 
 // "1200x800". The sides' range is CheckFigureOptions' to check.
 absl::Status ParseSize(const std::string& text, FigureOptions* options) {
@@ -51,7 +47,7 @@ absl::Status Draw(const std::string& path, FigureOptions figures) {
   INDUCT_ASSIGN_OR_RETURN(const SavedRun run, ReadRun(path));
   const size_t n_figures = RunFigures(run).size();
   if (n_figures == 0) return NothingToDraw(run);
-  for (const std::string& problem : run.problems) Tell(absl::StrCat(run.path, ": ", problem));
+  for (const std::string& problem : run.problems) TellUser(absl::StrCat(run.path, ": ", problem));
   if (figures.folder.empty()) figures.folder = absl::StrCat(run.path, "/figs");
   INDUCT_RETURN_IF_ERROR(WithExitCode(DrawRunFigures(run, figures, /*figs_dir=*/""), ExitCode::kOutput));
   std::printf("%s (%s) in %s\n", Counted(n_figures, "figure").c_str(), figures.format.c_str(),
@@ -60,7 +56,7 @@ absl::Status Draw(const std::string& path, FigureOptions figures) {
 }
 
 // Runs have figures of equal names, which one folder would hold once.
-absl::Status CheckFolder(const Options& options) {
+absl::Status CheckFolder(const FiguresOptions& options) {
   if (options.figures.folder.empty() || options.runs.size() == 1) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat("--output: one folder for ", options.runs.size(),
@@ -68,18 +64,18 @@ absl::Status CheckFolder(const Options& options) {
                    "figs/, or draw the runs one by one"));
 }
 
-absl::Status Run(const Options& options) {
+absl::Status RunFigures(const FiguresOptions& options) {
   FigureOptions figures = options.figures;
   if (!options.size.empty()) INDUCT_RETURN_IF_ERROR(ParseSize(options.size, &figures));
   INDUCT_RETURN_IF_ERROR(CheckFigureOptions(figures));
   INDUCT_RETURN_IF_ERROR(CheckFolder(options));
   if (const std::string other = FontInstead(figures.font); !other.empty()) {
-    Tell(absl::StrCat("the font \"", figures.font, "\" is not installed here: drawn in ", other));
+    TellUser(absl::StrCat("the font \"", figures.font, "\" is not installed here: drawn in ", other));
   }
   absl::Status first;  // error, which main tells; one run's keeps no other from being drawn
   for (const std::string& path : options.runs) {
     const absl::Status drawn = Draw(path, figures);
-    if (!first.ok() && !drawn.ok()) Tell(std::string(drawn.message()));
+    if (!first.ok() && !drawn.ok()) TellUser(std::string(drawn.message()));
     first.Update(drawn);
   }
   return first;
@@ -88,7 +84,7 @@ absl::Status Run(const Options& options) {
 }  // namespace
 
 void AddFiguresCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<FiguresOptions>();
   CLI::App* command =
       app->add_subcommand("figures", "Draw saved runs' figures again: other format, size, title or font");
   command->add_option("run_dir", options->runs, "The run directories, one or more")
@@ -114,7 +110,7 @@ void AddFiguresCommand(CLI::App* app, Action* action) {
       "Draws from the saved files alone, needs no server, and writes each figure's script (.gp) and data "
       "(.csv) beside\n"
       "it. What is missing or damaged in a run is named on standard error, and the rest is drawn.");
-  command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
+  command->callback([options, action] { *action = [options](Interrupt*) { return RunFigures(*options); }; });
 }
 
 }  // namespace induct::client

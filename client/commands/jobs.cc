@@ -19,10 +19,10 @@
 namespace induct::client {
 namespace {
 
-constexpr absl::Duration kTimeout = absl::Seconds(30);
+constexpr absl::Duration kListTimeout = absl::Seconds(30);
 constexpr uint32_t kLargestPage = 1000;
 
-struct Options {
+struct JobsOptions {
   ServerChoice server;
   bool json = false;
   bool mine = false;
@@ -51,14 +51,14 @@ std::vector<std::string> JobRow(const v1::Job& job) {
           job.has_error() ? std::string(FromRpcStatus(job.error()).message()) : ""};
 }
 
-absl::StatusOr<v1::ListJobsResponse> ListJobs(Connection* connection, const Options& options) {
+absl::StatusOr<v1::ListJobsResponse> ListJobs(Connection* connection, const JobsOptions& options) {
   v1::ListJobsResponse all;
   v1::ListJobsRequest request;
   request.set_mine(options.mine);
   while (true) {
     const uint32_t missing = options.limit - static_cast<uint32_t>(all.jobs_size());
     request.set_page_size(std::min(missing, kLargestPage));
-    Call call(connection, kTimeout);
+    Call call(connection, kListTimeout);
     v1::ListJobsResponse page;
     INDUCT_RETURN_IF_ERROR(FromGrpcStatus(connection->jobs().ListJobs(call.context(), request, &page)));
     for (int i = 0; i < page.jobs_size() && static_cast<uint32_t>(all.jobs_size()) < options.limit; ++i)
@@ -69,7 +69,7 @@ absl::StatusOr<v1::ListJobsResponse> ListJobs(Connection* connection, const Opti
   }
 }
 
-absl::Status Run(const Options& options) {
+absl::Status RunJobs(const JobsOptions& options) {
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/false));
   INDUCT_ASSIGN_OR_RETURN(const v1::ListJobsResponse jobs, ListJobs(connection.get(), options));
   std::string text;
@@ -88,7 +88,7 @@ absl::Status Run(const Options& options) {
 }  // namespace
 
 void AddJobsCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<JobsOptions>();
   CLI::App* command = app->add_subcommand("jobs", "List the server's jobs, newest first");
   AddServerFlags(command, &options->server);
   command->add_flag("--mine", options->mine, "Only your own");
@@ -96,7 +96,7 @@ void AddJobsCommand(CLI::App* app, Action* action) {
       ->type_name("N")
       ->check(CLI::Range(1u, 1'000'000u));
   command->add_flag("--json", options->json, "Print JSON");
-  command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
+  command->callback([options, action] { *action = [options](Interrupt*) { return RunJobs(*options); }; });
 }
 
 }  // namespace induct::client

@@ -18,10 +18,10 @@
 namespace induct::client {
 namespace {
 
-constexpr absl::Duration kTimeout =
+constexpr absl::Duration kModelsTimeout =
     absl::Seconds(60);  // many checkpoints' headers may have to be read from a slow disk
 
-struct Options {
+struct ModelsOptions {
   ServerChoice server;
   bool json = false;
   bool quiet = false;
@@ -56,9 +56,9 @@ absl::Status WithBusyCode(const absl::Status& error) {
   return busy ? WithExitCode(error, ExitCode::kBusy) : error;
 }
 
-absl::Status List(const Options& options) {
+absl::Status List(const ModelsOptions& options) {
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/true));
-  Call call(connection.get(), kTimeout);
+  Call call(connection.get(), kModelsTimeout);
   v1::ListModelsResponse response;
   INDUCT_RETURN_IF_ERROR(
       FromGrpcStatus(connection->models().ListModels(call.context(), v1::ListModelsRequest(), &response)));
@@ -67,12 +67,12 @@ absl::Status List(const Options& options) {
                                          : ModelTable(response, absl::Now()));
 }
 
-absl::Status Inspect(const Options& options) {
+absl::Status Inspect(const ModelsOptions& options) {
   INDUCT_RETURN_IF_ERROR(CheckName(options.name));
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/true));
   v1::GetModelRequest request;
   request.set_name(options.name);
-  Call call(connection.get(), kTimeout);
+  Call call(connection.get(), kModelsTimeout);
   v1::Model model;
   INDUCT_RETURN_IF_ERROR(
       WithBusyCode(ModelError(connection->models().GetModel(call.context(), request, &model))));
@@ -87,7 +87,7 @@ absl::Status LoadFailed(const grpc::Status& status, const Connection& connection
 }
 
 // Follows the load to its end, telling how it goes.
-absl::StatusOr<v1::Model> FollowLoad(const Options& options, Connection* connection) {
+absl::StatusOr<v1::Model> FollowLoad(const ModelsOptions& options, Connection* connection) {
   v1::LoadModelRequest request;
   request.set_name(options.name);
   if (!options.dtype.empty()) request.set_dtype(options.dtype);
@@ -106,7 +106,7 @@ absl::StatusOr<v1::Model> FollowLoad(const Options& options, Connection* connect
   return LoadFailed(status, *connection);
 }
 
-absl::Status Load(const Options& options, Interrupt* interrupt) {
+absl::Status Load(const ModelsOptions& options, Interrupt* interrupt) {
   INDUCT_RETURN_IF_ERROR(CheckName(options.name));
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/true));
   const auto abandon = [&] { connection->Abandon(); };  // the server ends a load that nobody follows
@@ -124,12 +124,12 @@ absl::Status Load(const Options& options, Interrupt* interrupt) {
   return Print(*model, options.json, sentence);
 }
 
-absl::Status Unload(const Options& options) {
+absl::Status Unload(const ModelsOptions& options) {
   INDUCT_RETURN_IF_ERROR(CheckName(options.name));
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/false));
   v1::UnloadModelRequest request;
   request.set_name(options.name);
-  Call call(connection.get(), kTimeout);
+  Call call(connection.get(), kModelsTimeout);
   v1::Model model;
   INDUCT_RETURN_IF_ERROR(ModelError(connection->models().UnloadModel(call.context(), request, &model)));
   return Print(model, options.json, absl::StrCat(Printable(model.name()), " is unloaded\n"));
@@ -137,7 +137,7 @@ absl::Status Unload(const Options& options) {
 
 // A command about one model.
 CLI::App* AddModelCommand(CLI::App* parent, const std::string& name, const std::string& what,
-                          Options* options) {
+                          ModelsOptions* options) {
   CLI::App* command = parent->add_subcommand(name, what);
   AddServerFlags(command, &options->server);
   command
@@ -152,7 +152,7 @@ CLI::App* AddModelCommand(CLI::App* parent, const std::string& name, const std::
 }  // namespace
 
 void AddModelsCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ModelsOptions>();
   CLI::App* list = app->add_subcommand("models", "List the models that the server has; load and unload them");
   list->require_subcommand(0, 1);
   AddServerFlags(list, &options->server);
@@ -176,7 +176,7 @@ void AddModelsCommand(CLI::App* app, Action* action) {
 }
 
 void AddInspectCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ModelsOptions>();
   CLI::App* command =
       AddModelCommand(app, "inspect", "Tell what a model is, without loading it", options.get());
   command->callback([options, action] { *action = [options](Interrupt*) { return Inspect(*options); }; });

@@ -7,7 +7,7 @@ namespace induct::client {
 namespace {
 
 template <typename Request>
-absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
+absl::Status RunNullsOrLags(const AnalysisFlags& flags, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(flags, settings.values, ModelFlag::kOne));
   Request request;
@@ -21,7 +21,7 @@ void AddCommand(CLI::App* app, const char* name, const char* help, Action* actio
   CLI::App* command = app->add_subcommand(name, help);
   AddAnalysisFlags(command, ModelFlag::kOne, flags.get());
   command->callback([flags, action] {
-    *action = [flags](Interrupt* interrupt) { return Run<Request>(*flags, interrupt); };
+    *action = [flags](Interrupt* interrupt) { return RunNullsOrLags<Request>(*flags, interrupt); };
   });
 }
 

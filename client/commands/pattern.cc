@@ -6,13 +6,13 @@
 namespace induct::client {
 namespace {
 
-struct Options {
+struct PatternOptions {
   AnalysisFlags flags;
   std::string head;
   uint32_t prompt = 0;
 };
 
-absl::Status Run(const Options& options, Interrupt* interrupt) {
+absl::Status RunPattern(const PatternOptions& options, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(options.flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(options.flags, settings.values, ModelFlag::kOne));
   v1::PatternRequest request;
@@ -26,7 +26,7 @@ absl::Status Run(const Options& options, Interrupt* interrupt) {
 }  // namespace
 
 void AddPatternCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<PatternOptions>();
   CLI::App* command = app->add_subcommand("pattern", "One head's attention pattern on one prompt");
   AddAnalysisFlags(command, ModelFlag::kOne, &options->flags);
   command->add_option("--head", options->head, "The head, both from 0")->type_name("LAYER.HEAD")->required();
@@ -36,7 +36,7 @@ void AddPatternCommand(CLI::App* app, Action* action) {
                    "--print_prompts` prints for the same model and settings [default 0]")
       ->type_name("N");
   command->callback(
-      [options, action] { *action = [options](Interrupt* interrupt) { return Run(*options, interrupt); }; });
+      [options, action] { *action = [options](Interrupt* interrupt) { return RunPattern(*options, interrupt); }; });
 }
 
 }  // namespace induct::client

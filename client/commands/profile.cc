@@ -8,12 +8,12 @@
 namespace induct::client {
 namespace {
 
-struct Options {
+struct ProfileOptions {
   AnalysisFlags flags;
   bool print_prompts = false;
 };
 
-absl::Status Run(const Options& options, Interrupt* interrupt) {
+absl::Status RunProfile(const ProfileOptions& options, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(options.flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(options.flags, settings.values, ModelFlag::kOne));
   INDUCT_ASSIGN_OR_RETURN(v1::RunProfileRequest request,
@@ -29,14 +29,14 @@ absl::Status Run(const Options& options, Interrupt* interrupt) {
 }  // namespace
 
 void AddProfileCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ProfileOptions>();
   CLI::App* command =
       app->add_subcommand("profile", "Find a model's induction heads: scores, curve over layers, figures");
   AddAnalysisFlags(command, ModelFlag::kOne, &options->flags);
   command->add_flag("--print_prompts", options->print_prompts,
                     "Print the prompts, one a line, and run no job");
   command->callback(
-      [options, action] { *action = [options](Interrupt* interrupt) { return Run(*options, interrupt); }; });
+      [options, action] { *action = [options](Interrupt* interrupt) { return RunProfile(*options, interrupt); }; });
 }
 
 }  // namespace induct::client

@@ -25,7 +25,7 @@ namespace {
 // Keys in the order in which they were set; what a run does not have is absent.
 using Row = nlohmann::ordered_json;
 
-struct Options {
+struct ProfilesOptions {
   std::string folder;
   std::string settings_file;
   bool json = false;
@@ -177,11 +177,7 @@ std::string Json(const std::vector<Row>& rows) {
   return Row(rows).dump(2, ' ', /*ensure_ascii=*/false, Row::error_handler_t::replace) + "\n";
 }
 
-void Tell(const std::string& sentence) {
-  std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
-}
-
-absl::Status Run(const Options& options) {
+absl::Status RunProfiles(const ProfilesOptions& options) {
   std::string folder = options.folder;
   if (folder.empty()) {
     INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(Settings(), options.settings_file));
@@ -189,9 +185,9 @@ absl::Status Run(const Options& options) {
   }
   INDUCT_ASSIGN_OR_RETURN(const RunList list, ReadRuns(folder));
   std::vector<Row> rows;
-  for (const std::string& problem : list.problems) Tell(problem);
+  for (const std::string& problem : list.problems) TellUser(problem);
   for (const SavedRun& run : list.runs) {
-    for (const std::string& problem : run.problems) Tell(absl::StrCat(run.path, ": ", problem));
+    for (const std::string& problem : run.problems) TellUser(absl::StrCat(run.path, ": ", problem));
     for (Row& row : RowsOf(run)) rows.push_back(std::move(row));
   }
   if (options.json) {
@@ -209,7 +205,7 @@ absl::Status Run(const Options& options) {
 }  // namespace
 
 void AddProfilesCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ProfilesOptions>();
   CLI::App* command = app->add_subcommand("profiles", "List saved runs and what their profiles found");
   command
       ->add_option(
@@ -230,7 +226,7 @@ void AddProfilesCommand(CLI::App* app, Action* action) {
       "PEAK DEPTH is (peak layer + 0.5) / layers, the interval is the centroid's, BANDWIDTH the interpolated "
       "one; --json\n"
       "and --csv hold more. What can't be read is named on standard error.");
-  command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
+  command->callback([options, action] { *action = [options](Interrupt*) { return RunProfiles(*options); }; });
 }
 
 }  // namespace induct::client

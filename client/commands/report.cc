@@ -17,21 +17,17 @@
 namespace induct::client {
 namespace {
 
-struct Options {
+struct ReportOptions {
   std::vector<std::string> runs;
   std::string output;
 };
-
-void Tell(const std::string& sentence) {
-  std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
-}
 
 // Beside the only run, or where the user stands.
 std::string DefaultOutput(const std::vector<std::string>& runs) {
   return runs.size() == 1 ? absl::StrCat(runs.front(), "/report.html") : "report.html";
 }
 
-absl::Status Run(const Options& options) {
+absl::Status RunReport(const ReportOptions& options) {
   const std::string output = options.output.empty() ? DefaultOutput(options.runs) : options.output;
   if (!absl::EndsWith(output, ".html")) {
     return absl::InvalidArgumentError(absl::StrCat("-o: \"", output,
@@ -46,14 +42,14 @@ absl::Status Run(const Options& options) {
       unreadable.push_back(run.status());
       continue;
     }
-    for (const std::string& problem : run->problems) Tell(absl::StrCat(path, ": ", problem));
+    for (const std::string& problem : run->problems) TellUser(absl::StrCat(path, ": ", problem));
     runs.push_back(*std::move(run));
   }
   std::vector<std::string> problems;
   for (const absl::Status& status : unreadable) {
     if (runs.empty() && &status == &unreadable.back()) return status;  // main tells it
     problems.emplace_back(status.message());
-    Tell(problems.back());
+    TellUser(problems.back());
   }
   INDUCT_RETURN_IF_ERROR(WriteReport(runs, problems, output));
   std::printf("%s of %s\n", Printable(output).c_str(), Counted(runs.size(), "run").c_str());
@@ -63,7 +59,7 @@ absl::Status Run(const Options& options) {
 }  // namespace
 
 void AddReportCommand(CLI::App* app, Action* action) {
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<ReportOptions>();
   CLI::App* command = app->add_subcommand("report", "Write one page, HTML and Markdown, about saved runs");
   command->add_option("run_dir", options->runs, "The run directories, one or more")
       ->type_name("RUN_DIR...")
@@ -79,7 +75,7 @@ void AddReportCommand(CLI::App* app, Action* action) {
       "named in "
       "it and on\n"
       "standard error, and the rest is reported.");
-  command->callback([options, action] { *action = [options](Interrupt*) { return Run(*options); }; });
+  command->callback([options, action] { *action = [options](Interrupt*) { return RunReport(*options); }; });
 }
 
 }  // namespace induct::client

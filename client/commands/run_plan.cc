@@ -152,7 +152,7 @@ std::string ReportPath(const std::string& output_dir, const std::string& plan_fi
   return absl::StrCat(output_dir, "/report_", std::filesystem::path(plan_file).stem().string(), ".html");
 }
 
-absl::Status Run(const AnalysisFlags& flags, Interrupt* interrupt) {
+absl::Status RunPlan(const AnalysisFlags& flags, Interrupt* interrupt) {
   INDUCT_ASSIGN_OR_RETURN(const ClientSettings settings, GatherSettings(flags));
   INDUCT_ASSIGN_OR_RETURN(const auto models, ChooseModels(flags, settings.values, ModelFlag::kPlan));
   INDUCT_ASSIGN_OR_RETURN(std::vector<Step> steps, MakeSteps(flags, settings.values, models));
@@ -178,7 +178,7 @@ void AddRunCommand(CLI::App* app, Action* action) {
       "Everything a plan asks: profile, crosssize, nulls, causal, lagbuckets, report; skips what is done");
   AddAnalysisFlags(command, ModelFlag::kPlan, flags.get());
   command->callback(
-      [flags, action] { *action = [flags](Interrupt* interrupt) { return Run(*flags, interrupt); }; });
+      [flags, action] { *action = [flags](Interrupt* interrupt) { return RunPlan(*flags, interrupt); }; });
 }
 
 }  // namespace induct::client

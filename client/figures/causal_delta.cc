@@ -23,7 +23,7 @@ constexpr int kLabelPixels = 195;  // between a panel and the middle of its labe
 constexpr int kRightPixels = 30;
 constexpr int kBelowPixels = 130;
 constexpr int kAbovePixels = 130;
-constexpr int kHeight = 1100;
+constexpr int kDeltaHeight = 1100;
 
 // How a metric is read out of the messages that hold all of them.
 struct Metric {
@@ -205,8 +205,8 @@ std::string Multiplot(int n_panels, int width) {
       "set xtics font small\nset ytics font small\n"
       "set label 1 at graph 0,0.5 offset screen %.4g,0 center rotate\n"
       "set multiplot layout 1,%d margins %.4g,%.4g,%.4g,below-%.4g spacing %.4g title heading font small\n",
-      -label, n_panels, left, right, static_cast<double>(kBelowPixels) / kHeight,
-      static_cast<double>(kAbovePixels) / kHeight, left);
+      -label, n_panels, left, right, static_cast<double>(kBelowPixels) / kDeltaHeight,
+      static_cast<double>(kAbovePixels) / kDeltaHeight, left);
 }
 
 }  // namespace
@@ -227,7 +227,7 @@ std::optional<Figure> CausalDeltaFigure(const SavedModel& model) {
                 .newest_name = "causal_delta",
                 .csv = csv.text(),
                 .width = std::max(n_panels, 2) * kPanelWidth,
-                .height = kHeight};
+                .height = kDeltaHeight};
   figure.title = {model.label, Caption(causal),
                   absl::StrCat(Counted(static_cast<uint64_t>(causal.evaluation_prompts_size()), "prompt"),
                                ", ", Operations(causal))};

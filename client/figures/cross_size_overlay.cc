@@ -9,11 +9,11 @@
 namespace induct::client {
 namespace {
 
-constexpr size_t kLabelCharacters = 36;
+constexpr size_t kOverlayLabelCharacters = 36;
 
 std::string KeyLabel(const SavedModel& model) {
   const v1::Profile& profile = *model.profile;
-  const std::string name = Shortened(model.label, kLabelCharacters);
+  const std::string name = Shortened(model.label, kOverlayLabelCharacters);
   if (!profile.has_peak_depth()) return absl::StrCat(name, ": 0 everywhere");
   const std::string peak = absl::StrFormat("%s: peak %.3f", name, profile.peak_depth());
   if (!profile.bootstrap().has_peak_depth()) return peak;

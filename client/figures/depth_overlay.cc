@@ -12,8 +12,8 @@
 namespace induct::client {
 namespace {
 
-constexpr int kWidth = 1400;
-constexpr int kHeight = 1000;
+constexpr int kOverlayWidth = 1400;
+constexpr int kOverlayHeight = 1000;
 constexpr std::array kPointTypes = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12};
 constexpr int kMostPoints = 8;  // on a curve; more hide its line
 
@@ -98,8 +98,8 @@ Figure DepthOverlayFigure(const std::string& name, const std::vector<DepthCurve>
       AddCurve(curves[i], i, csv.Add(Rows(curves[i])), top, opacity, &layers);
     }
   }
-  Figure figure{.name = name, .csv = csv.text(), .width = kWidth};
-  figure.height = kHeight + kSmallLinePixels * static_cast<int>(curves.size());
+  Figure figure{.name = name, .csv = csv.text(), .width = kOverlayWidth};
+  figure.height = kOverlayHeight + kSmallLinePixels * static_cast<int>(curves.size());
   figure.settings =
       absl::StrCat("set xlabel 'relative depth'\nset ylabel ", GnuplotString(value_label),
                    absl::StrFormat("\nset xrange [0:1]\nset yrange [0:%.6g]\n", top),

@@ -21,7 +21,7 @@
 namespace induct::client {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(60);
+constexpr absl::Duration kDrawingPatience = absl::Seconds(60);
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 constexpr std::string_view kPngEnd("IEND\xae\x42\x60\x82", 8);
 
@@ -43,7 +43,7 @@ absl::Status RunGnuplot(const std::string& folder, const Figure& figure, const s
   options.arguments = {"gnuplot", "-e", absl::StrCat("made='", made, "'"), absl::StrCat(figure.name, ".gp")};
   auto gnuplot = ChildProcess::Start(options);
   if (!gnuplot.ok()) return gnuplot.status();
-  if (!(*gnuplot)->WaitFor(kPatience)) return absl::InternalError("gnuplot did not end within a minute");
+  if (!(*gnuplot)->WaitFor(kDrawingPatience)) return absl::InternalError("gnuplot did not end within a minute");
   if ((*gnuplot)->succeeded()) return absl::OkStatus();
   const std::string text = said >= 0 ? ReadAll(said) : "";
   return absl::InternalError(absl::StrCat("gnuplot failed (", (*gnuplot)->Outcome(), "): ", text));

@@ -22,7 +22,7 @@
 namespace induct::client {
 namespace {
 
-constexpr absl::Duration kPatience = absl::Seconds(10);
+constexpr absl::Duration kFontPatience = absl::Seconds(10);
 
 // What a program of fontconfig prints; empty where it fails or is missing.
 std::string AskFontconfig(const std::vector<std::string>& arguments) {
@@ -30,7 +30,7 @@ std::string AskFontconfig(const std::vector<std::string>& arguments) {
   if (said < 0) return "";
   const absl::Cleanup close_said = [said] { close(said); };
   const auto program = ChildProcess::Start({.arguments = arguments, .output_fd = said});
-  if (!program.ok() || !(*program)->WaitFor(kPatience) || !(*program)->succeeded()) return "";
+  if (!program.ok() || !(*program)->WaitFor(kFontPatience) || !(*program)->succeeded()) return "";
   std::string text(static_cast<size_t>(std::max<off_t>(lseek(said, 0, SEEK_END), 0)), '\0');
   text.resize(static_cast<size_t>(std::max<ssize_t>(pread(said, text.data(), text.size(), 0), 0)));
   return text;

@@ -10,10 +10,10 @@
 namespace induct::client {
 namespace {
 
-constexpr int kMargin = 520;  // pixels beside and above the squares: labels, title, colours
+constexpr int kGridMargin = 520;  // pixels beside and above the squares: labels, title, colours
 constexpr int kLeastWidth = 1200;
 constexpr int kLeastHeight = 900;
-constexpr int kTickPixels = 66;  // that a label on an axis needs
+constexpr int kGridTickPixels = 66;  // that a label on an axis needs
 constexpr int kMostPixels = 4000;
 constexpr int kLongestShape = 4;  // times as long as wide
 
@@ -28,7 +28,7 @@ std::string Csv(const HeadGrid& grid) {
   return csv;
 }
 
-std::string Ticks(int n, int pixels) { return absl::StrCat(TickStep(n, std::max(1, pixels / kTickPixels))); }
+std::string Ticks(int n, int pixels) { return absl::StrCat(TickStep(n, std::max(1, pixels / kGridTickPixels))); }
 
 // Of the plot, in pixels. Beside a single row or column there would be no room for the colours: there squares
 // become oblongs.
@@ -61,8 +61,8 @@ Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::
   const int square = SquarePixels(grid.n_layers, grid.n_heads);
   const Sides plot = PlotSides(grid, square);
   Figure figure{.name = name, .csv = Csv(grid)};
-  figure.width = std::max(plot.width + kMargin, kLeastWidth);
-  figure.height = std::max(plot.height + kMargin, kLeastHeight);
+  figure.width = std::max(plot.width + kGridMargin, kLeastWidth);
+  figure.height = std::max(plot.height + kGridMargin, kLeastHeight);
   const double highest = grid.highest > grid.lowest ? grid.highest : grid.lowest + 1;
   figure.settings = absl::StrCat(
       "set xlabel 'head'\nset ylabel 'layer'\nset cblabel ", GnuplotString(grid.value_label), "\n",
@@ -71,7 +71,7 @@ Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::
       absl::StrFormat("set size ratio %.6g\n", static_cast<double>(plot.height) / plot.width),
       "set xtics out nomirror 0,", Ticks(grid.n_heads, plot.width), "\nset ytics out nomirror 0,",
       Ticks(grid.n_layers, plot.height),
-      absl::StrFormat("\nset cbtics %.6g", TickDistance(highest - grid.lowest, plot.height / kTickPixels)),
+      absl::StrFormat("\nset cbtics %.6g", TickDistance(highest - grid.lowest, plot.height / kGridTickPixels)),
       "\nset format '%g'\nset border lw 0.5\nunset key\n", grid.palette);
   figure.plot = SquaresPlot(absl::StrCat("'", name, ".csv' skip 1 using "), square, marks);
   return figure;

@@ -12,9 +12,9 @@
 namespace induct::client {
 namespace {
 
-constexpr int kWidth = 1400;
-constexpr int kHeight = 1200;
-constexpr int kMostLabels = 16;
+constexpr int kDensityWidth = 1400;
+constexpr int kDensityHeight = 1200;
+constexpr int kMostDensityLabels = 16;
 
 std::string Csv(const v1::HeadPermutation& heads) {
   std::string csv = "layer,observed_density,null_mean,band_low,band_high,p_adjusted\n";
@@ -73,8 +73,8 @@ Figure NullsDensityFigure(const SavedModel& model) {
   const double top = HighestPoint(heads) * 1.12;
   Figure figure{.name = absl::StrCat("nulls_", model.use.name()),
                 .csv = Csv(heads),
-                .width = kWidth,
-                .height = kHeight};
+                .width = kDensityWidth,
+                .height = kDensityHeight};
   figure.title = {model.label,
                   absl::StrFormat("high heads: %s score above its %g quantile, %.3g; %s", nulls.score(),
                                   nulls.high_score_quantile(), heads.threshold(), SpreadText(heads)),
@@ -82,7 +82,7 @@ Figure NullsDensityFigure(const SavedModel& model) {
   figure.settings =
       absl::StrCat("set xlabel 'layer'\nset ylabel 'share of high heads'\n",
                    absl::StrFormat("set xrange [-0.5:%d-0.5]\nset yrange [0:%.6g]\n", n_layers, top),
-                   "set xtics out nomirror 0,", TickStep(n_layers, kMostLabels),
+                   "set xtics out nomirror 0,", TickStep(n_layers, kMostDensityLabels),
                    "\nset ytics out nomirror\nset border 3\n", "set format '%g'\nset samples 2\n");
   figure.plot = PlotCommand(heads, figure.name, top);
   return figure;

@@ -23,7 +23,7 @@ constexpr int kLeastPlot = 700;      // pixels of a side
 constexpr int kNumberedPlot = 1700;  // where positions are numbered
 constexpr int kAxisPixels = 130;     // an axis' ticks and its name, beside the tokens
 constexpr int kColoursPixels = 280;
-constexpr int kTickPixels = 90;
+constexpr int kMapTickPixels = 90;
 // More squares than this on a side would make an SVG of hundreds of megabytes; they become an image.
 constexpr int kMostSquares = 256;
 
@@ -85,7 +85,7 @@ Layout LayOut(const std::vector<std::string>& tokens) {
 std::string Axes(const std::vector<std::string>& tokens, const Layout& layout, const Figure& figure) {
   const int n = static_cast<int>(tokens.size());
   const bool named = n <= kMostNamedTokens;
-  std::string ticks = absl::StrCat("0,", TickStep(n, std::max(1, layout.plot / kTickPixels)));
+  std::string ticks = absl::StrCat("0,", TickStep(n, std::max(1, layout.plot / kMapTickPixels)));
   if (named) {
     std::vector<std::string> at;
     for (int i = 0; i < n; ++i)

@@ -16,10 +16,10 @@ namespace induct::client {
 namespace {
 
 constexpr char kName[] = "peak_depth_parameters";
-constexpr size_t kLabelCharacters = 30;
+constexpr size_t kPeakLabelCharacters = 30;
 constexpr int kLeastPlotWidth = 1150;  // pixels between the ends of the x axis
 constexpr int kPlotHeight = 700;       // of relative depth 0 to 1; the names stand above
-constexpr int kMargin = 250;           // beside the plot
+constexpr int kPlotMargin = 250;           // beside the plot
 constexpr int kBelowPlot = 280;        // axis, its name and the key
 constexpr int kModelPixels = 52;       // that a model needs: a name's height, or its two points
 constexpr double kLeastPad = 0.3;      // powers of ten beside the smallest and largest model
@@ -104,7 +104,7 @@ std::string Ticks(const Axis& axis) {
 size_t LongestLabel(const std::vector<Model>& models) {
   size_t longest = 0;
   for (const Model& model : models)
-    longest = std::max(longest, DisplayWidth(Shortened(model.saved->label, kLabelCharacters)));
+    longest = std::max(longest, DisplayWidth(Shortened(model.saved->label, kPeakLabelCharacters)));
   return longest;
 }
 
@@ -114,7 +114,7 @@ std::string Names(const std::vector<Model>& models) {
   for (const Model& model : models) {
     const double x = std::pow(10, model.x);
     absl::StrAppendFormat(&labels, "set label %s at %.9g, graph 1.03 rotate by 90 left font small\n",
-                          GnuplotString(Shortened(model.saved->label, kLabelCharacters)), x);
+                          GnuplotString(Shortened(model.saved->label, kPeakLabelCharacters)), x);
     absl::StrAppendFormat(&labels,
                           "set arrow from %.9g,0 to %.9g, graph 1.02 nohead lw 0.5 dt 3 lc rgb '%s' back\n",
                           x, x, kGrey);
@@ -165,12 +165,12 @@ std::optional<Figure> PeakDepthsFigure(const SavedRun& run) {
     if (CanBeShown(model)) {
       models.push_back({&model, std::log10(model.use.n_parameters()), 0});
     } else {
-      left_out.push_back(Shortened(model.label, kLabelCharacters));
+      left_out.push_back(Shortened(model.label, kPeakLabelCharacters));
     }
   }
   const Axis axis = PlaceModels(&models);
   const int name_pixels = kSmallCharacterPixels * static_cast<int>(LongestLabel(models)) + 50;
-  Figure figure{.name = kName, .csv = Csv(models), .width = axis.pixels + kMargin};
+  Figure figure{.name = kName, .csv = Csv(models), .width = axis.pixels + kPlotMargin};
   figure.height = kPlotHeight + name_pixels + kBelowPlot + kSmallLinePixels * 5;
   figure.title = {"depth of induction and size of model", Caption(models, left_out)};
   figure.settings = absl::StrCat("set xlabel 'parameters'\nset ylabel 'relative depth'\nset logscale x\n",

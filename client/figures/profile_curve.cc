@@ -11,9 +11,9 @@
 namespace induct::client {
 namespace {
 
-constexpr int kWidth = 1400;
-constexpr int kHeight = 1200;
-constexpr int kMostLabels = 16;
+constexpr int kCurveWidth = 1400;
+constexpr int kCurveHeight = 1200;
+constexpr int kMostCurveLabels = 16;
 
 bool HasBand(const v1::Profile& profile) {
   const auto& band = profile.bootstrap().per_layer();
@@ -101,14 +101,14 @@ Figure ProfileCurveFigure(const SavedModel& model) {
       .name = absl::StrCat("profile_", model.use.name()),
       .csv = Csv(profile),
       .title = {model.label, absl::StrCat(profile.score(), " profile over layers"), MeasuredOn(profile)},
-      .width = kWidth,
-      .height = kHeight};
+      .width = kCurveWidth,
+      .height = kCurveHeight};
   const double top = HighestPoint(profile) * 1.08;
   // Both axes show the same positions: layer l stands at relative depth (l + 0.5) / n_layers.
   figure.settings = absl::StrCat(
       "set title offset 0,0.4\n", "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ",
       GnuplotString(ScoreOfKeptHeads(profile)), "\n", "set xrange [-0.5:", n_layers,
-      "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,", TickStep(n_layers, kMostLabels),
+      "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,", TickStep(n_layers, kMostCurveLabels),
       "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
       "set yrange [0:", absl::StrFormat("%.6g", top), "]\nset border 7\n",
       "set format '%g'\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples 2\n");

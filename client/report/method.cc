@@ -108,7 +108,7 @@ Paragraph Hardware(const std::vector<SavedRun>& runs) {
   return paragraph;
 }
 
-Table Settings(const std::vector<SavedRun>& runs) {
+Table SettingsTable(const std::vector<SavedRun>& runs) {
   std::vector<std::string> names;
   for (const SavedRun& run : runs) names.push_back(FolderOf(run));
   Table table{.header = {"setting", "value"}};
@@ -151,7 +151,7 @@ Section MethodSection(const std::vector<SavedRun>& runs) {
   section.blocks.push_back(Definitions(runs));
   if (!runs.empty()) section.blocks.push_back(Hardware(runs));
   section.blocks.push_back(Runs(runs));
-  section.blocks.push_back(Settings(runs));
+  section.blocks.push_back(SettingsTable(runs));
   section.blocks.push_back(
       Paragraph{"Each run directory holds config.yaml, every setting as used, whose first line is the "
                 "command that repeats the run "

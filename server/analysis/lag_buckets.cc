@@ -80,7 +80,7 @@ LayerScores OverAllLags(const BucketTargets& targets, const ScoreSums& sums, uin
 }
 
 // A bucket, and what comparing it needs.
-struct Measured {
+struct MeasuredBucket {
   LagBucket bucket;
   BootstrapInput bootstrap;    // its kept heads are `kept`
   std::vector<uint32_t> kept;  // [L, n_kept]
@@ -105,7 +105,7 @@ std::optional<Strata> StrataFor(std::span<const Prompt> prompts, const ProfileOp
 // Fills a bucket with operations. `strata` may be null: no bootstrap.
 absl::Status FillBucket(const ScoreSums& sums, uint32_t group, std::span<const uint32_t> counts,
                         const ProfileOptions& options, const Strata* strata, const std::stop_token& stop,
-                        Measured& measured) {
+                        MeasuredBucket& measured) {
   LagBucket& bucket = measured.bucket;
   const uint32_t n_layers = sums.shape().n_layers, n_heads = sums.shape().n_heads;
   for (const double sum : sums.of_group(group))
@@ -131,8 +131,8 @@ absl::Status FillBucket(const ScoreSums& sums, uint32_t group, std::span<const u
 }
 
 // "Longer lags peak later?": absent where either bucket has no centroid.
-absl::StatusOr<std::optional<IntervalEstimate>> CentroidDifference(const Measured& first,
-                                                                   const Measured& last, bool with_bootstrap,
+absl::StatusOr<std::optional<IntervalEstimate>> CentroidDifference(const MeasuredBucket& first,
+                                                                   const MeasuredBucket& last, bool with_bootstrap,
                                                                    const std::stop_token& stop) {
   if (first.bucket.per_layer.empty() || last.bucket.per_layer.empty()) return std::nullopt;
   INDUCT_ASSIGN_OR_RETURN(const ProfileComparison comparison,
@@ -163,7 +163,7 @@ absl::Status Summarize(std::span<const Prompt> prompts, std::span<const uint32_t
                        const BucketTargets& targets, const ScoreSums& sums, const std::stop_token& stop,
                        LagBucketsResult& result) {
   const std::optional<Strata> strata = StrataFor(prompts, result.options, result.warnings);
-  std::vector<Measured> measured(edges.size() + 1);
+  std::vector<MeasuredBucket> measured(edges.size() + 1);
   for (uint32_t i = 0; i < measured.size(); ++i) {
     measured[i].bucket = {.min_lag = i == 0 ? 1 : edges[i - 1] + 1,
                           .max_lag = i < edges.size() ? edges[i] : 0,
@@ -176,7 +176,7 @@ absl::Status Summarize(std::span<const Prompt> prompts, std::span<const uint32_t
     INDUCT_ASSIGN_OR_RETURN(result.centroid_difference,
                             CentroidDifference(measured.front(), measured.back(), strata.has_value(), stop));
   }
-  for (Measured& each : measured) result.buckets.push_back(std::move(each.bucket));
+  for (MeasuredBucket& each : measured) result.buckets.push_back(std::move(each.bucket));
   WarnOfBuckets(targets, result);
   return absl::OkStatus();
 }

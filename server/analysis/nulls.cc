@@ -15,7 +15,7 @@ namespace induct::analysis {
 namespace {
 
 // What the pass of one job read, and how it is summarised.
-struct Measured {
+struct MeasuredTargets {
   std::span<const Prompt> prompts;
   const ScoreSums& sums;
   const ProfileResult& profile;
@@ -73,7 +73,7 @@ std::string WhyEmpty(AntecedentNullKind kind, std::span<const uint32_t> lags) {
 }
 
 // [L, H] means over operations, and the layers' of the kept heads.
-void FillMeans(const Measured& measured, const NullTargets& targets, AntecedentNull& null) {
+void FillMeans(const MeasuredTargets& measured, const NullTargets& targets, AntecedentNull& null) {
   const auto n_copy_ops = static_cast<double>(targets.n_copy_ops);
   const std::span<const double> observed = measured.sums.of_group(targets.observed_group);
   const std::span<const double> effect = measured.sums.of_group(targets.effect_group);
@@ -88,7 +88,7 @@ void FillMeans(const Measured& measured, const NullTargets& targets, AntecedentN
   null.layers.effect = measured.CurveOf(null.heads.effect);
 }
 
-absl::Status FillIntervals(const Measured& measured, const NullTargets& targets, AntecedentNull& null) {
+absl::Status FillIntervals(const MeasuredTargets& measured, const NullTargets& targets, AntecedentNull& null) {
   const ProfileResult& profile = measured.profile;
   if (profile.options.bootstrap_resamples == 0 || profile.n_prompts < 2) return absl::OkStatus();
   const Strata strata = StratifyPrompts(measured.prompts);
@@ -115,7 +115,7 @@ struct PromptEffects {
   std::vector<double> layers;  // [n_prompts, L]
 };
 
-PromptEffects EffectsOfPrompts(const Measured& measured, const NullTargets& targets) {
+PromptEffects EffectsOfPrompts(const MeasuredTargets& measured, const NullTargets& targets) {
   const std::span<const double> sums = measured.sums.of_prompts(targets.effect_group);
   const size_t width = sums.size() / targets.counts.size();
   PromptEffects effects;
@@ -132,7 +132,7 @@ PromptEffects EffectsOfPrompts(const Measured& measured, const NullTargets& targ
   return effects;
 }
 
-absl::Status FillPValues(const Measured& measured, const NullTargets& targets, AntecedentNull& null) {
+absl::Status FillPValues(const MeasuredTargets& measured, const NullTargets& targets, AntecedentNull& null) {
   const PromptEffects effects = EffectsOfPrompts(measured, targets);
   null.n_prompts = effects.n_prompts;
   if (effects.n_prompts < 2) return absl::OkStatus();
@@ -145,7 +145,7 @@ absl::Status FillPValues(const Measured& measured, const NullTargets& targets, A
   return absl::OkStatus();
 }
 
-absl::StatusOr<AntecedentNull> Summarize(const Measured& measured, AntecedentNullKind kind,
+absl::StatusOr<AntecedentNull> Summarize(const MeasuredTargets& measured, AntecedentNullKind kind,
                                          const AntecedentNullTargets& all) {
   const NullTargets& targets = all.nulls[static_cast<size_t>(kind)];
   AntecedentNull null{.n_copy_ops = targets.n_copy_ops, .n_dropped = targets.n_dropped};
@@ -203,7 +203,7 @@ absl::Status RunPass(engine::Model& model, std::span<const Prompt> prompts, cons
   return absl::OkStatus();
 }
 
-absl::StatusOr<ShuffledAntecedent> SummarizeShuffled(const Measured& measured,
+absl::StatusOr<ShuffledAntecedent> SummarizeShuffled(const MeasuredTargets& measured,
                                                      const AntecedentNullTargets& targets) {
   ShuffledAntecedent shuffled{.resamples = measured.nulls.null_resamples};
   INDUCT_ASSIGN_OR_RETURN(shuffled.uniform, Summarize(measured, AntecedentNullKind::kUniform, targets));
@@ -226,7 +226,7 @@ absl::StatusOr<NullsResult> MeasureNulls(engine::Model& model, std::span<const P
   INDUCT_ASSIGN_OR_RETURN(result.profile, ProfileOfSums(prompts, pass.targets, *pass.sums, options, stop));
   const ProfileResult& profile = result.profile;
   if (pass.nulls) {
-    const Measured measured{
+    const MeasuredTargets measured{
         prompts, *pass.sums,
         profile, RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept),
         nulls,   stop};

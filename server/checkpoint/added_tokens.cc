@@ -8,7 +8,7 @@
 namespace induct::checkpoint {
 namespace {
 
-constexpr int32_t kNone = -1;
+constexpr int32_t kNoToken = -1;
 
 uint64_t ChildKey(int32_t node, char byte) {
   return static_cast<uint64_t>(node) << 8 | static_cast<uint8_t>(byte);
@@ -42,7 +42,7 @@ size_t WhiteSpaceEnd(std::string_view text, size_t at) {
 
 }  // namespace
 
-AddedTokenSet::AddedTokenSet() : token_at_node_{kNone} {}
+AddedTokenSet::AddedTokenSet() : token_at_node_{kNoToken} {}
 
 void AddedTokenSet::Add(const AddedToken& token, std::string_view content) {
   if (content.empty()) return;
@@ -53,14 +53,14 @@ void AddedTokenSet::Add(const AddedToken& token, std::string_view content) {
   int32_t node = 0;
   for (const char byte : content) {
     const auto fresh = static_cast<int32_t>(token_at_node_.size());
-    int32_t& child = children_.try_emplace(ChildKey(node, byte), kNone).first->second;
-    if (child == kNone) {
+    int32_t& child = children_.try_emplace(ChildKey(node, byte), kNoToken).first->second;
+    if (child == kNoToken) {
       child = fresh;
-      token_at_node_.push_back(kNone);
+      token_at_node_.push_back(kNoToken);
     }
     node = child;
   }
-  if (token_at_node_[node] != kNone) return;  // of two tokens that look alike the first counts
+  if (token_at_node_[node] != kNoToken) return;  // of two tokens that look alike the first counts
   token_at_node_[node] = static_cast<int32_t>(tokens_.size());
   tokens_.push_back(token);
 }
@@ -73,7 +73,7 @@ std::optional<AddedTokenSet::Match> AddedTokenSet::LongestAt(std::string_view te
     const auto child = children_.find(ChildKey(node, text[end++]));
     if (child == children_.end()) break;
     node = child->second;
-    if (token_at_node_[node] != kNone) longest = Match{at, end, &tokens_[token_at_node_[node]]};
+    if (token_at_node_[node] != kNoToken) longest = Match{at, end, &tokens_[token_at_node_[node]]};
   }
   return longest;
 }

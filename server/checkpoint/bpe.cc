@@ -12,7 +12,7 @@
 namespace induct::checkpoint {
 namespace {
 
-constexpr int32_t kNone = -1;
+constexpr int32_t kNoSymbol = -1;
 constexpr int32_t kRemoved = -1;
 
 // Bytes that no valid UTF-8 holds; vocabularies may lack them.
@@ -35,7 +35,7 @@ absl::StatusOr<Bpe> Bpe::Create(const Vocabulary& vocabulary, MergeTable merges,
       return UnsupportedModel(absl::StrCat("tokenizer.json: unk_token ", Quoted(unk_token),
                                            " with a vocabulary that lacks byte ", byte, " is not supported"));
     }
-    bpe.byte_ids_[static_cast<size_t>(byte)] = id.value_or(kNone);
+    bpe.byte_ids_[static_cast<size_t>(byte)] = id.value_or(kNoSymbol);
   }
   return bpe;
 }
@@ -45,16 +45,16 @@ void Bpe::StartSymbols(std::string_view word, std::vector<BpeState::Symbol>& sym
   symbols.reserve(word.size());
   for (const char byte : word) {
     const int32_t id = byte_ids_[static_cast<uint8_t>(byte)];
-    if (id == kNone) continue;
+    if (id == kNoSymbol) continue;
     const auto position = static_cast<int32_t>(symbols.size());
     symbols.push_back({.id = id, .previous = position - 1, .next = position + 1});
   }
-  if (!symbols.empty()) symbols.back().next = kNone;
+  if (!symbols.empty()) symbols.back().next = kNoSymbol;
 }
 
 // Queues the merge of the symbol at `left` with its right neighbour, where there is one.
 void Bpe::Enqueue(int32_t left, BpeState& state) const {
-  if (left == kNone || state.symbols[left].next == kNone) return;
+  if (left == kNoSymbol || state.symbols[left].next == kNoSymbol) return;
   const Merge* merge = merges_.Find(state.symbols[left].id, state.symbols[state.symbols[left].next].id);
   if (merge == nullptr) return;
   state.queue.push_back({merge->rank, left, merge->product});
@@ -69,14 +69,14 @@ void Bpe::MergeAll(BpeState& state) const {
     const BpeState::Candidate candidate = state.queue.back();
     state.queue.pop_back();
     BpeState::Symbol& left = state.symbols[candidate.position];
-    if (left.id == kRemoved || left.next == kNone) continue;
+    if (left.id == kRemoved || left.next == kNoSymbol) continue;
     BpeState::Symbol& right = state.symbols[left.next];
     const Merge* merge = merges_.Find(left.id, right.id);
     if (merge == nullptr || merge->product != candidate.product) continue;  // a neighbour has changed since
     left.id = merge->product;
     left.next = right.next;
     right.id = kRemoved;
-    if (left.next != kNone) state.symbols[left.next].previous = candidate.position;
+    if (left.next != kNoSymbol) state.symbols[left.next].previous = candidate.position;
     Enqueue(left.previous, state);
     Enqueue(candidate.position, state);
   }

@@ -24,7 +24,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-constexpr uint32_t kLayers = 3, kHeads = 4;
 
 std::vector<int32_t> Hashed(uint32_t seed, size_t n_tokens, uint32_t n_bos) {
   std::vector<int32_t> row(n_bos, 0);
@@ -35,7 +34,7 @@ std::vector<int32_t> Hashed(uint32_t seed, size_t n_tokens, uint32_t n_bos) {
 }
 
 // Prompts of two tasks and of the user, of several lengths; six token ids, so that pairs come back often.
-std::vector<Prompt> MixedPrompts(uint32_t n_bos = 1) {
+std::vector<Prompt> TaskPrompts(uint32_t n_bos = 1) {
   std::vector<Prompt> prompts;
   for (uint32_t i = 0; i < 13; ++i) {
     const bool text = i % 3 == 2;
@@ -62,7 +61,7 @@ Prediction HashedPrediction(std::span<const Head> heads, std::span<const int32_t
 }
 
 struct Given {
-  std::vector<Prompt> prompts = MixedPrompts();
+  std::vector<Prompt> prompts = TaskPrompts();
   std::vector<Prompt> controls = {};
   ProfileOptions options = {.min_lag = 2, .bootstrap_resamples = 0};
   CausalOptions causal = {.top_k = 2, .random_k = 2, .random_draws = 5};
@@ -74,7 +73,7 @@ FakeModel HashedModel() {
   return model;
 }
 
-absl::StatusOr<CausalResult> Measure(engine::Model& model, const Given& given,
+absl::StatusOr<CausalResult> MeasureArmsOf(engine::Model& model, const Given& given,
                                      const LayerScoresSink& on_layer = {},
                                      const engine::ProgressSink& on_progress = {}) {
   return MeasureCausal(model, given.prompts, given.controls, given.options, given.causal, {}, on_layer,
@@ -91,7 +90,7 @@ bool IsPredictable(const Prompt& prompt, size_t t, Antecedents antecedents) {
 }
 
 // Sums of one arm over one prompt.
-struct PlainSums {
+struct PlainMetrics {
   double hits = 0, copy_nll = 0, other_nll = 0;
   uint32_t n_predictable = 0, n_other = 0;
 
@@ -110,8 +109,8 @@ struct PlainSums {
   }
 };
 
-PlainSums SumOver(const Given& given, std::span<const uint32_t> indices, const std::vector<Head>& heads) {
-  PlainSums sums;
+PlainMetrics SumOver(const Given& given, std::span<const uint32_t> indices, const std::vector<Head>& heads) {
+  PlainMetrics sums;
   for (const uint32_t i : indices) sums.Add(given.prompts[i], heads, given.options.antecedents);
   return sums;
 }
@@ -129,23 +128,23 @@ class MetricsOfArms : public testing::TestWithParam<std::tuple<Antecedents, uint
 
 TEST_P(MetricsOfArms, AreThoseOfPlainLoops) {
   const auto [antecedents, n_bos] = GetParam();
-  Given given{.prompts = MixedPrompts(n_bos)};
+  Given given{.prompts = TaskPrompts(n_bos)};
   given.options.antecedents = antecedents;
   given.causal.heads = {{0, 0}, {2, 1}};  // in two layers: nine sets match
   for (uint32_t i = 0; i < 3; ++i)
     given.controls.push_back({.task = "TEXT", .tokens = Hashed(90 + i, 5 + i, n_bos), .n_bos = n_bos});
   FakeModel model = HashedModel();
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->random_k.draws.size(), 5u);
   EXPECT_EQ(result->matched_k.draws.size(), 5u);
-  const PlainSums base = SumOver(given, result->evaluation_prompts, {});
+  const PlainMetrics base = SumOver(given, result->evaluation_prompts, {});
   ASSERT_GT(base.n_predictable, 5u);
-  PlainSums base_control;
+  PlainMetrics base_control;
   for (const Prompt& prompt : given.controls) base_control.Add(prompt, {}, std::nullopt);
   for (const AblationArm* arm : ArmsOf(*result)) {
-    const PlainSums sums = SumOver(given, result->evaluation_prompts, arm->heads);
-    PlainSums control;
+    const PlainMetrics sums = SumOver(given, result->evaluation_prompts, arm->heads);
+    PlainMetrics control;
     for (const Prompt& prompt : given.controls) control.Add(prompt, arm->heads, std::nullopt);
     EXPECT_EQ(arm->metrics.n_predictable, sums.n_predictable);
     EXPECT_EQ(arm->metrics.n_other, sums.n_other);
@@ -176,7 +175,7 @@ TEST(Causal, HeadsAreRankedOnTheSelectionHalfAlone) {
   const Given given;
   FakeModel model = HashedModel();
   model.prompts_per_wave = 2;
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   std::vector<double> sums(kLayers * kHeads);
   size_t n_operations = 0;
@@ -213,7 +212,7 @@ TEST(Causal, TiesGoToTheLowerLayerThenTheLowerHead) {
   model.predictor = HashedPrediction;
   Given given;
   given.causal.top_k = 3;
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->top_heads, ElementsAre(Head{2, 3}, Head{0, 0}, Head{0, 1}));
 }
@@ -224,12 +223,12 @@ TEST(Causal, IntervalsArePairedByPromptWithinTheStrataOfTheEvaluationHalf) {
   given.options.seed = 9;
   given.controls = {{.tokens = {0, 1, 2, 3}, .n_bos = 1}, {.tokens = {0, 4, 5, 6, 1}, .n_bos = 1}};
   FakeModel model = HashedModel();
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->resamples, 200u);
 
   std::vector<Prompt> evaluation;
-  std::vector<PlainSums> base;
+  std::vector<PlainMetrics> base;
   std::vector<uint32_t> n_predictable, n_other;
   for (const uint32_t i : result->evaluation_prompts) {
     evaluation.push_back(given.prompts[i]);
@@ -239,7 +238,7 @@ TEST(Causal, IntervalsArePairedByPromptWithinTheStrataOfTheEvaluationHalf) {
   }
   const Strata strata = StratifyPrompts(evaluation);
   const AblationArm& arm = result->matched_k.draws[1];
-  const auto expect = [&](const std::vector<uint32_t>& counts, double PlainSums::*sum,
+  const auto expect = [&](const std::vector<uint32_t>& counts, double PlainMetrics::*sum,
                           const DeltaEstimate& delta) {
     const Resampler resampler(strata, counts, 9);
     std::vector<uint32_t> weights(counts.size());
@@ -248,7 +247,7 @@ TEST(Causal, IntervalsArePairedByPromptWithinTheStrataOfTheEvaluationHalf) {
       const auto positions = static_cast<double>(resampler.Draw(r, weights));
       double difference = 0;
       for (size_t i = 0; i < weights.size(); ++i) {
-        const PlainSums own = SumOver(given, {&result->evaluation_prompts[i], 1}, arm.heads);
+        const PlainMetrics own = SumOver(given, {&result->evaluation_prompts[i], 1}, arm.heads);
         difference += weights[i] * (own.*sum - base[i].*sum);
       }
       values.push_back(difference / positions);
@@ -258,9 +257,9 @@ TEST(Causal, IntervalsArePairedByPromptWithinTheStrataOfTheEvaluationHalf) {
     EXPECT_NEAR(delta.interval->high, values[194] + 0.025 * (values[195] - values[194]), 1e-9);
     EXPECT_LT(delta.interval->low, delta.interval->high);
   };
-  expect(n_predictable, &PlainSums::hits, *arm.delta.copy_accuracy);
-  expect(n_predictable, &PlainSums::copy_nll, *arm.delta.copy_nll);
-  expect(n_other, &PlainSums::other_nll, *arm.delta.other_nll);
+  expect(n_predictable, &PlainMetrics::hits, *arm.delta.copy_accuracy);
+  expect(n_predictable, &PlainMetrics::copy_nll, *arm.delta.copy_nll);
+  expect(n_other, &PlainMetrics::other_nll, *arm.delta.other_nll);
   EXPECT_TRUE(arm.delta.control_nll->interval);
 }
 
@@ -272,12 +271,12 @@ TEST(Causal, ManyArmsHaveTheIntervalsThatFewHave) {  // more arms than are resam
   few.causal.random_draws = 1;
   many.causal.random_draws = 100;
   FakeModel model = HashedModel();
-  const auto of_few = Measure(model, few), of_many = Measure(model, many);
+  const auto of_few = MeasureArmsOf(model, few), of_many = MeasureArmsOf(model, many);
   ASSERT_TRUE(of_few.ok() && of_many.ok());
   ASSERT_EQ(of_many->random_k.draws.size(), 100u);
   const AblationArm& last = of_many->random_k.draws[99];
   few.causal.heads = last.heads;
-  const auto alone = Measure(model, few);
+  const auto alone = MeasureArmsOf(model, few);
   ASSERT_TRUE(alone.ok());
   EXPECT_EQ(alone->top_k.delta.copy_nll->interval->low, last.delta.copy_nll->interval->low);
   EXPECT_EQ(alone->top_k.delta.other_nll->interval->high, last.delta.other_nll->interval->high);
@@ -289,7 +288,7 @@ TEST(Causal, PValuesCountTheDrawsThatReachTheTopHeads) {
   std::set<double> seen;
   for (given.options.seed = 0; given.options.seed < 20; ++given.options.seed) {
     FakeModel model = HashedModel();
-    const auto result = Measure(model, given);
+    const auto result = MeasureArmsOf(model, given);
     ASSERT_TRUE(result.ok()) << result.status();
     for (const ControlArm* control : {&result->random_k, &result->matched_k}) {
       const size_t n = control->draws.size();
@@ -327,7 +326,7 @@ TEST(Causal, HeadsThatCopyStandOutFromBothControls) {
         std::count_if(heads.begin(), heads.end(), [](Head h) { return h.layer == 1 && h.head < 2; });
     return {.nll = 1.0f + static_cast<float>(copying), .correct = copying == 0};
   };
-  const auto result = Measure(model, {});
+  const auto result = MeasureArmsOf(model, {});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->top_heads, ElementsAre(Head{1, 0}, Head{1, 1}));
   EXPECT_EQ(result->check->delta_top, -1);
@@ -346,7 +345,7 @@ TEST(Causal, EverySetOfHeadsIsMeasuredOnceInOnePass) {
   given.causal.heads = {{1, 0}};
   given.causal.random_k = 1;
   given.causal.random_draws = 100;  // all 11 heads, 3 of them of the same layer
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->random_k.draws.size(), 11u);
   EXPECT_EQ(result->matched_k.draws.size(), 3u);
@@ -368,7 +367,7 @@ TEST(Causal, MeanAblationPutsInTheMeansOfTheSelectionHalf) {
   Given given;
   given.causal.ablation = Ablation::kMean;
   given.controls = {{.tokens = {0, 1, 2, 3}, .n_bos = 1}};
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->ablation, Ablation::kMean);
   ASSERT_EQ(model.last_replacement.size(), kLayers * kHeads * 2);
@@ -391,7 +390,7 @@ TEST(Causal, TheUsersHeadsAreAblatedInsteadOfTheBest) {
   FakeModel model = HashedModel();
   Given given;
   given.causal.heads = {{2, 3}, {0, 1}, {1, 0}};
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(result->chosen_by_user);
   EXPECT_EQ(result->top_heads, given.causal.heads);
@@ -409,7 +408,7 @@ TEST(Causal, FaultyHeadsAreRefused) {
   Given given;
   const auto refuse = [&](std::vector<Head> heads) {
     given.causal.heads = std::move(heads);
-    const absl::Status status = Measure(model, given).status();
+    const absl::Status status = MeasureArmsOf(model, given).status();
     EXPECT_EQ(FieldOf(status), "heads");
     return std::string(status.message());
   };
@@ -418,7 +417,7 @@ TEST(Causal, FaultyHeadsAreRefused) {
   EXPECT_THAT(refuse({{0, 0}, {1, 1}, {0, 0}}), HasSubstr("head 0.0 is given twice"));
   given.causal.heads = {};
   given.causal.top_k = 13;
-  const absl::Status status = Measure(model, given).status();
+  const absl::Status status = MeasureArmsOf(model, given).status();
   EXPECT_EQ(FieldOf(status), "evaluation.causal_top_k");
   EXPECT_THAT(std::string(status.message()), HasSubstr("13 heads are to be ablated, the model has 12"));
   EXPECT_TRUE(model.ablation_passes.empty());
@@ -428,7 +427,7 @@ TEST(Causal, WhereTheTopHeadsAreAllHeadsControlsHaveAReasonInsteadOfDraws) {
   FakeModel model = HashedModel();
   Given given;
   given.causal.top_k = given.causal.random_k = 12;
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   for (const ControlArm* control : {&result->random_k, &result->matched_k}) {
     EXPECT_THAT(control->draws, IsEmpty());
@@ -446,11 +445,11 @@ TEST(Causal, TwoPromptsAreNeededAndGiveNoIntervals) {
   Given given;
   given.options.bootstrap_resamples = 10;
   given.prompts.resize(1);
-  const absl::Status status = Measure(model, given).status();
+  const absl::Status status = MeasureArmsOf(model, given).status();
   EXPECT_EQ(FieldOf(status), "prompts");
   EXPECT_THAT(std::string(status.message()), HasSubstr("needs two prompts at least"));
   given.prompts = {{.tokens = Hashed(1, 30, 1), .n_bos = 1}, {.tokens = Hashed(2, 30, 1), .n_bos = 1}};
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->resamples, 0u);
   EXPECT_FALSE(result->top_k.delta.copy_nll->interval);
@@ -462,7 +461,7 @@ TEST(Causal, ASelectionHalfWithoutOperationsIsAnErrorThatNamesIt) {
   FakeModel model = HashedModel();
   Given given;
   given.prompts = {{.tokens = {0, 1, 2, 3}, .n_bos = 1}, {.tokens = {0, 4, 5, 6}, .n_bos = 1}};
-  const absl::Status status = Measure(model, given).status();
+  const absl::Status status = MeasureArmsOf(model, given).status();
   EXPECT_EQ(ReasonOf(status), reason::kNoCopyOperations);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("the selection half: "), HasSubstr("1 prompts hold no")));
@@ -474,7 +473,7 @@ TEST(Causal, WithoutPredictablePositionsThereIsNoCopyMetric) {
   // Tokens come back, pairs don't.
   given.prompts = {{.tokens = {0, 1, 2, 3, 1, 4, 2}, .n_bos = 1},
                    {.tokens = {0, 5, 6, 7, 5, 8, 6}, .n_bos = 1}};
-  const auto result = Measure(model, given);
+  const auto result = MeasureArmsOf(model, given);
   ASSERT_TRUE(result.ok()) << result.status();
   for (const AblationArm* arm : ArmsOf(*result)) {
     EXPECT_FALSE(arm->metrics.copy_accuracy || arm->metrics.copy_nll || arm->metrics.control_nll);
@@ -494,7 +493,7 @@ TEST(Causal, ResultsRepeatForASeedAndChangeWithIt) {
   given.options.bootstrap_resamples = 20;
   other.options = given.options;
   other.options.seed = 124;
-  const auto a = Measure(model, given), b = Measure(model, given), c = Measure(model, other);
+  const auto a = MeasureArmsOf(model, given), b = MeasureArmsOf(model, given), c = MeasureArmsOf(model, other);
   ASSERT_TRUE(a.ok() && b.ok() && c.ok());
   EXPECT_EQ(a->evaluation_prompts, b->evaluation_prompts);
   EXPECT_NE(a->evaluation_prompts, c->evaluation_prompts);
@@ -512,7 +511,7 @@ TEST(Causal, LayersAndProgressOfAllPassesAreReported) {
   given.controls = {{.tokens = {0, 1, 2, 3}, .n_bos = 1}};
   std::vector<uint32_t> layers;
   std::vector<double> progress;
-  const auto result = Measure(
+  const auto result = MeasureArmsOf(
       model, given,
       [&](const LayerScores& scores) {
         layers.push_back(scores.layer);
@@ -533,7 +532,7 @@ TEST(Causal, LikelihoodsThatAreNotFiniteAreAnErrorThatSaysWhere) {
     const bool bad = heads.size() == 2 && position == 4;
     return {.nll = bad ? std::numeric_limits<float>::quiet_NaN() : 1.0f};
   };
-  const absl::Status status = Measure(model, {}).status();
+  const absl::Status status = MeasureArmsOf(model, {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(status), reason::kNonFiniteScores);
   EXPECT_THAT(

@@ -12,6 +12,10 @@
 
 namespace induct::analysis {
 
+// The size of the model that most tests measure.
+inline constexpr uint32_t kLayers = 3, kHeads = 4, kScores = kLayers * kHeads;
+inline constexpr double kFloatRounding = 1e-7;  // of scores and weights, which are float32
+
 // P[layer][head][query][key] for one prompt; asked for key <= query only.
 using Pattern = std::function<double(std::span<const int32_t> tokens, uint32_t layer, uint32_t head,
                                      uint32_t query, uint32_t key)>;

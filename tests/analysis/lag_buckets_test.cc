@@ -16,9 +16,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr uint32_t kLayers = 3, kHeads = 4, kScores = kLayers * kHeads;
 
-std::vector<Prompt> MixedPrompts() {
+std::vector<Prompt> PromptsOfThreeLags() {
   std::vector<Prompt> prompts;
   for (int32_t i = 0; i < 12; ++i) {
     const auto lag = static_cast<uint32_t>(std::vector{3, 5, 9}[i % 3]);
@@ -30,7 +29,7 @@ std::vector<Prompt> MixedPrompts() {
   return prompts;
 }
 
-absl::StatusOr<LagBucketsResult> Measure(const std::vector<Prompt>& prompts, const ProfileOptions& options,
+absl::StatusOr<LagBucketsResult> MeasureBuckets(const std::vector<Prompt>& prompts, const ProfileOptions& options,
                                          std::vector<uint32_t> edges) {
   FakeModel model(kLayers, kHeads, HashedAttention);
   model.prompts_per_wave = 5;
@@ -61,8 +60,8 @@ TEST_P(MeasuresBucketsAsDefined, InOnePass) {
   const auto [score, antecedents] = GetParam();
   const ProfileOptions options{
       .score = score, .antecedents = antecedents, .high_score_quantile = 0.5, .bootstrap_resamples = 40};
-  const std::vector<Prompt> prompts = MixedPrompts();
-  const auto result = Measure(prompts, options, {4, 8});
+  const std::vector<Prompt> prompts = PromptsOfThreeLags();
+  const auto result = MeasureBuckets(prompts, options, {4, 8});
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->buckets.size(), 3u);
   const std::vector<std::pair<uint32_t, uint32_t>> ranges = {{1, 4}, {5, 8}, {9, UINT32_MAX}};
@@ -121,10 +120,10 @@ INSTANTIATE_TEST_SUITE_P(Kinds, MeasuresBucketsAsDefined,
                                           testing::Values(Antecedents::kFirst, Antecedents::kAll)));
 
 TEST(LagBucketsTest, OnlyOneBucketIsTheProfile) {
-  const std::vector<Prompt> prompts = MixedPrompts();
+  const std::vector<Prompt> prompts = PromptsOfThreeLags();
   FakeModel model(kLayers, kHeads, HashedAttention);
   const auto profile = MeasureProfile(model, prompts, {}, {}, {}, {});
-  const auto result = Measure(prompts, {}, {});
+  const auto result = MeasureBuckets(prompts, {}, {});
   ASSERT_TRUE(profile.ok() && result.ok()) << result.status();
   ASSERT_EQ(result->buckets.size(), 1u);
   EXPECT_EQ(result->buckets[0].per_layer, profile->per_layer);
@@ -133,7 +132,7 @@ TEST(LagBucketsTest, OnlyOneBucketIsTheProfile) {
 }
 
 TEST(LagBucketsTest, LayersAreStreamedOverAllLags) {
-  const std::vector<Prompt> prompts = MixedPrompts();
+  const std::vector<Prompt> prompts = PromptsOfThreeLags();
   FakeModel model(kLayers, kHeads, HashedAttention);
   const auto profile = MeasureProfile(model, prompts, {}, {}, {}, {});
   ASSERT_TRUE(profile.ok());
@@ -155,7 +154,7 @@ TEST(LagBucketsTest, LayersAreStreamedOverAllLags) {
 }
 
 TEST(LagBucketsTest, AnEmptyBucketIsReportedAsEmpty) {
-  const auto result = Measure(MixedPrompts(), {}, {8, 100});
+  const auto result = MeasureBuckets(PromptsOfThreeLags(), {}, {8, 100});
   ASSERT_TRUE(result.ok()) << result.status();
   const LagBucket& empty = result->buckets[2];
   EXPECT_EQ(empty.n_copy_ops, 0u);
@@ -167,25 +166,25 @@ TEST(LagBucketsTest, AnEmptyBucketIsReportedAsEmpty) {
 }
 
 TEST(LagBucketsTest, ABucketOfOnePromptWarnsThatItsIntervalsHaveNoWidth) {
-  std::vector<Prompt> prompts = MixedPrompts();
+  std::vector<Prompt> prompts = PromptsOfThreeLags();
   Prompt& prompt = prompts.emplace_back(Prompt{.task = "TEXT"});
   for (int32_t t = 0; t < 40; ++t) prompt.tokens.push_back(t % 20);
-  const auto result = Measure(prompts, {}, {8, 15});
+  const auto result = MeasureBuckets(prompts, {}, {8, 15});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->warnings, ElementsAre(HasSubstr("lag 16 and more has operations of one prompt alone")));
-  const auto without_intervals = Measure(prompts, {.bootstrap_resamples = 0}, {8, 15});
+  const auto without_intervals = MeasureBuckets(prompts, {.bootstrap_resamples = 0}, {8, 15});
   ASSERT_TRUE(without_intervals.ok());
   EXPECT_THAT(without_intervals->warnings, IsEmpty());
 }
 
 TEST(LagBucketsTest, PreviousHasNoLags) {
-  const auto result = Measure(MixedPrompts(), {.score = ScoreKind::kPrevious}, {8});
+  const auto result = MeasureBuckets(PromptsOfThreeLags(), {.score = ScoreKind::kPrevious}, {8});
   EXPECT_TRUE(absl::IsInvalidArgument(result.status()));
   EXPECT_THAT(result.status().message(), HasSubstr("previous"));
 }
 
 TEST(LagBucketsTest, OnePromptHasNoIntervals) {
-  const auto result = Measure({MixedPrompts()[12]}, {}, {4});
+  const auto result = MeasureBuckets({PromptsOfThreeLags()[12]}, {}, {4});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(result->buckets[0].bootstrap.has_value());
   ASSERT_TRUE(result->centroid_difference.has_value());
@@ -194,7 +193,7 @@ TEST(LagBucketsTest, OnePromptHasNoIntervals) {
 }
 
 TEST(LagBucketsTest, NoOperationsIsAnError) {
-  const auto result = Measure({{.task = "TEXT", .tokens = {1, 2, 3}}}, {}, {8});
+  const auto result = MeasureBuckets({{.task = "TEXT", .tokens = {1, 2, 3}}}, {}, {8});
   EXPECT_EQ(ReasonOf(result.status()), reason::kNoCopyOperations);
 }
 

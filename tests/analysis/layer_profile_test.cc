@@ -8,7 +8,7 @@ namespace {
 
 using testing::ElementsAre;
 
-constexpr double kRounding = 1e-12;
+constexpr double kDoubleRounding = 1e-12;
 
 TEST(HeadsKept, IsTheTopShareAndAtLeastOne) {
   EXPECT_EQ(HeadsKept(Aggregation::kTopQ, 0.9, 4), 1u);
@@ -45,9 +45,9 @@ TEST(SummarizeProfile, OfAFlatCurve) {
     const auto statistics = SummarizeProfile(std::vector<double>(n_layers, 0.25));
     ASSERT_TRUE(statistics);
     EXPECT_EQ(statistics->peak_layer, 0u);
-    EXPECT_NEAR(*statistics->centroid_rel, 0.5, kRounding);
-    EXPECT_NEAR(*statistics->bandwidth, bandwidth, kRounding);
-    EXPECT_NEAR(*statistics->bandwidth_interpolated, 0.68, kRounding);
+    EXPECT_NEAR(*statistics->centroid_rel, 0.5, kDoubleRounding);
+    EXPECT_NEAR(*statistics->bandwidth, bandwidth, kDoubleRounding);
+    EXPECT_NEAR(*statistics->bandwidth_interpolated, 0.68, kDoubleRounding);
     EXPECT_EQ(statistics->centroid_above_background, std::nullopt);
     EXPECT_EQ(statistics->bandwidth_above_background, std::nullopt);
   }
@@ -82,13 +82,13 @@ TEST(SummarizeProfile, OfKnownCurves) {
     const auto statistics = SummarizeProfile(known.curve);
     ASSERT_TRUE(statistics);
     EXPECT_EQ(statistics->peak_layer, known.peak_layer);
-    EXPECT_NEAR(statistics->peak_rel, known.peak_rel, kRounding);
-    EXPECT_NEAR(statistics->peak_depth, known.peak_depth, kRounding);
-    EXPECT_NEAR(statistics->centroid_rel.value(), known.centroid_rel, kRounding);
-    EXPECT_NEAR(statistics->bandwidth.value(), known.bandwidth, kRounding);
-    EXPECT_NEAR(statistics->bandwidth_interpolated.value(), known.bandwidth_interpolated, kRounding);
-    EXPECT_NEAR(statistics->centroid_above_background.value(), known.centroid_above, kRounding);
-    EXPECT_NEAR(statistics->bandwidth_above_background.value(), known.bandwidth_above, kRounding);
+    EXPECT_NEAR(statistics->peak_rel, known.peak_rel, kDoubleRounding);
+    EXPECT_NEAR(statistics->peak_depth, known.peak_depth, kDoubleRounding);
+    EXPECT_NEAR(statistics->centroid_rel.value(), known.centroid_rel, kDoubleRounding);
+    EXPECT_NEAR(statistics->bandwidth.value(), known.bandwidth, kDoubleRounding);
+    EXPECT_NEAR(statistics->bandwidth_interpolated.value(), known.bandwidth_interpolated, kDoubleRounding);
+    EXPECT_NEAR(statistics->centroid_above_background.value(), known.centroid_above, kDoubleRounding);
+    EXPECT_NEAR(statistics->bandwidth_above_background.value(), known.bandwidth_above, kDoubleRounding);
   }
 }
 
@@ -104,7 +104,7 @@ TEST(SummarizeProfile, OfAZeroCurveIsAbsent) { EXPECT_FALSE(SummarizeProfile(std
 TEST(SummarizeProfile, OfTinyScoresIsAsOfLargeOnes) {
   const auto tiny = SummarizeProfile(std::vector<double>{1e-300, 3e-300, 1e-300});
   ASSERT_TRUE(tiny);
-  EXPECT_NEAR(*tiny->centroid_rel, 0.5, kRounding);
+  EXPECT_NEAR(*tiny->centroid_rel, 0.5, kDoubleRounding);
 }
 
 TEST(Aggregation, NamesAreReadBack) {

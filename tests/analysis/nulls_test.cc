@@ -20,12 +20,10 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pointwise;
 
-constexpr uint32_t kLayers = 3, kHeads = 4, kScores = kLayers * kHeads;
-constexpr double kRounding = 1e-7;  // weights are float32
 
 // Prompts of several lags and lengths behind a BOS, tokens that come more than twice, and one without
 // operations.
-std::vector<Prompt> MixedPrompts() {
+std::vector<Prompt> PromptsWithCandidates() {
   return {{.task = "ABAB", .lag = 4, .tokens = {0, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4}, .n_bos = 1},
           {.task = "ABAB", .lag = 4, .tokens = {0, 9, 8, 7, 6, 9, 8, 7, 6}, .n_bos = 1},
           {.task = "TEXT", .tokens = {0, 5, 5, 6, 5, 7, 6, 6, 0, 5, 0, 7, 8, 9, 5, 6}, .n_bos = 1},
@@ -77,7 +75,7 @@ std::map<uint32_t, double> LagCounts(const std::vector<Prompt>& prompts, const P
   return counts;
 }
 
-absl::StatusOr<NullsResult> Measure(const std::vector<Prompt>& prompts, const ProfileOptions& options,
+absl::StatusOr<NullsResult> MeasureNullsOf(const std::vector<Prompt>& prompts, const ProfileOptions& options,
                                     const NullOptions& nulls = {.null_resamples = 199,
                                                                 .permutation_resamples = 99}) {
   FakeModel model(kLayers, kHeads, HashedAttention);
@@ -95,8 +93,8 @@ TEST_P(MeasuresNullsAsDefined, ByHeadLayerAndPrompt) {
                                .min_lag = min_lag,
                                .high_score_quantile = 0.5,
                                .bootstrap_resamples = 50};
-  const std::vector<Prompt> prompts = MixedPrompts();
-  const auto result = Measure(prompts, options);
+  const std::vector<Prompt> prompts = PromptsWithCandidates();
+  const auto result = MeasureNullsOf(prompts, options);
   ASSERT_TRUE(result.ok()) << result.status();
   const AntecedentNull& null = matched ? result->shuffled->lag_matched : result->shuffled->uniform;
 
@@ -127,14 +125,14 @@ TEST_P(MeasuresNullsAsDefined, ByHeadLayerAndPrompt) {
   EXPECT_EQ(null.n_dropped, dropped);
   EXPECT_EQ(null.n_prompts, n_prompts);
   EXPECT_EQ(null.reason, "");
-  EXPECT_THAT(null.heads.observed, Pointwise(DoubleNear(kRounding), observed));
-  EXPECT_THAT(null.heads.null_mean, Pointwise(DoubleNear(kRounding), null_mean));
-  EXPECT_THAT(null.heads.effect, Pointwise(DoubleNear(kRounding), effect));
+  EXPECT_THAT(null.heads.observed, Pointwise(DoubleNear(kFloatRounding), observed));
+  EXPECT_THAT(null.heads.null_mean, Pointwise(DoubleNear(kFloatRounding), null_mean));
+  EXPECT_THAT(null.heads.effect, Pointwise(DoubleNear(kFloatRounding), effect));
 
   // Layers: the heads that the profile keeps.
   const std::vector<uint32_t> kept = RankHeads(result->profile.chosen_scores(), kLayers, kHeads, 2);
   EXPECT_THAT(null.layers.effect,
-              Pointwise(DoubleNear(kRounding), MeansOfKept(std::span<const double>(effect), kept, kLayers)));
+              Pointwise(DoubleNear(kFloatRounding), MeansOfKept(std::span<const double>(effect), kept, kLayers)));
 
   // Intervals: the resamples that the profile's bootstrap draws.
   const Strata strata = StratifyPrompts(prompts);
@@ -153,9 +151,9 @@ TEST_P(MeasuresNullsAsDefined, ByHeadLayerAndPrompt) {
   std::sort(first_head.begin(), first_head.end());
   std::sort(last_layer.begin(), last_layer.end());
   ASSERT_EQ(null.heads.intervals.size(), kScores);
-  EXPECT_NEAR(null.heads.intervals[0].low, SortedQuantile(first_head, 0.025), kRounding);
-  EXPECT_NEAR(null.heads.intervals[0].high, SortedQuantile(first_head, 0.975), kRounding);
-  EXPECT_NEAR(null.layers.intervals.back().low, SortedQuantile(last_layer, 0.025), kRounding);
+  EXPECT_NEAR(null.heads.intervals[0].low, SortedQuantile(first_head, 0.025), kFloatRounding);
+  EXPECT_NEAR(null.heads.intervals[0].high, SortedQuantile(first_head, 0.975), kFloatRounding);
+  EXPECT_NEAR(null.layers.intervals.back().low, SortedQuantile(last_layer, 0.025), kFloatRounding);
 
   // p: the sign-flip test, which has its own reference, of the prompts' mean effects.
   EXPECT_EQ(null.heads.p_adjusted, *SignFlipTest(each, n_prompts, 199, options.seed, {}));
@@ -169,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, MeasuresNullsAsDefined,
                                           testing::Values(1u, 3u), testing::Bool()));
 
 TEST(NullsTest, TheProfileIsWhatAProfileAloneMeasures) {
-  const std::vector<Prompt> prompts = MixedPrompts();
+  const std::vector<Prompt> prompts = PromptsWithCandidates();
   FakeModel model(kLayers, kHeads, HashedAttention);
   std::vector<uint32_t> layers;
   const auto alone = MeasureProfile(model, prompts, {}, {}, {}, {});
@@ -188,7 +186,7 @@ TEST(NullsTest, TheProfileIsWhatAProfileAloneMeasures) {
 }
 
 TEST(NullsTest, WhatIsNotAskedForIsAbsentAndNotRead) {
-  const std::vector<Prompt> prompts = MixedPrompts();
+  const std::vector<Prompt> prompts = PromptsWithCandidates();
   FakeModel model(kLayers, kHeads, HashedAttention);
   const auto result =
       MeasureNulls(model, prompts, {}, {.shuffle = false, .head_permutation = false}, {}, {}, {});
@@ -199,7 +197,7 @@ TEST(NullsTest, WhatIsNotAskedForIsAbsentAndNotRead) {
 }
 
 TEST(NullsTest, PreviousHasNoAntecedentToShuffle) {
-  const auto result = Measure(MixedPrompts(), {.score = ScoreKind::kPrevious});
+  const auto result = MeasureNullsOf(PromptsWithCandidates(), {.score = ScoreKind::kPrevious});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_FALSE(result->shuffled.has_value());
   EXPECT_TRUE(result->permutation.has_value());
@@ -208,7 +206,7 @@ TEST(NullsTest, PreviousHasNoAntecedentToShuffle) {
 TEST(NullsTest, OneLagOnlyHasNoLagMatchedNullAndSaysWhy) {
   const std::vector<Prompt> prompts = {{.task = "RANDOM", .lag = 4, .tokens = {1, 2, 3, 4, 1, 2, 3, 4}},
                                        {.task = "RANDOM", .lag = 4, .tokens = {5, 6, 7, 8, 5, 6, 7, 8}}};
-  const auto result = Measure(prompts, {});
+  const auto result = MeasureNullsOf(prompts, {});
   ASSERT_TRUE(result.ok()) << result.status();
   const AntecedentNull& matched = result->shuffled->lag_matched;
   EXPECT_EQ(matched.n_copy_ops, 0u);
@@ -224,7 +222,7 @@ TEST(NullsTest, EveryOperationDroppedIsAReasonAndNoError) {
   // At lag 3 with min_lag 3 the antecedent is the first position: nothing earlier is far enough.
   const std::vector<Prompt> prompts = {{.task = "TEXT", .tokens = {1, 2, 3, 1}},
                                        {.task = "TEXT", .tokens = {5, 6, 7, 5}}};
-  const auto result = Measure(prompts, {});
+  const auto result = MeasureNullsOf(prompts, {});
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_EQ(result->shuffled->uniform.n_dropped, 2u);
   EXPECT_EQ(result->shuffled->uniform.n_copy_ops, 0u);
@@ -232,7 +230,7 @@ TEST(NullsTest, EveryOperationDroppedIsAReasonAndNoError) {
 }
 
 TEST(NullsTest, OnePromptHasNeitherIntervalsNorP) {
-  const auto result = Measure({MixedPrompts()[2]}, {.min_lag = 1});
+  const auto result = MeasureNullsOf({PromptsWithCandidates()[2]}, {.min_lag = 1});
   ASSERT_TRUE(result.ok()) << result.status();
   const AntecedentNull& uniform = result->shuffled->uniform;
   EXPECT_EQ(uniform.n_prompts, 1u);
@@ -274,11 +272,11 @@ TEST(NullsTest, CancellingEndsIt) {
   stop.request_stop();
   FakeModel model(kLayers, kHeads, HashedAttention);
   EXPECT_TRUE(
-      absl::IsCancelled(MeasureNulls(model, MixedPrompts(), {}, {}, stop.get_token(), {}, {}).status()));
+      absl::IsCancelled(MeasureNulls(model, PromptsWithCandidates(), {}, {}, stop.get_token(), {}, {}).status()));
 }
 
 TEST(NullsTest, NoOperationsIsAnError) {
-  const auto result = Measure({{.task = "TEXT", .tokens = {1, 2, 3}}}, {});
+  const auto result = MeasureNullsOf({{.task = "TEXT", .tokens = {1, 2, 3}}}, {});
   EXPECT_EQ(ReasonOf(result.status()), reason::kNoCopyOperations);
 }
 

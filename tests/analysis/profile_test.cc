@@ -17,7 +17,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr double kRounding = 1e-7;  // of a float32 score
 
 // Prompts of several tasks, lags and lengths, one of them without operations, behind a BOS.
 std::vector<Prompt> MixedPrompts() {
@@ -28,7 +27,7 @@ std::vector<Prompt> MixedPrompts() {
           {.task = "TEXT", .tokens = {0, 3, 4, 5, 6, 7, 3, 4, 5, 6, 7, 3}, .n_bos = 1}};
 }
 
-absl::StatusOr<ProfileResult> Measure(FakeModel& model, const std::vector<Prompt>& prompts,
+absl::StatusOr<ProfileResult> MeasureScores(FakeModel& model, const std::vector<Prompt>& prompts,
                                       const ProfileOptions& options = {}) {
   return MeasureProfile(model, prompts, options, {}, {}, {});
 }
@@ -63,7 +62,7 @@ TEST_P(MeasuresAsDefined, ForEveryKindAndWave) {
   const std::vector<Prompt> prompts = MixedPrompts();
   FakeModel model(3, 4, HashedAttention);
   model.prompts_per_wave = 2;
-  const auto result = Measure(model, prompts, options);
+  const auto result = MeasureScores(model, prompts, options);
   ASSERT_TRUE(result.ok()) << result.status();
   ASSERT_EQ(result->scores.size(), 3u);
   for (const HeadScores& scores : result->scores) {
@@ -77,11 +76,11 @@ TEST_P(MeasuresAsDefined, ForEveryKindAndWave) {
       EXPECT_EQ(result->prompt_counts[b], plain.count);
       for (size_t i = 0; i < 12; ++i) {
         const double mean = plain.count == 0 ? 0 : plain.sums[i] / plain.count;
-        EXPECT_NEAR(result->prompt_scores[b * 12 + i], mean, kRounding);
+        EXPECT_NEAR(result->prompt_scores[b * 12 + i], mean, kFloatRounding);
       }
     }
     EXPECT_EQ(scores.n_copy_ops, n_copy_ops);
-    for (size_t i = 0; i < 12; ++i) EXPECT_NEAR(scores.values[i], total[i] / n_copy_ops, kRounding);
+    for (size_t i = 0; i < 12; ++i) EXPECT_NEAR(scores.values[i], total[i] / n_copy_ops, kFloatRounding);
     if (scores.kind == score) {
       EXPECT_EQ(result->n_copy_ops, n_copy_ops);
     }
@@ -115,7 +114,7 @@ float ScoreOf(const ProfileResult& result, ScoreKind kind) {
 
 TEST(MeasureProfile, GivesAnIdealInductionHeadOneAlsoWithManyRepeats) {
   FakeModel model(1, 1, InductionHead);
-  const auto result = Measure(model, MixedPrompts());
+  const auto result = MeasureScores(model, MixedPrompts());
   ASSERT_TRUE(result.ok());
   EXPECT_FLOAT_EQ(ScoreOf(*result, ScoreKind::kInduction), 1);
   EXPECT_FLOAT_EQ(ScoreOf(*result, ScoreKind::kDuplicate), 0);
@@ -124,7 +123,7 @@ TEST(MeasureProfile, GivesAnIdealInductionHeadOneAlsoWithManyRepeats) {
 
 TEST(MeasureProfile, TellsAPreviousTokenHeadFromAnInductionHead) {
   FakeModel model(1, 1, PreviousTokenHead);
-  const auto result = Measure(model, MixedPrompts());
+  const auto result = MeasureScores(model, MixedPrompts());
   ASSERT_TRUE(result.ok());
   EXPECT_FLOAT_EQ(ScoreOf(*result, ScoreKind::kPrevious), 1);
   EXPECT_FLOAT_EQ(ScoreOf(*result, ScoreKind::kInduction), 0);
@@ -132,7 +131,7 @@ TEST(MeasureProfile, TellsAPreviousTokenHeadFromAnInductionHead) {
 
 TEST(MeasureProfile, KeepsAndAveragesTheHighestHeadsOfThePublishedScores) {
   FakeModel model(3, 16, HashedAttention);
-  const auto result = Measure(model, MixedPrompts());
+  const auto result = MeasureScores(model, MixedPrompts());
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->n_heads_kept, 2u);
   const std::vector<float>& scores = result->scores[0].values;
@@ -149,7 +148,7 @@ TEST(MeasureProfile, KeepsAndAveragesTheHighestHeadsOfThePublishedScores) {
 
 TEST(MeasureProfile, ListsTheTenTopHeadsBestFirstWithTheirIntervals) {
   FakeModel model(3, 4, HashedAttention);
-  const auto result = Measure(model, MixedPrompts(), {.bootstrap_resamples = 50});
+  const auto result = MeasureScores(model, MixedPrompts(), {.bootstrap_resamples = 50});
   ASSERT_TRUE(result.ok());
   std::vector<float> sorted = result->scores[0].values;
   std::sort(sorted.rbegin(), sorted.rend());
@@ -167,7 +166,7 @@ TEST(MeasureProfile, ListsTheTenTopHeadsBestFirstWithTheirIntervals) {
 TEST(MeasureProfile, BootstrapsWithTheStrataOfItsPrompts) {
   FakeModel model(2, 4, HashedAttention);
   const std::vector<Prompt> prompts = MixedPrompts();
-  const auto result = Measure(model, prompts, {.bootstrap_resamples = 100, .seed = 8});
+  const auto result = MeasureScores(model, prompts, {.bootstrap_resamples = 100, .seed = 8});
   ASSERT_TRUE(result.ok());
   ASSERT_TRUE(result->bootstrap);
   EXPECT_THAT(result->warnings, IsEmpty());
@@ -198,20 +197,20 @@ TEST(MeasureProfile, PassesOnTheWarningOfTheStrata) {
   std::vector<Prompt> prompts = MixedPrompts();
   prompts[1].lag = 8;
   FakeModel model(2, 2, HashedAttention);
-  const auto result = Measure(model, prompts, {.bootstrap_resamples = 20});
+  const auto result = MeasureScores(model, prompts, {.bootstrap_resamples = 20});
   ASSERT_TRUE(result.ok());
   EXPECT_THAT(result->warnings, ElementsAre(HasSubstr("one stratum")));
 }
 
 TEST(MeasureProfile, HasNoIntervalsWithOnePromptOrNoResamples) {
   FakeModel model(2, 2, HashedAttention);
-  const auto one_prompt = Measure(model, {MixedPrompts()[0]});
+  const auto one_prompt = MeasureScores(model, {MixedPrompts()[0]});
   ASSERT_TRUE(one_prompt.ok());
   EXPECT_FALSE(one_prompt->bootstrap);
   EXPECT_FALSE(one_prompt->top_heads[0].interval);
   EXPECT_THAT(one_prompt->warnings, ElementsAre(HasSubstr("one prompt")));
 
-  const auto none_asked = Measure(model, MixedPrompts(), {.bootstrap_resamples = 0});
+  const auto none_asked = MeasureScores(model, MixedPrompts(), {.bootstrap_resamples = 0});
   ASSERT_TRUE(none_asked.ok());
   EXPECT_FALSE(none_asked->bootstrap);
   EXPECT_THAT(none_asked->warnings, IsEmpty());
@@ -219,7 +218,7 @@ TEST(MeasureProfile, HasNoIntervalsWithOnePromptOrNoResamples) {
 
 TEST(MeasureProfile, WarnsOfIntervalsFromTheOperationsOfOnePrompt) {
   FakeModel model(2, 2, HashedAttention);
-  const auto result = Measure(model, {MixedPrompts()[3], MixedPrompts()[4]});
+  const auto result = MeasureScores(model, {MixedPrompts()[3], MixedPrompts()[4]});
   ASSERT_TRUE(result.ok());
   EXPECT_EQ(result->bootstrap->per_layer[0].low, result->bootstrap->per_layer[0].high);
   EXPECT_THAT(result->warnings, ElementsAre(HasSubstr("one prompt alone has operations")));
@@ -227,7 +226,7 @@ TEST(MeasureProfile, WarnsOfIntervalsFromTheOperationsOfOnePrompt) {
 
 TEST(MeasureProfile, AZeroProfileHasNoStatistics) {
   FakeModel model(2, 2, [](auto...) { return 0.0; });
-  const auto result = Measure(model, MixedPrompts());
+  const auto result = MeasureScores(model, MixedPrompts());
   ASSERT_TRUE(result.ok());
   EXPECT_FALSE(result->statistics);
   EXPECT_THAT(result->per_layer, Each(0.0));
@@ -237,7 +236,7 @@ TEST(MeasureProfile, AZeroProfileHasNoStatistics) {
 TEST(MeasureProfile, AKindWithoutOperationsIsAbsent) {
   FakeModel model(1, 1, HashedAttention);
   const std::vector<Prompt> prompts = {{.tokens = {1, 2, 3}}};  // nothing comes back
-  const auto result = Measure(model, prompts, {.score = ScoreKind::kPrevious});
+  const auto result = MeasureScores(model, prompts, {.score = ScoreKind::kPrevious});
   ASSERT_TRUE(result.ok());
   ASSERT_EQ(result->scores.size(), 1u);
   EXPECT_EQ(result->scores[0].kind, ScoreKind::kPrevious);
@@ -274,7 +273,7 @@ TEST(MeasureProfile, StreamsEachLayerOnceAndFinal) {
 
 TEST(MeasureProfile, RunsOnePassAsTheOptionsSay) {
   FakeModel model(1, 1, HashedAttention);
-  ASSERT_TRUE(Measure(model, MixedPrompts(), {.batch_size = 7, .activation_budget = 12345}).ok());
+  ASSERT_TRUE(MeasureScores(model, MixedPrompts(), {.batch_size = 7, .activation_budget = 12345}).ok());
   EXPECT_EQ(model.last_pass.batch_size, 7);
   EXPECT_EQ(model.last_pass.activation_budget, 12345);
   EXPECT_EQ(model.last_pass.prompts.size(), 5u);
@@ -285,19 +284,19 @@ TEST(MeasureProfile, NamesLayerAndHeadOfNonFiniteScores) {
   FakeModel model(3, 4, [](std::span<const int32_t>, uint32_t layer, uint32_t head, uint32_t, uint32_t) {
     return layer == 1 && head == 2 ? std::numeric_limits<double>::quiet_NaN() : 0.1;
   });
-  const absl::Status in_float32 = Measure(model, MixedPrompts()).status();
+  const absl::Status in_float32 = MeasureScores(model, MixedPrompts()).status();
   EXPECT_EQ(in_float32.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(ReasonOf(in_float32), reason::kNonFiniteScores);
   EXPECT_THAT(std::string(in_float32.message()), HasSubstr("layer 1, head 2"));
   EXPECT_THAT(std::string(in_float32.message()), HasSubstr("weights"));
 
   model.load_options.dtype = DType::kFloat16;
-  EXPECT_THAT(std::string(Measure(model, MixedPrompts()).status().message()), HasSubstr("try dtype float32"));
+  EXPECT_THAT(std::string(MeasureScores(model, MixedPrompts()).status().message()), HasSubstr("try dtype float32"));
 }
 
 TEST(MeasureProfile, RefusesPromptsWithoutCopyOperationsOfTheChosenKind) {
   FakeModel model(1, 1, HashedAttention);
-  const absl::Status status = Measure(model, {{.tokens = {1, 2, 1}}, {.tokens = {4, 5}}},
+  const absl::Status status = MeasureScores(model, {{.tokens = {1, 2, 1}}, {.tokens = {4, 5}}},
                                       {.antecedents = Antecedents::kNearest, .min_lag = 5})
                                   .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -305,18 +304,18 @@ TEST(MeasureProfile, RefusesPromptsWithoutCopyOperationsOfTheChosenKind) {
   for (const char* part : {"2 prompts", "induction", "nearest", "min_lag 5"}) {
     EXPECT_THAT(std::string(status.message()), HasSubstr(part));
   }
-  EXPECT_EQ(ReasonOf(Measure(model, {{.tokens = {1}}}, {.score = ScoreKind::kPrevious}).status()),
+  EXPECT_EQ(ReasonOf(MeasureScores(model, {{.tokens = {1}}}, {.score = ScoreKind::kPrevious}).status()),
             reason::kNoCopyOperations);
 }
 
 TEST(MeasureProfile, RefusesBadArguments) {
   FakeModel model(1, 1, HashedAttention);
-  EXPECT_EQ(FieldOf(Measure(model, {}).status()), "prompts");
+  EXPECT_EQ(FieldOf(MeasureScores(model, {}).status()), "prompts");
   std::vector<Prompt> unequal = MixedPrompts();
   unequal[2].n_bos = 0;
-  EXPECT_THAT(std::string(Measure(model, unequal).status().message()), HasSubstr("prompt 2"));
+  EXPECT_THAT(std::string(MeasureScores(model, unequal).status().message()), HasSubstr("prompt 2"));
   for (const double quantile : {-0.1, 1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    const absl::Status status = Measure(model, MixedPrompts(), {.high_score_quantile = quantile}).status();
+    const absl::Status status = MeasureScores(model, MixedPrompts(), {.high_score_quantile = quantile}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(FieldOf(status), "evaluation.high_score_quantile");
   }
@@ -347,7 +346,7 @@ TEST(MeasureProfile, EndsWhenStopped) {
 TEST(MeasureProfile, DoesNotTakeAPassThatEndedEarlyForAResult) {
   FakeModel model(3, 2, HashedAttention);
   model.layers_left_out = 1;
-  EXPECT_EQ(Measure(model, MixedPrompts()).status().code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(MeasureScores(model, MixedPrompts()).status().code(), absl::StatusCode::kInternal);
 }
 
 }  // namespace

@@ -101,13 +101,13 @@ TEST(HeadPermutationSimulation, HighHeadsThatGatherInTwoLayersAreFound) {
   EXPECT_GT(Smallest({result->p_adjusted.begin(), result->p_adjusted.begin() + 5}), 0.05);
 }
 
-constexpr uint32_t kLayers = 6, kHeads = 4, kPrompts = 48, kDataSets = 300;
+constexpr uint32_t kSimulatedLayers = 6, kSimulatedHeads = 4, kPrompts = 48, kDataSets = 300;
 
 // What every head would score over endless prompts.
 std::vector<float> TrueScores() {
   std::vector<float> scores;
-  for (uint32_t layer = 0; layer < kLayers; ++layer) {
-    for (uint32_t head = 0; head < kHeads; ++head)
+  for (uint32_t layer = 0; layer < kSimulatedLayers; ++layer) {
+    for (uint32_t head = 0; head < kSimulatedHeads; ++head)
       scores.push_back(0.05f +
                        0.6f * static_cast<float>(std::exp(-0.5 * std::pow(layer - 3.3, 2))) / (1 + head));
   }
@@ -124,10 +124,10 @@ void DrawPrompts(uint64_t data_set, std::span<const float> truth, std::vector<do
     const auto n = static_cast<uint32_t>(1 + random.Below(12));
     counts.push_back(n);
     const double of_prompt = 0.7 + 0.6 * Uniform(random);
-    for (uint32_t layer = 0; layer < kLayers; ++layer) {
+    for (uint32_t layer = 0; layer < kSimulatedLayers; ++layer) {
       const double of_layer = 0.6 + 0.8 * Uniform(random);
-      for (uint32_t head = 0; head < kHeads; ++head)
-        sums.push_back(n * truth[layer * kHeads + head] * of_prompt * of_layer * (0.5 + Uniform(random)));
+      for (uint32_t head = 0; head < kSimulatedHeads; ++head)
+        sums.push_back(n * truth[layer * kSimulatedHeads + head] * of_prompt * of_layer * (0.5 + Uniform(random)));
     }
   }
 }
@@ -135,11 +135,11 @@ void DrawPrompts(uint64_t data_set, std::span<const float> truth, std::vector<do
 // In how many of the data sets the interval of the centroid holds the true one.
 double Coverage(Aggregation aggregation) {
   const std::vector<float> truth = TrueScores();
-  const uint32_t n_kept = HeadsKept(aggregation, 0.5, kHeads);
-  const std::vector<uint32_t> kept = RankHeads(truth, kLayers, kHeads, n_kept);
+  const uint32_t n_kept = HeadsKept(aggregation, 0.5, kSimulatedHeads);
+  const std::vector<uint32_t> kept = RankHeads(truth, kSimulatedLayers, kSimulatedHeads, n_kept);
   std::vector<double> curve;
-  for (uint32_t layer = 0; layer < kLayers; ++layer) {
-    curve.push_back(MeanOfKept(std::span(truth).subspan(layer * kHeads, kHeads),
+  for (uint32_t layer = 0; layer < kSimulatedLayers; ++layer) {
+    curve.push_back(MeanOfKept(std::span(truth).subspan(layer * kSimulatedHeads, kSimulatedHeads),
                                std::span(kept).subspan(layer * n_kept, n_kept)));
   }
   const double centroid = *SummarizeProfile(curve)->centroid_rel;
@@ -151,8 +151,8 @@ double Coverage(Aggregation aggregation) {
     DrawPrompts(data_set, truth, sums, counts);
     const auto bootstrap = BootstrapProfile({.sums = sums,
                                              .counts = counts,
-                                             .n_layers = kLayers,
-                                             .n_heads = kHeads,
+                                             .n_layers = kSimulatedLayers,
+                                             .n_heads = kSimulatedHeads,
                                              .kept = kept,
                                              .n_kept = n_kept,
                                              .strata = &strata,
@@ -171,14 +171,14 @@ double Coverage(Aggregation aggregation) {
 double PairedCoverage() {
   const std::vector<float> truth = TrueScores();
   std::vector<float> deeper = truth;
-  std::rotate(deeper.begin(), deeper.end() - kHeads, deeper.end());
-  const uint32_t n_kept = kHeads;
-  const std::vector<uint32_t> kept = RankHeads(truth, kLayers, kHeads, n_kept);
+  std::rotate(deeper.begin(), deeper.end() - kSimulatedHeads, deeper.end());
+  const uint32_t n_kept = kSimulatedHeads;
+  const std::vector<uint32_t> kept = RankHeads(truth, kSimulatedLayers, kSimulatedHeads, n_kept);
   const auto curve = [&](std::span<const double> sums, std::span<const uint32_t> counts) {
-    std::vector<double> values(kLayers);
+    std::vector<double> values(kSimulatedLayers);
     double operations = 0;
     for (const uint32_t count : counts) operations += count;
-    for (size_t i = 0; i < sums.size(); ++i) values[i / kHeads % kLayers] += sums[i] / kHeads / operations;
+    for (size_t i = 0; i < sums.size(); ++i) values[i / kSimulatedHeads % kSimulatedLayers] += sums[i] / kSimulatedHeads / operations;
     return values;
   };
   const auto true_curve = [&](const std::vector<float>& scores) {
@@ -198,8 +198,8 @@ double PairedCoverage() {
       return ComparedProfile{.per_layer = per_layer,
                              .bootstrap = {.sums = sums,
                                            .counts = counts,
-                                           .n_layers = kLayers,
-                                           .n_heads = kHeads,
+                                           .n_layers = kSimulatedLayers,
+                                           .n_heads = kSimulatedHeads,
                                            .kept = kept,
                                            .n_kept = n_kept,
                                            .strata = &strata,

@@ -264,7 +264,7 @@ TEST_F(CheckpointTest, OpensAPyTorchFile) {
         shape.size() > 1 ? std::vector<int64_t>{shape[1], 1} : std::vector<int64_t>{1};
     const std::string key = std::to_string(parts.size());
     items.push_back(PickledText(name));
-    items.push_back(PickledTensor(PickledStorage("HalfStorage", key, numbers), 0, shape, strides));
+    items.push_back(PickledArray(PickledStorage("HalfStorage", key, numbers), 0, shape, strides));
     parts.push_back({.name = "pytorch_model/data/" + key, .bytes = std::string(2 * numbers, '\0')});
   }
   parts[0].bytes = PickledDict(items);

@@ -208,7 +208,7 @@ TEST_F(Memory, OfAZipDirectory) {
 TEST_F(Memory, OfAPickle) {
   Write("config.json", TinyConfig().dump());
   const std::string storage = PickledStorage("FloatStorage", "0", 0);
-  const std::string tensor = PickledTensor(storage, 0, {0, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1});
+  const std::string tensor = PickledArray(storage, 0, {0, 1, 1, 1, 1, 1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1});
   const auto repeat = [](const std::string& piece, size_t n) {
     std::string text;
     for (size_t i = 0; i < n; ++i) text += piece;

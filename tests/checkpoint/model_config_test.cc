@@ -24,12 +24,12 @@ json TinyLlama(const std::string& model_type = "llama") {
 
 absl::StatusOr<DecoderSpec> Parse(const json& config) { return ParseConfig(config.dump()); }
 
-absl::StatusOr<DecoderSpec> ParseWith(json config, const json& changes) {
+absl::StatusOr<DecoderSpec> ParseConfigWith(json config, const json& changes) {
   config.update(changes);
   return Parse(config);
 }
 
-absl::StatusOr<DecoderSpec> ParseWithout(json config, const std::string& key) {
+absl::StatusOr<DecoderSpec> ParseConfigWithout(json config, const std::string& key) {
   config.erase(key);
   return Parse(config);
 }
@@ -132,7 +132,7 @@ TEST(ModelConfig, ReadsSizesAndNamesOfLlama) {
 
 TEST(ModelConfig, ReadsHeadsThatDoNotFillTheModelsWidth) {
   for (const char* family : {"llama", "mistral", "qwen2", "qwen3"}) {
-    const auto spec = ParseWith(TinyLlama(family), {{"head_dim", 6}, {"hidden_size", 10}});
+    const auto spec = ParseConfigWith(TinyLlama(family), {{"head_dim", 6}, {"hidden_size", 10}});
     ASSERT_TRUE(spec.ok()) << spec.status();
     EXPECT_EQ(spec->d_head, 6);
     EXPECT_EQ(spec->rotary_dims, 6);
@@ -154,11 +154,11 @@ TEST(ModelConfig, TakesAbsentAndNullHeadSizesAsTransformersDoes) {
   for (const Case& c : {Case{"llama", 64, 2}, {"mistral", 8, 2}, {"qwen2", 32, 2}, {"qwen3", 32, 128}}) {
     json config = TinyLlama(c.family);
     config.update({{"num_attention_heads", 64}, {"hidden_size", 128}});
-    const auto absent = ParseWithout(config, "num_key_value_heads");
+    const auto absent = ParseConfigWithout(config, "num_key_value_heads");
     ASSERT_TRUE(absent.ok()) << absent.status();
     EXPECT_EQ(absent->n_kv_heads, c.kv_heads_if_absent) << c.family;
     EXPECT_EQ(absent->d_head, c.d_head_if_absent) << c.family;
-    const auto null = ParseWith(config, {{"num_key_value_heads", nullptr}, {"head_dim", nullptr}});
+    const auto null = ParseConfigWith(config, {{"num_key_value_heads", nullptr}, {"head_dim", nullptr}});
     ASSERT_TRUE(null.ok()) << null.status();
     EXPECT_EQ(null->n_kv_heads, 64) << c.family;
     EXPECT_EQ(null->d_head, c.d_head_if_absent) << c.family;
@@ -181,7 +181,7 @@ TEST(ModelConfig, EachFamilyHasItsBiasesAndNorms) {
                         {"qwen2", both, true, false, false, false},
                         {"qwen3", json::object(), false, false, false, true},
                         {"qwen3", both, true, true, false, true}}) {
-    const auto spec = ParseWith(TinyLlama(c.family), c.choices);
+    const auto spec = ParseConfigWith(TinyLlama(c.family), c.choices);
     ASSERT_TRUE(spec.ok()) << spec.status();
     const LayerTensors& layer = spec->layers[1];
     for (const LinearTensors& projection : layer.qkv) EXPECT_EQ(projection.bias.has_value(), c.qkv_bias);
@@ -199,7 +199,7 @@ TEST(ModelConfig, EachFamilyHasItsBiasesAndNorms) {
       EXPECT_EQ(layer.key_norm->weight.shape, (Shape{spec->d_head}));
     }
   }
-  const auto neox = ParseWith(TinyConfig(), {{"attention_bias", false}});
+  const auto neox = ParseConfigWith(TinyConfig(), {{"attention_bias", false}});
   ASSERT_TRUE(neox.ok()) << neox.status();
   EXPECT_FALSE(neox->layers[0].qkv[0].bias.has_value());
   EXPECT_FALSE(neox->layers[0].attention_output.bias.has_value());
@@ -207,16 +207,16 @@ TEST(ModelConfig, EachFamilyHasItsBiasesAndNorms) {
 }
 
 TEST(ModelConfig, ReadsChoices) {
-  EXPECT_FALSE(ParseWith(TinyConfig(), {{"use_parallel_residual", false}})->parallel_residual);
-  EXPECT_EQ(ParseWith(TinyGpt2(), {{"n_inner", 20}})->d_mlp, 20);
-  EXPECT_EQ(ParseWith(TinyGpt2(), {{"n_inner", nullptr}})->d_mlp, 32);
-  EXPECT_DOUBLE_EQ(ParseWith(TinyConfig(), {{"layer_norm_eps", 1e-3}})->norm_epsilon, 1e-3);
-  EXPECT_DOUBLE_EQ(ParseWith(TinyGpt2(), {{"layer_norm_epsilon", 1e-3}})->norm_epsilon, 1e-3);
-  EXPECT_DOUBLE_EQ(ParseWith(TinyLlama(), {{"rms_norm_eps", 1e-5}})->norm_epsilon, 1e-5);
-  EXPECT_TRUE(ParseWith(TinyGpt2(), {{"reorder_and_upcast_attn", true}}).ok());
-  EXPECT_EQ(ParseWith(TinyConfig(), {{"bos_token_id", 11}})->bos_token_id, -1);
-  EXPECT_EQ(ParseWith(TinyConfig(), {{"bos_token_id", nullptr}})->bos_token_id, -1);
-  EXPECT_EQ(ParseWith(TinyLlama(), {{"bos_token_id", 10}})->bos_token_id, 10);
+  EXPECT_FALSE(ParseConfigWith(TinyConfig(), {{"use_parallel_residual", false}})->parallel_residual);
+  EXPECT_EQ(ParseConfigWith(TinyGpt2(), {{"n_inner", 20}})->d_mlp, 20);
+  EXPECT_EQ(ParseConfigWith(TinyGpt2(), {{"n_inner", nullptr}})->d_mlp, 32);
+  EXPECT_DOUBLE_EQ(ParseConfigWith(TinyConfig(), {{"layer_norm_eps", 1e-3}})->norm_epsilon, 1e-3);
+  EXPECT_DOUBLE_EQ(ParseConfigWith(TinyGpt2(), {{"layer_norm_epsilon", 1e-3}})->norm_epsilon, 1e-3);
+  EXPECT_DOUBLE_EQ(ParseConfigWith(TinyLlama(), {{"rms_norm_eps", 1e-5}})->norm_epsilon, 1e-5);
+  EXPECT_TRUE(ParseConfigWith(TinyGpt2(), {{"reorder_and_upcast_attn", true}}).ok());
+  EXPECT_EQ(ParseConfigWith(TinyConfig(), {{"bos_token_id", 11}})->bos_token_id, -1);
+  EXPECT_EQ(ParseConfigWith(TinyConfig(), {{"bos_token_id", nullptr}})->bos_token_id, -1);
+  EXPECT_EQ(ParseConfigWith(TinyLlama(), {{"bos_token_id", 10}})->bos_token_id, 10);
 }
 
 TEST(ModelConfig, ReadsActivationsOfEveryFamily) {
@@ -229,21 +229,21 @@ TEST(ModelConfig, ReadsActivationsOfEveryFamily) {
                          Activation::kGeluTanh},
                         {{"silu", "swish"}, Activation::kSilu}}) {
     for (const char* word : c.words) {
-      EXPECT_EQ(ParseWith(TinyConfig(), {{"hidden_act", word}})->activation, c.activation) << word;
-      EXPECT_EQ(ParseWith(TinyLlama(), {{"hidden_act", word}})->activation, c.activation) << word;
-      EXPECT_EQ(ParseWith(TinyGpt2(), {{"activation_function", word}})->activation, c.activation) << word;
+      EXPECT_EQ(ParseConfigWith(TinyConfig(), {{"hidden_act", word}})->activation, c.activation) << word;
+      EXPECT_EQ(ParseConfigWith(TinyLlama(), {{"hidden_act", word}})->activation, c.activation) << word;
+      EXPECT_EQ(ParseConfigWith(TinyGpt2(), {{"activation_function", word}})->activation, c.activation) << word;
     }
   }
-  EXPECT_EQ(ParseWithout(TinyConfig(), "hidden_act")->activation, Activation::kGeluExact);
+  EXPECT_EQ(ParseConfigWithout(TinyConfig(), "hidden_act")->activation, Activation::kGeluExact);
 }
 
 TEST(ModelConfig, TiesTheHeadAsEachFamilyDoes) {
-  EXPECT_EQ(ParseWith(TinyConfig(), {{"tie_word_embeddings", true}})->unembedding.name,
+  EXPECT_EQ(ParseConfigWith(TinyConfig(), {{"tie_word_embeddings", true}})->unembedding.name,
             "gpt_neox.embed_in.weight");
-  EXPECT_EQ(ParseWith(TinyGpt2(), {{"tie_word_embeddings", false}})->unembedding.name, "lm_head.weight");
+  EXPECT_EQ(ParseConfigWith(TinyGpt2(), {{"tie_word_embeddings", false}})->unembedding.name, "lm_head.weight");
   for (const char* family : {"llama", "mistral", "qwen2", "qwen3"}) {
     EXPECT_EQ(Parse(TinyLlama(family))->unembedding.name, "lm_head.weight");
-    EXPECT_EQ(ParseWith(TinyLlama(family), {{"tie_word_embeddings", true}})->unembedding.name,
+    EXPECT_EQ(ParseConfigWith(TinyLlama(family), {{"tie_word_embeddings", true}})->unembedding.name,
               "model.embed_tokens.weight");
   }
 }
@@ -290,7 +290,7 @@ TEST(ModelConfig, ReadsLlama3ScalingInEverySpelling) {
                               json{{"rope_parameters", recent}, {"rope_theta", 10}},
                               json{{"rope_scaling", recent}, {"rope_parameters", {{"rope_theta", 10}}}}}) {
     for (const json& tiny : {TinyLlama(), TinyLlama("mistral"), TinyLlama("qwen2"), TinyLlama("qwen3")}) {
-      const auto spec = ParseWith(tiny, changes);
+      const auto spec = ParseConfigWith(tiny, changes);
       ASSERT_TRUE(spec.ok()) << changes << spec.status();
       EXPECT_DOUBLE_EQ(spec->rotary_base, 500000) << changes;
       ASSERT_TRUE(spec->rotary_scaling.has_value());
@@ -301,7 +301,7 @@ TEST(ModelConfig, ReadsLlama3ScalingInEverySpelling) {
     }
   }
   const json neox = {{"rope_scaling", Llama3Rope("type")}, {"hidden_size", 16}};
-  EXPECT_TRUE(ParseWith(TinyConfig(), neox)->rotary_scaling.has_value());
+  EXPECT_TRUE(ParseConfigWith(TinyConfig(), neox)->rotary_scaling.has_value());
 }
 
 TEST(ModelConfig, RefusesLlama3ScalingThatIsIncompleteOrOutOfRange) {
@@ -321,14 +321,14 @@ TEST(ModelConfig, RefusesLlama3ScalingThatIsIncompleteOrOutOfRange) {
     json rope = Llama3Rope("rope_type");
     for (const json& value : c.values) {
       rope[c.key] = value;
-      ExpectBroken(ParseWith(TinyLlama(), {{"rope_scaling", rope}}).status(), "rope_scaling: " + c.naming);
-      ExpectBroken(ParseWith(TinyLlama(), {{"rope_parameters", rope}}).status(),
+      ExpectBroken(ParseConfigWith(TinyLlama(), {{"rope_scaling", rope}}).status(), "rope_scaling: " + c.naming);
+      ExpectBroken(ParseConfigWith(TinyLlama(), {{"rope_parameters", rope}}).status(),
                    "rope_parameters: " + c.naming);
     }
     rope.erase(c.key);
-    ExpectBroken(ParseWith(TinyLlama(), {{"rope_scaling", rope}}).status(), c.key + " is missing");
+    ExpectBroken(ParseConfigWith(TinyLlama(), {{"rope_scaling", rope}}).status(), c.key + " is missing");
   }
-  ExpectBroken(ParseWith(TinyLlama(), {{"rope_scaling", Llama3Rope("rope_type")}, {positions, 16}}).status(),
+  ExpectBroken(ParseConfigWith(TinyLlama(), {{"rope_scaling", Llama3Rope("rope_type")}, {positions, 16}}).status(),
                positions + " contradicts");
 }
 
@@ -339,16 +339,16 @@ TEST(ModelConfig, NamesRopeTypesThatItDoesNotSupport) {
       for (const char* type_key : {"type", "rope_type"}) {
         const json rope = {{key, {{type_key, type}, {"factor", 2.0}}}};
         const std::string quoted = "'" + std::string(type) + "' is not supported; default and llama3 are";
-        ExpectUnsupported(ParseWith(TinyConfig(), rope).status(), quoted);
-        ExpectUnsupported(ParseWith(TinyLlama(), rope).status(), quoted);
+        ExpectUnsupported(ParseConfigWith(TinyConfig(), rope).status(), quoted);
+        ExpectUnsupported(ParseConfigWith(TinyLlama(), rope).status(), quoted);
       }
     }
   }
   ExpectBroken(
-      ParseWith(TinyLlama(), {{"rope_scaling", {{"type", "linear"}, {"rope_type", "default"}}}}).status(),
+      ParseConfigWith(TinyLlama(), {{"rope_scaling", {{"type", "linear"}, {"rope_type", "default"}}}}).status(),
       "rope_type 'default' contradicts type 'linear'");
   ExpectUnsupported(
-      ParseWith(TinyLlama("qwen3"),
+      ParseConfigWith(TinyLlama("qwen3"),
                 {{"rope_parameters",
                   {{"full_attention", {{"rope_theta", 1e6}}}, {"sliding_attention", {{"rope_theta", 1e4}}}}}})
           .status(),
@@ -357,21 +357,21 @@ TEST(ModelConfig, NamesRopeTypesThatItDoesNotSupport) {
     for (const json& partial :
          {json{{"partial_rotary_factor", 0.5}, {"head_dim", 8}},
           json{{"rope_parameters", {{"partial_rotary_factor", 0.5}}}, {"head_dim", 8}}}) {
-      ExpectUnsupported(ParseWith(TinyLlama(family), partial).status(), "partial_rotary_factor");
+      ExpectUnsupported(ParseConfigWith(TinyLlama(family), partial).status(), "partial_rotary_factor");
     }
   }
 }
 
 TEST(ModelConfig, ReadsTheSlidingWindowOfMistral) {
   EXPECT_EQ(Parse(TinyLlama("mistral"))->sliding_window, 4096);
-  EXPECT_EQ(ParseWith(TinyLlama("mistral"), {{"sliding_window", nullptr}})->sliding_window, 0);
-  const auto spec = ParseWith(TinyLlama("mistral"), {{"sliding_window", 48}});
+  EXPECT_EQ(ParseConfigWith(TinyLlama("mistral"), {{"sliding_window", nullptr}})->sliding_window, 0);
+  const auto spec = ParseConfigWith(TinyLlama("mistral"), {{"sliding_window", 48}});
   EXPECT_EQ(spec->sliding_window, 48);
   EXPECT_EQ(spec->max_prompt_tokens(), 48);
   for (const json& value : {json(0), json(-1), json(4.5), json("4096"), json(true), json(1 << 30)}) {
-    ExpectBroken(ParseWith(TinyLlama("mistral"), {{"sliding_window", value}}).status(), "sliding_window");
+    ExpectBroken(ParseConfigWith(TinyLlama("mistral"), {{"sliding_window", value}}).status(), "sliding_window");
   }
-  EXPECT_EQ(ParseWith(TinyLlama("llama"), {{"sliding_window", 48}})->sliding_window, 0);
+  EXPECT_EQ(ParseConfigWith(TinyLlama("llama"), {{"sliding_window", 48}})->sliding_window, 0);
 }
 
 // Of two layers.
@@ -400,7 +400,7 @@ TEST(ModelConfig, ReadsTheSlidingWindowThatAnyLayerOfQwenHas) {
            {{{"layer_types", full}}, 0},
        }) {
     for (const char* family : {"qwen2", "qwen3"}) {
-      const auto spec = ParseWith(TinyLlama(family), c.choices);
+      const auto spec = ParseConfigWith(TinyLlama(family), c.choices);
       ASSERT_TRUE(spec.ok()) << c.choices << spec.status();
       EXPECT_EQ(spec->sliding_window, c.window) << c.choices;
     }
@@ -411,23 +411,23 @@ TEST(ModelConfig, RefusesWindowsOfQwenThatContradictThemselves) {
   const json sliding = {"full_attention", "sliding_attention"};
   for (const char* family : {"qwen2", "qwen3"}) {
     const json tiny = TinyLlama(family);
-    ExpectBroken(ParseWith(tiny, {{"layer_types", sliding}}).status(), "use_sliding_window");
+    ExpectBroken(ParseConfigWith(tiny, {{"layer_types", sliding}}).status(), "use_sliding_window");
     ExpectBroken(
-        ParseWith(tiny, {{"layer_types", sliding}, {"use_sliding_window", true}, {"sliding_window", nullptr}})
+        ParseConfigWith(tiny, {{"layer_types", sliding}, {"use_sliding_window", true}, {"sliding_window", nullptr}})
             .status(),
         "there is no window");
-    ExpectBroken(ParseWith(tiny, {{"layer_types", {"full_attention"}}}).status(), "a list of 2 words");
-    ExpectBroken(ParseWith(tiny, {{"layer_types", "full_attention"}}).status(), "a list of 2 words");
-    ExpectBroken(ParseWith(tiny, {{"layer_types", {1, 2}}}).status(), "must hold words only");
-    ExpectUnsupported(ParseWith(tiny, {{"layer_types", {"full_attention", "linear_attention"}}}).status(),
+    ExpectBroken(ParseConfigWith(tiny, {{"layer_types", {"full_attention"}}}).status(), "a list of 2 words");
+    ExpectBroken(ParseConfigWith(tiny, {{"layer_types", "full_attention"}}).status(), "a list of 2 words");
+    ExpectBroken(ParseConfigWith(tiny, {{"layer_types", {1, 2}}}).status(), "must hold words only");
+    ExpectUnsupported(ParseConfigWith(tiny, {{"layer_types", {"full_attention", "linear_attention"}}}).status(),
                       "'linear_attention'");
-    ExpectBroken(ParseWith(tiny, {{"use_sliding_window", true}, {"max_window_layers", -1}}).status(),
+    ExpectBroken(ParseConfigWith(tiny, {{"use_sliding_window", true}, {"max_window_layers", -1}}).status(),
                  "max_window_layers");
     ExpectBroken(
-        ParseWith(tiny, {{"use_sliding_window", true}, {"max_window_layers", 0}, {"sliding_window", 0}})
+        ParseConfigWith(tiny, {{"use_sliding_window", true}, {"max_window_layers", 0}, {"sliding_window", 0}})
             .status(),
         "sliding_window");
-    ExpectBroken(ParseWith(tiny, {{"use_sliding_window", "yes"}}).status(), "use_sliding_window");
+    ExpectBroken(ParseConfigWith(tiny, {{"use_sliding_window", "yes"}}).status(), "use_sliding_window");
   }
 }
 
@@ -453,23 +453,23 @@ TEST(ModelConfig, NamesWhatItDoesNotSupport) {
        }) {
     for (const json& tiny : {TinyConfig(), TinyGpt2(), TinyLlama(), TinyLlama("mistral"), TinyLlama("qwen2"),
                              TinyLlama("qwen3")}) {
-      ExpectUnsupported(ParseWith(tiny, c.changes).status(), c.naming);
+      ExpectUnsupported(ParseConfigWith(tiny, c.changes).status(), c.naming);
     }
   }
   ExpectUnsupported(Parse({{"auto_map", {{"AutoModelForCausalLM", "modeling_x.X"}}}}).status(), "auto_map");
-  EXPECT_TRUE(ParseWith(TinyLlama(), {{"auto_map", {{"AutoTokenizer", "tokenization_x.X"}}}}).ok());
-  EXPECT_TRUE(ParseWith(TinyLlama(), {{"quantization_config", nullptr}, {"is_decoder", false}}).ok());
+  EXPECT_TRUE(ParseConfigWith(TinyLlama(), {{"auto_map", {{"AutoTokenizer", "tokenization_x.X"}}}}).ok());
+  EXPECT_TRUE(ParseConfigWith(TinyLlama(), {{"quantization_config", nullptr}, {"is_decoder", false}}).ok());
 }
 
 TEST(ModelConfig, NamesChoicesOfAFamilyThatItDoesNotSupport) {
-  ExpectUnsupported(ParseWith(TinyGpt2(), {{"scale_attn_weights", false}}).status(), "scale_attn_weights");
-  ExpectUnsupported(ParseWith(TinyGpt2(), {{"scale_attn_by_inverse_layer_idx", true}}).status(),
+  ExpectUnsupported(ParseConfigWith(TinyGpt2(), {{"scale_attn_weights", false}}).status(), "scale_attn_weights");
+  ExpectUnsupported(ParseConfigWith(TinyGpt2(), {{"scale_attn_by_inverse_layer_idx", true}}).status(),
                     "scale_attn_by_inverse_layer_idx true");
   for (const char* word : {"quick_gelu", "relu", "gelu_10", "xielu", ""}) {
     const std::string quoted = "'" + std::string(word) + "'";
-    ExpectUnsupported(ParseWith(TinyConfig(), {{"hidden_act", word}}).status(), quoted);
-    ExpectUnsupported(ParseWith(TinyLlama(), {{"hidden_act", word}}).status(), quoted);
-    ExpectUnsupported(ParseWith(TinyGpt2(), {{"activation_function", word}}).status(), quoted);
+    ExpectUnsupported(ParseConfigWith(TinyConfig(), {{"hidden_act", word}}).status(), quoted);
+    ExpectUnsupported(ParseConfigWith(TinyLlama(), {{"hidden_act", word}}).status(), quoted);
+    ExpectUnsupported(ParseConfigWith(TinyGpt2(), {{"activation_function", word}}).status(), quoted);
   }
 }
 
@@ -492,60 +492,60 @@ TEST(ModelConfig, RefusesSizesThatAreMissingZeroHugeOrNoWholeNumbers) {
       for (const json& value :
            {json(0), json(-1), json(1 << 30), json(9223372036854775807), json(18446744073709551615u),
             json(8.0), json(8.5), json("8"), json(true), json(json::array({8}))}) {
-        ExpectBroken(ParseWith(c.config, {{key, value}}).status(), key);
+        ExpectBroken(ParseConfigWith(c.config, {{key, value}}).status(), key);
       }
     }
     for (const char* key : c.required) {
-      ExpectBroken(ParseWith(c.config, {{key, nullptr}}).status(), std::string(key) + " is missing");
-      ExpectBroken(ParseWithout(c.config, key).status(), std::string(key) + " is missing");
+      ExpectBroken(ParseConfigWith(c.config, {{key, nullptr}}).status(), std::string(key) + " is missing");
+      ExpectBroken(ParseConfigWithout(c.config, key).status(), std::string(key) + " is missing");
     }
   }
-  ExpectBroken(ParseWith(TinyConfig(), {{"num_hidden_layers", 10'001}}).status(), "num_hidden_layers");
-  EXPECT_TRUE(ParseWith(TinyConfig(), {{"num_hidden_layers", 10'000}}).ok());
+  ExpectBroken(ParseConfigWith(TinyConfig(), {{"num_hidden_layers", 10'001}}).status(), "num_hidden_layers");
+  EXPECT_TRUE(ParseConfigWith(TinyConfig(), {{"num_hidden_layers", 10'000}}).ok());
 }
 
 TEST(ModelConfig, RefusesSizesThatDoNotFitEachOther) {
-  ExpectBroken(ParseWith(TinyConfig(), {{"num_attention_heads", 3}}).status(),
+  ExpectBroken(ParseConfigWith(TinyConfig(), {{"num_attention_heads", 3}}).status(),
                "num_attention_heads 3 does not divide hidden_size 8");
-  ExpectBroken(ParseWith(TinyLlama(), {{"num_attention_heads", 6}}).status(),
+  ExpectBroken(ParseConfigWith(TinyLlama(), {{"num_attention_heads", 6}}).status(),
                "num_attention_heads 6 does not divide hidden_size 8");
-  ExpectBroken(ParseWith(TinyGpt2(), {{"n_head", 3}}).status(), "n_head 3 does not divide n_embd 8");
-  ExpectBroken(ParseWith(TinyLlama(), {{"num_key_value_heads", 3}}).status(),
+  ExpectBroken(ParseConfigWith(TinyGpt2(), {{"n_head", 3}}).status(), "n_head 3 does not divide n_embd 8");
+  ExpectBroken(ParseConfigWith(TinyLlama(), {{"num_key_value_heads", 3}}).status(),
                "num_key_value_heads 3 does not divide num_attention_heads 4");
-  ExpectBroken(ParseWith(TinyLlama(), {{"num_key_value_heads", 8}}).status(), "num_key_value_heads 8");
-  ExpectBroken(ParseWith(TinyLlama(), {{"head_dim", 5}}).status(), "5 rotary dimensions");
+  ExpectBroken(ParseConfigWith(TinyLlama(), {{"num_key_value_heads", 8}}).status(), "num_key_value_heads 8");
+  ExpectBroken(ParseConfigWith(TinyLlama(), {{"head_dim", 5}}).status(), "5 rotary dimensions");
 }
 
 TEST(ModelConfig, RefusesNumbersOutOfRange) {
   for (const json& tiny : {TinyConfig(), TinyLlama()}) {
     for (const json& value : {json(0), json(-10000.0), json("big"), json(true)}) {
-      ExpectBroken(ParseWith(tiny, {{"rope_parameters", {{"rope_theta", value}}}}).status(), "rope_theta");
+      ExpectBroken(ParseConfigWith(tiny, {{"rope_parameters", {{"rope_theta", value}}}}).status(), "rope_theta");
     }
     for (const json& value : {json(1.5), json(-0.5), json("all")}) {
-      ExpectBroken(ParseWith(tiny, {{"rope_parameters", {{"partial_rotary_factor", value}}}}).status(),
+      ExpectBroken(ParseConfigWith(tiny, {{"rope_parameters", {{"partial_rotary_factor", value}}}}).status(),
                    "partial_rotary_factor");
     }
-    ExpectBroken(ParseWith(tiny, {{"rope_parameters", 3}}).status(), "rope_parameters");
-    ExpectBroken(ParseWith(tiny, {{"rope_scaling", {{"type", 3}}}}).status(), "type");
+    ExpectBroken(ParseConfigWith(tiny, {{"rope_parameters", 3}}).status(), "rope_parameters");
+    ExpectBroken(ParseConfigWith(tiny, {{"rope_scaling", {{"type", 3}}}}).status(), "type");
   }
-  ExpectBroken(ParseWith(TinyConfig(), {{"rope_parameters", {{"partial_rotary_factor", 0.25}}}}).status(),
+  ExpectBroken(ParseConfigWith(TinyConfig(), {{"rope_parameters", {{"partial_rotary_factor", 0.25}}}}).status(),
                "1 rotary dimensions");
   for (const json& value : {json(0), json(1), json(-1e-5), json("1e-5")}) {
-    ExpectBroken(ParseWith(TinyConfig(), {{"layer_norm_eps", value}}).status(), "layer_norm_eps");
-    ExpectBroken(ParseWith(TinyGpt2(), {{"layer_norm_epsilon", value}}).status(), "layer_norm_epsilon");
-    ExpectBroken(ParseWith(TinyLlama(), {{"rms_norm_eps", value}}).status(), "rms_norm_eps");
+    ExpectBroken(ParseConfigWith(TinyConfig(), {{"layer_norm_eps", value}}).status(), "layer_norm_eps");
+    ExpectBroken(ParseConfigWith(TinyGpt2(), {{"layer_norm_epsilon", value}}).status(), "layer_norm_epsilon");
+    ExpectBroken(ParseConfigWith(TinyLlama(), {{"rms_norm_eps", value}}).status(), "rms_norm_eps");
   }
-  ExpectBroken(ParseWith(TinyLlama(), {{"attention_bias", 1}}).status(), "attention_bias");
-  ExpectBroken(ParseWith(TinyGpt2(), {{"add_cross_attention", "no"}}).status(), "add_cross_attention");
+  ExpectBroken(ParseConfigWith(TinyLlama(), {{"attention_bias", 1}}).status(), "attention_bias");
+  ExpectBroken(ParseConfigWith(TinyGpt2(), {{"add_cross_attention", "no"}}).status(), "add_cross_attention");
 }
 
 TEST(ModelConfig, RefusesTensorsBeyondAnyModel) {
   constexpr int64_t kWidth = 1 << 20;
   const json wide = {{"hidden_size", kWidth}, {"n_embd", kWidth}, {"vocab_size", 1 << 24}};
   for (const json& tiny : {TinyConfig(), TinyGpt2(), TinyLlama(), TinyLlama("qwen3")}) {
-    ExpectBroken(ParseWith(tiny, wide).status(), "2^40");
+    ExpectBroken(ParseConfigWith(tiny, wide).status(), "2^40");
   }
-  ExpectBroken(ParseWith(TinyLlama(), {{"num_attention_heads", kWidth},
+  ExpectBroken(ParseConfigWith(TinyLlama(), {{"num_attention_heads", kWidth},
                                        {"num_key_value_heads", kWidth},
                                        {"head_dim", kWidth},
                                        {"hidden_size", kWidth},

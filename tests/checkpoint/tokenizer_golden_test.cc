@@ -27,7 +27,7 @@ std::string FileText(const std::filesystem::path& path) {
   return text.value_or("");
 }
 
-std::unique_ptr<Tokenizer> Load(const std::filesystem::path& path) {
+std::unique_ptr<Tokenizer> LoadFile(const std::filesystem::path& path) {
   absl::StatusOr<std::unique_ptr<Tokenizer>> tokenizer = Tokenizer::Parse(FileText(path));
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
   return tokenizer.ok() ? *std::move(tokenizer) : nullptr;
@@ -60,7 +60,7 @@ void ExpectDecoded(const Tokenizer& tokenizer, const json& line) {
 class SmallTokenizer : public testing::TestWithParam<std::string> {};
 
 TEST_P(SmallTokenizer, GivesTheIdsAndTextsOfTheReference) {
-  const auto tokenizer = Load(kData / (GetParam() + ".json"));
+  const auto tokenizer = LoadFile(kData / (GetParam() + ".json"));
   ASSERT_NE(tokenizer, nullptr);
   const std::vector<json> lines = Lines(kData / (GetParam() + "_cases.jsonl"));
   EXPECT_GT(lines.size(), 100u);
@@ -87,7 +87,7 @@ TEST_P(PublishedTokenizer, GivesTheIdsAndTextsOfTheReference) {
   if (PublishedTokenizers().empty())
     GTEST_SKIP() << "INDUCT_TOKENIZERS names no folder of published tokenizers";
   const std::filesystem::path folder = PublishedTokenizers() / GetParam();
-  const auto tokenizer = Load(folder / "tokenizer.json");
+  const auto tokenizer = LoadFile(folder / "tokenizer.json");
   ASSERT_NE(tokenizer, nullptr);
   size_t compared = 0;
   for (const json& line : Lines(folder / "ids.jsonl")) {
@@ -104,7 +104,7 @@ TEST_P(PublishedTokenizer, GivesTheIdsAndTextsOfTheReference) {
 TEST_P(PublishedTokenizer, KnowsWhichWordsAreOneToken) {
   if (PublishedTokenizers().empty())
     GTEST_SKIP() << "INDUCT_TOKENIZERS names no folder of published tokenizers";
-  const auto tokenizer = Load(PublishedTokenizers() / GetParam() / "tokenizer.json");
+  const auto tokenizer = LoadFile(PublishedTokenizers() / GetParam() / "tokenizer.json");
   ASSERT_NE(tokenizer, nullptr);
   const json all = json::parse(FileText(PublishedTokenizers() / "single_tokens.json"))[GetParam()];
   size_t compared = 0;

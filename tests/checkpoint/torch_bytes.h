@@ -78,7 +78,7 @@ inline std::string PickledStorage(const std::string& type, const std::string& ke
   return "(" + PickledText("storage") + "ctorch\n" + type + "\n" + PickledText(key) + PickledText("cpu") +
          PickledNumber(numbers) + "tQ";
 }
-inline std::string PickledTensor(const std::string& storage, int64_t offset,
+inline std::string PickledArray(const std::string& storage, int64_t offset,
                                  const std::vector<int64_t>& sizes, const std::vector<int64_t>& strides) {
   return "ctorch._utils\n_rebuild_tensor_v2\n(" + storage + PickledNumber(offset) + PickledNumbers(sizes) +
          PickledNumbers(strides) + "\x89" + "ccollections\nOrderedDict\n)RtR";

@@ -106,11 +106,11 @@ TEST_F(TorchFile, ReadsShardsAndPrefersSafetensors) {
   Write("pytorch_model.bin.index.json", R"({"weight_map":{"a":"one.bin","b":"two.bin"}})");
   Write("one.bin",
         ZipBytes(TorchParts(PickledDict({PickledText("a"),
-                                         PickledTensor(PickledStorage("FloatStorage", "0", 1), 0, {1}, {1})}),
+                                         PickledArray(PickledStorage("FloatStorage", "0", 1), 0, {1}, {1})}),
                             Bytes(1.0f))));
   Write("two.bin",
         ZipBytes(TorchParts(PickledDict({PickledText("b"),
-                                         PickledTensor(PickledStorage("FloatStorage", "0", 1), 0, {1}, {1})}),
+                                         PickledArray(PickledStorage("FloatStorage", "0", 1), 0, {1}, {1})}),
                             Bytes(2.0f))));
   auto weights = WeightFiles::Open(folder_.string());
   ASSERT_TRUE(weights.ok()) << weights.status();
@@ -130,7 +130,7 @@ std::string OneTensor(const std::string& tensor) { return PickledDict({PickledTe
 
 TEST_F(HostilePickle, BuildsTensorsAndNothingElse) {
   const std::string storage = PickledStorage("FloatStorage", "0", 2);
-  EXPECT_TRUE(ReadPickle(OneTensor(PickledTensor(storage, 0, {2}, {1}))).ok());
+  EXPECT_TRUE(ReadPickle(OneTensor(PickledArray(storage, 0, {2}, {1}))).ok());
   const std::pair<std::string, std::string> kRefused[] = {
       {"cos\nsystem\n(" + PickledText("true") + "tR", "'os' 'system'"},
       {"c__builtin__\neval\n(" + PickledText("1") + "tR", "'__builtin__' 'eval'"},
@@ -158,7 +158,7 @@ TEST_F(HostilePickle, BuildsTensorsAndNothingElse) {
 }
 
 TEST_F(HostilePickle, RefusesWhatIsBroken) {
-  const std::string good = OneTensor(PickledTensor(PickledStorage("FloatStorage", "0", 2), 0, {2}, {1}));
+  const std::string good = OneTensor(PickledArray(PickledStorage("FloatStorage", "0", 2), 0, {2}, {1}));
   for (size_t size = 2; size < good.size(); ++size) {
     ExpectBroken(ReadPickle(good.substr(0, size)).status(), "data.pkl: the pickle");
   }
@@ -197,7 +197,7 @@ TEST_F(HostilePickle, KeepsTensorsWithinTheirStorageAndTheFile) {
   const auto read = [&](int64_t numbers, int64_t offset, const std::vector<int64_t>& sizes,
                         const std::vector<int64_t>& strides, const std::string& key = "0") {
     return ReadPickle(
-               OneTensor(PickledTensor(PickledStorage("FloatStorage", key, numbers), offset, sizes, strides)))
+               OneTensor(PickledArray(PickledStorage("FloatStorage", key, numbers), offset, sizes, strides)))
         .status();
   };
   constexpr int64_t kBig = std::numeric_limits<int64_t>::max();
@@ -242,7 +242,7 @@ TEST_F(HostilePickle, BoundsItsValues) {
 
 class HostileZip : public TorchFile {
  protected:
-  const std::string pickle_ = OneTensor(PickledTensor(PickledStorage("FloatStorage", "0", 2), 0, {2}, {1}));
+  const std::string pickle_ = OneTensor(PickledArray(PickledStorage("FloatStorage", "0", 2), 0, {2}, {1}));
   const std::vector<ZipPart> good_ = TorchParts(pickle_, "12345678");
 
   // The file with part `i` changed by `edit`.
@@ -320,8 +320,8 @@ TEST_F(HostileZip, BoundsItsEntries) {
 TEST_F(HostileZip, ReadsStoragesBeyondFourGibibytes) {
   constexpr int64_t kNumbers = (int64_t{5} << 30) / 4;
   const std::string pickle = PickledDict(
-      {PickledText("big"), PickledTensor(PickledStorage("FloatStorage", "0", kNumbers), 0, {kNumbers}, {1}),
-       PickledText("behind"), PickledTensor(PickledStorage("FloatStorage", "1", 1), 0, {1}, {1})});
+      {PickledText("big"), PickledArray(PickledStorage("FloatStorage", "0", kNumbers), 0, {kNumbers}, {1}),
+       PickledText("behind"), PickledArray(PickledStorage("FloatStorage", "1", 1), 0, {1}, {1})});
   constexpr int64_t kGap = int64_t{5} << 30;
   // The same file twice: with an empty big storage, then with its bytes as a hole, which moves what is
   // behind.

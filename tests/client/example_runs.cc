@@ -76,10 +76,6 @@ v1::ControlArm ExampleControl(int draws, double accuracy_lost) {
   return control;
 }
 
-void WriteBytes(const std::string& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
-
 void WriteJson(const std::string& path, const google::protobuf::Message& message) {
   const auto json = ToJson(message);
   ASSERT_TRUE(json.ok()) << json.status();
@@ -101,6 +97,10 @@ void WriteModel(const SavedModel& model, const std::string& folder) {
 }
 
 }  // namespace
+
+void WriteBytes(const std::string& path, const std::string& bytes) {
+  std::ofstream(path, std::ios::binary) << bytes;
+}
 
 SavedModel ExampleModel(const std::string& label, int n_layers, int n_heads, bool bootstrap) {
   SavedModel model{.label = label};

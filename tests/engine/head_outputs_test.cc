@@ -8,12 +8,12 @@
 namespace induct::engine {
 namespace {
 
-const std::vector<int> kLengths = {12, 40, 1, 12, 33, 2};
+const std::vector<int> kOutputLengths = {12, 40, 1, 12, 33, 2};
 
 class HeadOutputsTest : public testing::Test {
  protected:
   const TestModel test_model_ = RandomModel(SmallSizes(), 5);
-  const TestPrompts prompts_ = RandomPrompts(test_model_.spec, kLengths, 25, 2, 6);
+  const TestPrompts prompts_ = RandomPrompts(test_model_.spec, kOutputLengths, 25, 2, 6);
 
   Pass AllPrompts() const { return {.prompts = prompts_.View(), .n_groups = 2}; }
 

@@ -10,15 +10,15 @@
 namespace induct::engine {
 namespace {
 
-constexpr int kGroups = 3;
-const std::vector<int> kLengths = {12, 40, 1, 12, 33, 40, 7, 12};
+constexpr int kPassGroups = 3;
+const std::vector<int> kPassLengths = {12, 40, 1, 12, 33, 40, 7, 12};
 
 class LayerPassTest : public testing::Test {
  protected:
   const TestModel test_model_ = RandomModel(SmallSizes(), 5);
-  const TestPrompts prompts_ = RandomPrompts(test_model_.spec, kLengths, 25, kGroups, 6);
+  const TestPrompts prompts_ = RandomPrompts(test_model_.spec, kPassLengths, 25, kPassGroups, 6);
 
-  Pass AllPrompts() const { return {.prompts = prompts_.View(), .n_groups = kGroups}; }
+  Pass AllPrompts() const { return {.prompts = prompts_.View(), .n_groups = kPassGroups}; }
 
   std::vector<double> Sums(Model& model, const Pass& pass) const {
     absl::StatusOr<std::vector<double>> sums = CollectSums(model, pass);
@@ -35,13 +35,13 @@ class LayerPassTest : public testing::Test {
 TEST_F(LayerPassTest, PromptsOfDifferentLengthsGiveTheSameSumsAsEachAlone) {
   const std::unique_ptr<Model> model = test_model_.Load();
   const std::vector<double> together = Sums(*model, AllPrompts());
-  const size_t per_prompt = kGroups * 2;
-  for (size_t prompt = 0; prompt < kLengths.size(); ++prompt) {
+  const size_t per_prompt = kPassGroups * 2;
+  for (size_t prompt = 0; prompt < kPassLengths.size(); ++prompt) {
     const std::vector<double> alone =
-        Sums(*model, {.prompts = {prompts_.View()[prompt]}, .n_groups = kGroups});
+        Sums(*model, {.prompts = {prompts_.View()[prompt]}, .n_groups = kPassGroups});
     for (size_t i = 0; i < alone.size(); ++i) {
       const size_t layer = i / per_prompt;
-      EXPECT_NEAR(alone[i], together[(layer * kLengths.size() + prompt) * per_prompt + i % per_prompt], 1e-5);
+      EXPECT_NEAR(alone[i], together[(layer * kPassLengths.size() + prompt) * per_prompt + i % per_prompt], 1e-5);
     }
   }
 }

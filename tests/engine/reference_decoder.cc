@@ -258,4 +258,10 @@ ReferenceRun RunReference(const DecoderSpec& spec, const StoredTensors& weights,
   return run;
 }
 
+double NegativeLogLikelihood(const std::vector<double>& logits, int32_t token) {
+  double total = 0;
+  for (const double logit : logits) total += std::exp(logit);
+  return std::log(total) - logits[static_cast<size_t>(token)];
+}
+
 }  // namespace induct::engine

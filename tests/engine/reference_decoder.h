@@ -30,4 +30,7 @@ struct ReferenceAblation {
 ReferenceRun RunReference(const DecoderSpec& spec, const StoredTensors& weights,
                           std::span<const int32_t> tokens, const ReferenceAblation& ablation = {});
 
+// In nats, of `token` where the logits [V] are the prediction.
+double NegativeLogLikelihood(const std::vector<double>& logits, int32_t token);
+
 }  // namespace induct::engine

@@ -198,12 +198,6 @@ TEST(ReferenceTest, HeadOutputsOfRandomDecodersEqualThePlainLoops) {
   }
 }
 
-double NegativeLogLikelihood(const std::vector<double>& logits, int32_t token) {
-  double total = 0;
-  for (const double logit : logits) total += std::exp(logit);
-  return std::log(total) - logits[static_cast<size_t>(token)];
-}
-
 void ExpectPredictions(const RandomCase& random, const AblationPass& pass) {
   const absl::StatusOr<Predictions> predictions = CollectPredictions(*random.model().Load(), pass);
   ASSERT_TRUE(predictions.ok()) << predictions.status();

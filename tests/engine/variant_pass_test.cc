@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <cmath>
 #include <numeric>
 
 #include "tests/engine/pass_results.h"
@@ -12,7 +11,7 @@
 namespace induct::engine {
 namespace {
 
-const std::vector<int> kLengths = {12, 40, 1, 12, 33, 2, 7};
+const std::vector<int> kVariantLengths = {12, 40, 1, 12, 33, 2, 7};
 
 // No head, heads of one layer, of several, the last layer's, all of a layer; two that begin in the same
 // layer.
@@ -25,12 +24,6 @@ std::vector<float> RandomVectors(const DecoderSpec& spec, uint32_t seed) {
   std::vector<float> vectors(static_cast<size_t>(spec.n_layers * spec.d_model));
   for (float& value : vectors) value = normal(random);
   return vectors;
-}
-
-double NegativeLogLikelihood(const std::vector<double>& logits, int32_t token) {
-  double total = 0;
-  for (const double logit : logits) total += std::exp(logit);
-  return std::log(total) - logits[static_cast<size_t>(token)];
 }
 
 bool IsHighest(const std::vector<double>& logits, int32_t token) {
@@ -46,7 +39,7 @@ class VariantPassTest : public testing::TestWithParam<bool> {
   }
 
   const TestModel test_model_ = RandomModel(Sizes(), 5);
-  const TestPrompts prompts_ = RandomPrompts(test_model_.spec, kLengths, 0, 1, 6);
+  const TestPrompts prompts_ = RandomPrompts(test_model_.spec, kVariantLengths, 0, 1, 6);
   const std::vector<float> vectors_ = RandomVectors(test_model_.spec, 7);
 
   AblationPass AllVariants() const {
@@ -152,7 +145,7 @@ TEST_P(VariantPassTest, EmptyVariantsAreAlikeAndDifferFromAblatedOnes) {
   AblationPass pass = AllVariants();
   pass.variants = {{}, {{1, 0}}, {}};
   const Predictions predictions = Run(*test_model_.Load(), pass);
-  for (int64_t prompt = 0; prompt < static_cast<int64_t>(kLengths.size()); ++prompt) {
+  for (int64_t prompt = 0; prompt < static_cast<int64_t>(kVariantLengths.size()); ++prompt) {
     const std::vector<Prediction>& unablated = predictions.at({0, prompt});
     for (size_t i = 0; i < unablated.size(); ++i) {
       EXPECT_EQ(unablated[i].nll, predictions.at({2, prompt})[i].nll);
@@ -179,7 +172,7 @@ TEST_P(VariantPassTest, BatchSizesAndWavesDoNotChangePredictions) {
 TEST_P(VariantPassTest, TheBudgetHoldsTheStreamsOfAllVariants) {
   const std::unique_ptr<Model> model = test_model_.Load({.stream_layers = true});
   AblationPass pass = AllVariants();
-  const int64_t n_tokens = std::accumulate(kLengths.begin(), kLengths.end(), int64_t{0});
+  const int64_t n_tokens = std::accumulate(kVariantLengths.begin(), kVariantLengths.end(), int64_t{0});
   const int64_t all_streams = n_tokens * 16 * 4 * static_cast<int64_t>(kVariants.size());
   const std::string tensor = test_model_.spec.layers[0].qkv[0].weight.name;
   for (const auto& [budget, waves] : std::map<int64_t, int>{{all_streams, 1}, {all_streams - 1, 2}}) {
