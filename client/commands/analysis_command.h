@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "client/analysis_request.h"
 #include "client/client_settings.h"
-#include "client/command_line.h"
+#include "client/commands/command_line.h"
 #include "client/connection.h"
 #include "client/interrupt.h"
 #include "client/saved_run.h"

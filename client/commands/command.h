@@ -1,4 +1,4 @@
-// What main needs of a command. One file a command; each adds itself to the command line and says what to do
+// What the program needs of a command. One file a command; each adds itself to the command line and says what to do
 // once it was chosen.
 #pragma once
 
@@ -12,7 +12,7 @@
 namespace induct::client {
 
 // Runs on the main thread after the command line was read. Prints its result to standard output; an error's
-// message is printed by main, and its exit code is the program's.
+// message is printed by RunProgram, and its exit code is the program's.
 using Action = std::function<absl::Status(Interrupt* interrupt)>;
 
 // Each adds one command to `app`; choosing it on the command line sets `action`, which must outlive the

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "client/address.h"
-#include "client/command_line.h"
+#include "client/commands/command_line.h"
 #include "client/exit_code.h"
 #include "client/figures/captions.h"
 #include "client/rpc_error.h"

@@ -1,4 +1,4 @@
-#include "client/command_line.h"
+#include "client/commands/command_line.h"
 
 #include <algorithm>
 
