@@ -42,7 +42,7 @@ std::string LastUseText(const v1::Model& model, absl::Time now) {
   return absl::StrFormat("%d d ago", ago / absl::Hours(24));
 }
 
-std::vector<std::string> Row(const v1::Model& model, absl::Time now) {
+std::vector<std::string> ListedRow(const v1::Model& model, absl::Time now) {
   if (!model.problem().empty()) return {model.name(), "unusable", "", "", "", "", ""};
   return {model.name(),
           StateWord(model),
@@ -53,7 +53,7 @@ std::vector<std::string> Row(const v1::Model& model, absl::Time now) {
           LastUseText(model, now)};
 }
 
-std::string HeadsText(const v1::Model& model) {
+std::string HeadCountText(const v1::Model& model) {
   const bool shared = model.n_kv_heads() > 0 && model.n_kv_heads() < model.n_heads();
   return absl::StrCat(model.n_heads(), " of width ", model.d_head(),
                       shared ? absl::StrCat(", ", model.n_kv_heads(), " for keys and values") : "");
@@ -95,7 +95,7 @@ std::string ModelTable(const v1::ListModelsResponse& models, absl::Time now) {
   std::vector<std::vector<std::string>> rows;
   std::string problems;
   for (const v1::Model& model : models.models()) {
-    rows.push_back(Row(model, now));
+    rows.push_back(ListedRow(model, now));
     if (!model.problem().empty())
       absl::StrAppend(&problems, "\n", Printable(model.name()), ": ", Printable(model.problem()), "\n");
   }
@@ -107,7 +107,7 @@ std::string ModelDescription(const v1::Model& model, absl::Time now) {
       {"architecture", model.architecture()},
       {"revision", model.revision()},
       {"layers", absl::StrCat(model.n_layers())},
-      {"heads", HeadsText(model)},
+      {"heads", HeadCountText(model)},
       {"d_model", absl::StrCat(model.d_model())},
       {"d_mlp", absl::StrCat(model.d_mlp())},
       {"context", Counted(model.max_positions(), "token")},

@@ -26,14 +26,14 @@ std::string Row(const std::string& label, const std::string& value) {
   return absl::StrFormat("%-26s%s\n", label, value);
 }
 
-std::string IntervalText(double low, double high) {
+std::string IntervalInWords(double low, double high) {
   return absl::StrFormat(" (95 %% interval %.3f to %.3f)", low, high);
 }
 
 // Of a message with optional ci_low and ci_high.
 template <typename Message>
-std::string OptionalInterval(const Message& message) {
-  return message.has_ci_low() && message.has_ci_high() ? IntervalText(message.ci_low(), message.ci_high())
+std::string OptionalIntervalInWords(const Message& message) {
+  return message.has_ci_low() && message.has_ci_high() ? IntervalInWords(message.ci_low(), message.ci_high())
                                                        : "";
 }
 
@@ -52,7 +52,7 @@ std::string CurveRows(const v1::Profile& profile) {
                       const v1::BootstrapEstimate& interval) {
     return Row(label,
                absl::StrFormat("%.3f%s%s", value, unit,
-                               has_interval ? IntervalText(interval.ci_low(), interval.ci_high()) : ""));
+                               has_interval ? IntervalInWords(interval.ci_low(), interval.ci_high()) : ""));
   };
   return absl::StrCat(
       Row("peak layer", absl::StrCat(profile.peak_layer(), " of 0 to ", profile.n_layers() - 1)),
@@ -72,7 +72,7 @@ std::string Text(const std::string& label, const v1::Profile& profile) {
   return text + CurveRows(profile);
 }
 
-int CountSignificant(const google::protobuf::RepeatedField<double>& p) {
+int SignificantText(const google::protobuf::RepeatedField<double>& p) {
   return static_cast<int>(
       std::count_if(p.begin(), p.end(), [](double value) { return value <= kSignificant; }));
 }
@@ -90,7 +90,7 @@ std::string NullText(const v1::AntecedentNull& null) {
   const int n_heads = static_cast<int>(null.effect().n_heads());
   return absl::StrFormat(
       "%d of %d heads above it (p <= 0.05, adjusted); most: layer %d head %d by %.3f, p = %.3g",
-      CountSignificant(null.p_adjusted().values()), null.effect().values_size(), best / n_heads,
+      SignificantText(null.p_adjusted().values()), null.effect().values_size(), best / n_heads,
       best % n_heads, null.effect().values(best), null.p_adjusted().values(best));
 }
 
@@ -109,7 +109,7 @@ std::string ShuffledRows(const v1::Nulls& nulls) {
 std::string PermutationRows(const v1::HeadPermutation& heads) {
   std::string text =
       Row("head permutation", absl::StrFormat("%s above chance (p <= 0.05, adjusted)",
-                                              Counted(CountSignificant(heads.p_adjusted()), "layer")));
+                                              Counted(SignificantText(heads.p_adjusted()), "layer")));
   if (heads.has_depth_spread()) {
     text +=
         Row("depth spread", absl::StrFormat("%.3f, %.3f by chance, p = %.3g", heads.depth_spread().observed(),
@@ -126,7 +126,7 @@ std::string Text(const std::string& label, const v1::Nulls& nulls) {
 }
 
 std::string DeltaRow(const char* label, bool has, const v1::IntervalEstimate& delta) {
-  return has ? Row(label, absl::StrFormat("%+.4f%s", delta.value(), OptionalInterval(delta))) : "";
+  return has ? Row(label, absl::StrFormat("%+.4f%s", delta.value(), OptionalIntervalInWords(delta))) : "";
 }
 
 std::string ControlRow(const char* label, const v1::ControlArm& arm, int n_ablated) {
@@ -185,7 +185,7 @@ std::string Text(const std::string& label, const v1::LagBuckets& lags) {
         bucket.n_copy_ops() == 0 ? "no operations" : Counted(bucket.n_copy_ops(), "copy operation");
     if (bucket.has_centroid_rel()) absl::StrAppendFormat(&value, ", centroid %.3f", bucket.centroid_rel());
     if (bucket.bootstrap().has_centroid_rel()) {
-      value += IntervalText(bucket.bootstrap().centroid_rel().ci_low(),
+      value += IntervalInWords(bucket.bootstrap().centroid_rel().ci_low(),
                             bucket.bootstrap().centroid_rel().ci_high());
     }
     text += Row(LagRange(bucket), value);
@@ -193,11 +193,11 @@ std::string Text(const std::string& label, const v1::LagBuckets& lags) {
   if (!lags.has_centroid_difference()) return text;
   return text +
          Row("last minus first", absl::StrFormat("%+.3f of the depth%s", lags.centroid_difference().value(),
-                                                 OptionalInterval(lags.centroid_difference())));
+                                                 OptionalIntervalInWords(lags.centroid_difference())));
 }
 
 // A token of the prompt with its position: "' Mary' at 12"; its id where there are no texts.
-std::string TokenText(const v1::AttentionPattern& pattern, uint32_t position) {
+std::string PrintableToken(const v1::AttentionPattern& pattern, uint32_t position) {
   const int index = static_cast<int>(position);
   const std::string token = pattern.tokens().empty()
                                 ? absl::StrCat("id ", pattern.token_ids(index))
@@ -265,8 +265,8 @@ std::string AttentionRows(const v1::AttentionPattern& pattern, const FloatArray&
   const char* label = "strongest beyond it";
   for (const Attention& cell : StrongestBeyond(n_first, attention)) {
     text += Row(std::exchange(label, ""),
-                absl::StrFormat("%.3f  %s -> %s%s", cell.value, TokenText(pattern, cell.query),
-                                TokenText(pattern, cell.key),
+                absl::StrFormat("%.3f  %s -> %s%s", cell.value, PrintableToken(pattern, cell.query),
+                                PrintableToken(pattern, cell.key),
                                 read.contains({cell.query, cell.key}) ? " *" : ""));
   }
   return text;
@@ -312,7 +312,7 @@ const SavedModel* FindModel(const SavedRun& run, const std::string& name) {
 }
 
 // What the table above calls the model.
-std::string LabelOf(const SavedRun& run, const std::string& name) {
+std::string SummaryLabelOf(const SavedRun& run, const std::string& name) {
   const SavedModel* model = FindModel(run, name);
   return model == nullptr ? Printable(name) : Printable(model->label);
 }
@@ -330,7 +330,7 @@ std::string MarginText(const SavedRun& run, const v1::ModelPair& pair) {
 
 std::string DifferenceRow(const char* label, const v1::PairedDifference& difference,
                           const std::string& margin) {
-  std::string value = absl::StrFormat("%+.3f%s", difference.difference(), OptionalInterval(difference));
+  std::string value = absl::StrFormat("%+.3f%s", difference.difference(), OptionalIntervalInWords(difference));
   if (difference.has_equivalent() && difference.equivalent()) {
     absl::StrAppend(&value, ", equivalent (90 % interval within ", margin, ")");
   } else if (difference.has_equivalent()) {
@@ -341,7 +341,7 @@ std::string DifferenceRow(const char* label, const v1::PairedDifference& differe
 
 std::string PairText(const SavedRun& run, const v1::ModelPair& pair) {
   const std::string models =
-      absl::StrCat(LabelOf(run, pair.model_b()), " - ", LabelOf(run, pair.model_a()), ":");
+      absl::StrCat(SummaryLabelOf(run, pair.model_b()), " - ", SummaryLabelOf(run, pair.model_a()), ":");
   if (!pair.has_centroid_rel()) return absl::StrCat(models, " a profile is 0 everywhere\n");
   const std::string margin = MarginText(run, pair);
   return absl::StrCat(

@@ -19,7 +19,7 @@ namespace {
 
 using enum SettingType;
 
-std::string Quoted(const std::string& value) { return absl::StrCat("\"", value, "\""); }
+std::string InQuotes(const std::string& value) { return absl::StrCat("\"", value, "\""); }
 
 std::vector<std::string> Choices(const SettingKey& key) {
   return absl::StrSplit(absl::string_view(key.choices.data(), key.choices.size()), '|');
@@ -27,7 +27,7 @@ std::vector<std::string> Choices(const SettingKey& key) {
 
 absl::Status Refuse(const SettingKey& key, const std::string& given, const std::string& allowed) {
   return InvalidField(
-      key.path, absl::StrCat(given.empty() ? "nothing" : Quoted(given), " given, ", allowed, " needed"));
+      key.path, absl::StrCat(given.empty() ? "nothing" : InQuotes(given), " given, ", allowed, " needed"));
 }
 
 std::string NumberText(double value) {
@@ -121,7 +121,7 @@ absl::StatusOr<std::vector<std::string>> CheckSetting(const SettingKey& key,
   std::set<std::string> seen;
   for (const std::string& value : values) {
     INDUCT_ASSIGN_OR_RETURN(std::string one, CheckOne(key, value));
-    if (!seen.insert(one).second) return InvalidField(key.path, absl::StrCat(Quoted(one), " is given twice"));
+    if (!seen.insert(one).second) return InvalidField(key.path, absl::StrCat(InQuotes(one), " is given twice"));
     checked.push_back(std::move(one));
   }
   return checked;

@@ -13,7 +13,7 @@
 namespace induct::client {
 namespace {
 
-constexpr absl::Duration kCancelTimeout = absl::Seconds(30);
+constexpr absl::Duration kCommandTimeout = absl::Seconds(30);
 
 struct CancelOptions {
   ServerChoice server;
@@ -33,7 +33,7 @@ absl::Status RunCancel(const CancelOptions& options) {
   v1::CancelJobRequest request;
   request.set_name(absl::StartsWith(options.name, "jobs/") ? options.name
                                                            : absl::StrCat("jobs/", options.name));
-  Call call(connection.get(), kCancelTimeout);
+  Call call(connection.get(), kCommandTimeout);
   v1::Job job;
   INDUCT_RETURN_IF_ERROR(FromGrpcStatus(connection->jobs().CancelJob(call.context(), request, &job)));
   std::printf("%s: %s\n", Printable(job.name()).c_str(), Outcome(job).c_str());

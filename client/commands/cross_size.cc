@@ -37,7 +37,7 @@ absl::Status RunCrossSize(const AnalysisFlags& flags, Interrupt* interrupt) {
   return RunAndPrint(flags, settings, std::move(request), interrupt);
 }
 
-void AddCommand(CLI::App* app, const char* name, const char* help, Action* action) {
+void AddCrossSizeCommand(CLI::App* app, const char* name, const char* help, Action* action) {
   const auto flags = std::make_shared<AnalysisFlags>();
   CLI::App* command = app->add_subcommand(name, help);
   AddAnalysisFlags(command, ModelFlag::kSeveral, flags.get());
@@ -48,9 +48,9 @@ void AddCommand(CLI::App* app, const char* name, const char* help, Action* actio
 }  // namespace
 
 void AddCrossSizeCommands(CLI::App* app, Action* action) {
-  AddCommand(app, "crosssize", "Compare models on relative depth: the same texts through each of them",
+  AddCrossSizeCommand(app, "crosssize", "Compare models on relative depth: the same texts through each of them",
              action);
-  AddCommand(app, "multisize", "The same of many models: peaks by number of parameters", action);
+  AddCrossSizeCommand(app, "multisize", "The same of many models: peaks by number of parameters", action);
 }
 
 }  // namespace induct::client

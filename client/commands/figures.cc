@@ -64,7 +64,7 @@ absl::Status CheckFolder(const FiguresOptions& options) {
                    "figs/, or draw the runs one by one"));
 }
 
-absl::Status RunFigures(const FiguresOptions& options) {
+absl::Status RunFiguresCommand(const FiguresOptions& options) {
   FigureOptions figures = options.figures;
   if (!options.size.empty()) INDUCT_RETURN_IF_ERROR(ParseSize(options.size, &figures));
   INDUCT_RETURN_IF_ERROR(CheckFigureOptions(figures));
@@ -110,7 +110,7 @@ void AddFiguresCommand(CLI::App* app, Action* action) {
       "Draws from the saved files alone, needs no server, and writes each figure's script (.gp) and data "
       "(.csv) beside\n"
       "it. What is missing or damaged in a run is named on standard error, and the rest is drawn.");
-  command->callback([options, action] { *action = [options](Interrupt*) { return RunFigures(*options); }; });
+  command->callback([options, action] { *action = [options](Interrupt*) { return RunFiguresCommand(*options); }; });
 }
 
 }  // namespace induct::client

@@ -56,7 +56,7 @@ absl::Status WithBusyCode(const absl::Status& error) {
   return busy ? WithExitCode(error, ExitCode::kBusy) : error;
 }
 
-absl::Status List(const ModelsOptions& options) {
+absl::Status ListModels(const ModelsOptions& options) {
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/true));
   Call call(connection.get(), kModelsTimeout);
   v1::ListModelsResponse response;
@@ -159,7 +159,7 @@ void AddModelsCommand(CLI::App* app, Action* action) {
   list->add_flag("--json", options->json, "Print JSON");
   // A command's callback comes after those of its subcommands.
   list->callback([list, options, action] {
-    if (list->get_subcommands().empty()) *action = [options](Interrupt*) { return List(*options); };
+    if (list->get_subcommands().empty()) *action = [options](Interrupt*) { return ListModels(*options); };
   });
 
   CLI::App* load = AddModelCommand(list, "load", "Download a model where needed and load it", options.get());

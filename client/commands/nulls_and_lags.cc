@@ -16,7 +16,7 @@ absl::Status RunNullsOrLags(const AnalysisFlags& flags, Interrupt* interrupt) {
 }
 
 template <typename Request>
-void AddCommand(CLI::App* app, const char* name, const char* help, Action* action) {
+void AddCommandFor(CLI::App* app, const char* name, const char* help, Action* action) {
   const auto flags = std::make_shared<AnalysisFlags>();
   CLI::App* command = app->add_subcommand(name, help);
   AddAnalysisFlags(command, ModelFlag::kOne, flags.get());
@@ -28,12 +28,12 @@ void AddCommand(CLI::App* app, const char* name, const char* help, Action* actio
 }  // namespace
 
 void AddNullsCommand(CLI::App* app, Action* action) {
-  AddCommand<v1::NullsRequest>(
+  AddCommandFor<v1::NullsRequest>(
       app, "nulls", "Compare a profile with chance: shuffled antecedents, permuted heads, bootstrap", action);
 }
 
 void AddLagBucketsCommand(CLI::App* app, Action* action) {
-  AddCommand<v1::LagBucketsRequest>(app, "lagbuckets",
+  AddCommandFor<v1::LagBucketsRequest>(app, "lagbuckets",
                                     "Profiles by lag, of one pass: do longer lags peak later?", action);
 }
 

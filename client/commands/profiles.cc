@@ -23,7 +23,7 @@ namespace induct::client {
 namespace {
 
 // Keys in the order in which they were set; what a run does not have is absent.
-using Row = nlohmann::ordered_json;
+using RunCells = nlohmann::ordered_json;
 
 struct ProfilesOptions {
   std::string folder;
@@ -56,7 +56,7 @@ constexpr std::array kColumns = {"created",
                                  "run"};
 
 void SetEstimate(const std::string& key, bool has_value, double value, bool has_interval,
-                 const v1::BootstrapEstimate& interval, Row* row) {
+                 const v1::BootstrapEstimate& interval, RunCells* row) {
   if (!has_value) return;
   (*row)[key] = value;
   if (!has_interval) return;
@@ -64,7 +64,7 @@ void SetEstimate(const std::string& key, bool has_value, double value, bool has_
   (*row)[key + "_ci_high"] = interval.ci_high();
 }
 
-void SetProfile(const v1::Profile& profile, Row* row) {
+void SetProfile(const v1::Profile& profile, RunCells* row) {
   const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
   (*row)["score"] = profile.score();
   (*row)["n_layers"] = profile.n_layers();
@@ -81,14 +81,14 @@ void SetProfile(const v1::Profile& profile, Row* row) {
               bootstrap.bandwidth_interpolated(), row);
 }
 
-Row RunRow(const SavedRun& run) {
+RunCells RunRow(const SavedRun& run) {
   return {{"created", run.metadata.created()},
           {"command", run.metadata.command()},
           {"state", run.metadata.state()}};
 }
 
-Row ModelRow(const SavedRun& run, const SavedModel& model) {
-  Row row = RunRow(run);
+RunCells ModelRow(const SavedRun& run, const SavedModel& model) {
+  RunCells row = RunRow(run);
   const std::string& source = model.use.source().empty() ? model.use.name() : model.use.source();
   const size_t at = source.rfind('@');
   const std::string in_name = at == std::string::npos ? "" : source.substr(at + 1);
@@ -102,32 +102,32 @@ Row ModelRow(const SavedRun& run, const SavedModel& model) {
 
 // A row for each model with a profile; where there is none, for each model; for the run alone where it ended
 // before its models were opened: then it knows what they are called and no more.
-std::vector<Row> RowsOf(const SavedRun& run) {
-  std::vector<Row> with_profile;
-  std::vector<Row> all;
+std::vector<RunCells> RowsOf(const SavedRun& run) {
+  std::vector<RunCells> with_profile;
+  std::vector<RunCells> all;
   for (const SavedModel& model : run.models) {
     all.push_back(ModelRow(run, model));
     if (model.profile.has_value()) with_profile.push_back(all.back());
   }
   if (!with_profile.empty()) return with_profile;
   if (!all.empty()) return all;
-  Row row = RunRow(run);
+  RunCells row = RunRow(run);
   if (!run.metadata.labels().empty()) row["model"] = absl::StrJoin(run.metadata.labels(), ", ");
   row["run"] = run.path;
   return {row};
 }
 
-std::string TextOf(const Row& row, const char* key) {
+std::string TextOf(const RunCells& row, const char* key) {
   const auto it = row.find(key);
   return it == row.end() || !it->is_string() ? "" : it->get<std::string>();
 }
 
-std::string NumberOf(const Row& row, const std::string& key) {
+std::string NumberOf(const RunCells& row, const std::string& key) {
   const auto it = row.find(key);
   return it == row.end() ? "-" : absl::StrFormat("%.3f", it->get<double>());
 }
 
-std::string IntervalOf(const Row& row, const std::string& key) {
+std::string IntervalOf(const RunCells& row, const std::string& key) {
   if (!row.contains(key + "_ci_low")) return "-";
   return absl::StrCat(NumberOf(row, key + "_ci_low"), " to ", NumberOf(row, key + "_ci_high"));
 }
@@ -139,9 +139,9 @@ std::string LocalTime(const std::string& created) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S", time, absl::LocalTimeZone());
 }
 
-std::string Table(const std::vector<Row>& rows) {
+std::string TableText(const std::vector<RunCells>& rows) {
   std::vector<std::vector<std::string>> cells;
-  for (const Row& row : rows) {
+  for (const RunCells& row : rows) {
     cells.push_back({LocalTime(TextOf(row, "created")), TextOf(row, "command"), TextOf(row, "state"),
                      TextOf(row, "model"), TextOf(row, "revision"), TextOf(row, "score"),
                      NumberOf(row, "peak_depth"), NumberOf(row, "centroid_rel"),
@@ -159,9 +159,9 @@ std::string CsvCell(const std::string& text) {
   return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\"", "\"\""}}), "\"");
 }
 
-std::string Csv(const std::vector<Row>& rows) {
+std::string CsvOf(const std::vector<RunCells>& rows) {
   std::string csv = absl::StrCat(absl::StrJoin(kColumns, ","), "\n");
-  for (const Row& row : rows) {
+  for (const RunCells& row : rows) {
     std::vector<std::string> cells;
     for (const char* key : kColumns) {
       const auto it = row.find(key);
@@ -173,8 +173,8 @@ std::string Csv(const std::vector<Row>& rows) {
 }
 
 // A path may hold bytes that are no UTF-8, which JSON cannot.
-std::string Json(const std::vector<Row>& rows) {
-  return Row(rows).dump(2, ' ', /*ensure_ascii=*/false, Row::error_handler_t::replace) + "\n";
+std::string Json(const std::vector<RunCells>& rows) {
+  return RunCells(rows).dump(2, ' ', /*ensure_ascii=*/false, RunCells::error_handler_t::replace) + "\n";
 }
 
 absl::Status RunProfiles(const ProfilesOptions& options) {
@@ -184,20 +184,20 @@ absl::Status RunProfiles(const ProfilesOptions& options) {
     folder = settings.values.Text("output_dir");
   }
   INDUCT_ASSIGN_OR_RETURN(const RunList list, ReadRuns(folder));
-  std::vector<Row> rows;
+  std::vector<RunCells> rows;
   for (const std::string& problem : list.problems) TellUser(problem);
   for (const SavedRun& run : list.runs) {
     for (const std::string& problem : run.problems) TellUser(absl::StrCat(run.path, ": ", problem));
-    for (Row& row : RowsOf(run)) rows.push_back(std::move(row));
+    for (RunCells& row : RowsOf(run)) rows.push_back(std::move(row));
   }
   if (options.json) {
     std::fputs(Json(rows).c_str(), stdout);
   } else if (options.csv) {
-    std::fputs(Csv(rows).c_str(), stdout);
+    std::fputs(CsvOf(rows).c_str(), stdout);
   } else if (rows.empty()) {
     std::printf("no runs in %s\n", Printable(folder).c_str());
   } else {
-    std::fputs(Table(rows).c_str(), stdout);
+    std::fputs(TableText(rows).c_str(), stdout);
   }
   return absl::OkStatus();
 }

@@ -26,7 +26,7 @@ constexpr int kAbovePixels = 130;
 constexpr int kDeltaHeight = 1100;
 
 // How a metric is read out of the messages that hold all of them.
-struct Metric {
+struct DeltaMetric {
   const char* word;
   const char* title;
   const char* unit;
@@ -37,7 +37,7 @@ struct Metric {
   std::optional<double> (*p)(const v1::ControlArm&);  // nullptr: not tested
 };
 
-constexpr std::array<Metric, 4> kMetrics = {{
+constexpr std::array<DeltaMetric, 4> kDeltaMetrics = {{
     {"copy_accuracy", "copy accuracy", "change of the share that is right",
      [](const v1::AblationDelta& delta) { return delta.has_copy_accuracy(); },
      &v1::AblationDelta::copy_accuracy, &v1::AblationMetrics::copy_accuracy,
@@ -59,14 +59,14 @@ constexpr std::array<Metric, 4> kMetrics = {{
      &v1::AblationMetrics::control_nll, &v1::AblationDeltaMean::control_nll, nullptr},
 }};
 
-struct Control {
+struct ControlDraws {
   const char* word;
   const char* label;
   const char* colour;
   const v1::ControlArm& arm;
 };
 
-std::array<Control, 2> Controls(const v1::Causal& causal) {
+std::array<ControlDraws, 2> Controls(const v1::Causal& causal) {
   return {{{"random_k", "random", kBlue, causal.random_k()},
            {"matched_k", "matched", kGreen, causal.matched_k()}}};
 }
@@ -81,7 +81,7 @@ double Sideways(int draw, int n_draws) { return n_draws < 2 ? 0 : 0.6 * draw / (
 
 // The line below a control's name: its p; or, since there is none then, what it lacks or how many heads its
 // sets have where that is another number than the ablated one's.
-std::string Below(const v1::Causal& causal, const Metric& metric, const v1::ControlArm& arm) {
+std::string Below(const v1::Causal& causal, const DeltaMetric& metric, const v1::ControlArm& arm) {
   const int n_heads = HeadsOfEachSet(arm);
   if (arm.draws().empty()) return "no draws";
   if (n_heads != causal.top_heads_size()) return Counted(static_cast<uint64_t>(n_heads), "head");
@@ -90,7 +90,7 @@ std::string Below(const v1::Causal& causal, const Metric& metric, const v1::Cont
 }
 
 // "random\np = 0.048" below a bar, or "random\n3 heads".
-std::string TickLabel(const v1::Causal& causal, const Metric& metric, const Control& control) {
+std::string TickLabel(const v1::Causal& causal, const DeltaMetric& metric, const ControlDraws& control) {
   const std::string below = Below(causal, metric, control.arm);
   if (below.empty()) return GnuplotString(control.label);
   return absl::StrCat(GnuplotString(control.label), ".\"\\n\".", GnuplotString(below));
@@ -98,7 +98,7 @@ std::string TickLabel(const v1::Causal& causal, const Metric& metric, const Cont
 
 class Panel {
  public:
-  Panel(const v1::Causal& causal, const Metric& metric, CsvBlocks* csv)
+  Panel(const v1::Causal& causal, const DeltaMetric& metric, CsvBlocks* csv)
       : causal_(causal), metric_(metric), csv_(csv) {}
 
   std::string Plot() {
@@ -106,7 +106,7 @@ class Panel {
     std::string ticks =
         absl::StrCat(GnuplotString(absl::StrCat(ChosenWord(causal_), " ", causal_.top_heads_size())), " 1");
     int place = 2;
-    for (const Control& control : Controls(causal_)) {
+    for (const ControlDraws& control : Controls(causal_)) {
       absl::StrAppend(&ticks, ", ", TickLabel(causal_, metric_, control), " ", place);
       if (!control.arm.draws().empty()) AddControl(control, place);
       ++place;
@@ -138,7 +138,7 @@ class Panel {
         "4:6:(0):($7-$6) with vectors heads size graph 0.02,90 lw 1.5 lc rgb '#000000' notitle, \\\n  ");
   }
 
-  void AddControl(const Control& control, int place) {
+  void AddControl(const ControlDraws& control, int place) {
     const double mean = (control.arm.delta_mean().*metric_.mean)();
     AddBar(csv_->Add(absl::StrFormat("%s,%s,mean,%d,%.9g,,\n", metric_.word, control.word, place, mean)),
            control.colour);
@@ -165,7 +165,7 @@ class Panel {
   }
 
   const v1::Causal& causal_;
-  const Metric& metric_;
+  const DeltaMetric& metric_;
   CsvBlocks* const csv_;
   std::string bars_, dots_;
   double lowest_ = 0, highest_ = 0;  // of what the panel shows; the bars begin at 0
@@ -174,16 +174,16 @@ class Panel {
 // Why a control has no draws, or fewer than were asked for.
 std::string Reasons(const v1::Causal& causal) {
   std::vector<std::string> reasons;
-  for (const Control& control : Controls(causal)) {
+  for (const ControlDraws& control : Controls(causal)) {
     if (!control.arm.reason().empty())
       reasons.push_back(absl::StrCat(control.label, ": ", control.arm.reason()));
   }
   return absl::StrJoin(reasons, "; ");
 }
 
-std::string Caption(const v1::Causal& causal) {
+std::string DeltaCaption(const v1::Causal& causal) {
   std::vector<std::string> draws;
-  for (const Control& control : Controls(causal))
+  for (const ControlDraws& control : Controls(causal))
     draws.push_back(absl::StrCat(Counted(static_cast<uint64_t>(control.arm.draws_size()), "draw"), " of ",
                                  control.label, " heads"));
   const int n = causal.top_heads_size();
@@ -217,7 +217,7 @@ std::optional<Figure> CausalDeltaFigure(const SavedModel& model) {
   CsvBlocks csv(name, "metric,arm,draw,x,delta,ci_low,ci_high");
   std::string panels;
   int n_panels = 0;
-  for (const Metric& metric : kMetrics) {
+  for (const DeltaMetric& metric : kDeltaMetrics) {
     if (!metric.is_there(causal.top_k().delta())) continue;
     absl::StrAppend(&panels, Panel(causal, metric, &csv).Plot());
     ++n_panels;
@@ -228,7 +228,7 @@ std::optional<Figure> CausalDeltaFigure(const SavedModel& model) {
                 .csv = csv.text(),
                 .width = std::max(n_panels, 2) * kPanelWidth,
                 .height = kDeltaHeight};
-  figure.title = {model.label, Caption(causal),
+  figure.title = {model.label, DeltaCaption(causal),
                   absl::StrCat(Counted(static_cast<uint64_t>(causal.evaluation_prompts_size()), "prompt"),
                                ", ", Operations(causal))};
   if (const std::string reasons = Reasons(causal); !reasons.empty()) figure.title.push_back(reasons);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr size_t kOverlayLabelCharacters = 36;
 
-std::string KeyLabel(const SavedModel& model) {
+std::string ModelKeyLabel(const SavedModel& model) {
   const v1::Profile& profile = *model.profile;
   const std::string name = Shortened(model.label, kOverlayLabelCharacters);
   if (!profile.has_peak_depth()) return absl::StrCat(name, ": 0 everywhere");
@@ -24,7 +24,7 @@ std::string KeyLabel(const SavedModel& model) {
 DepthCurve Curve(const SavedModel& model) {
   const v1::Profile& profile = *model.profile;
   DepthCurve curve{.name = model.use.name(),
-                   .label = KeyLabel(model),
+                   .label = ModelKeyLabel(model),
                    .values = {profile.per_layer().begin(), profile.per_layer().end()},
                    .band = profile.bootstrap().per_layer()};
   if (profile.has_peak_layer() && profile.peak_layer() < curve.values.size())

@@ -34,7 +34,7 @@ std::string Rows(const DepthCurve& curve) {
   return rows;
 }
 
-double HighestPoint(const std::vector<DepthCurve>& curves) {
+double HighestOfCurves(const std::vector<DepthCurve>& curves) {
   double highest = 0;
   for (const DepthCurve& curve : curves) {
     for (const double value : curve.values) highest = std::max(highest, value);
@@ -87,7 +87,7 @@ void AddCurve(const DepthCurve& curve, size_t number, const std::string& data, d
 Figure DepthOverlayFigure(const std::string& name, const std::vector<DepthCurve>& curves,
                           const std::string& value_label) {
   CsvBlocks csv(name, "curve,layer,depth,score,ci_low,ci_high");
-  const double top = HighestPoint(curves) * 1.08;
+  const double top = HighestOfCurves(curves) * 1.08;
   const double opacity = curves.size() <= 3 ? 0.25 : 0.12;
   Layers layers;
   for (size_t i = 0; i < curves.size(); ++i) {

@@ -17,7 +17,7 @@ constexpr int kGridTickPixels = 66;  // that a label on an axis needs
 constexpr int kMostPixels = 4000;
 constexpr int kLongestShape = 4;  // times as long as wide
 
-std::string Csv(const HeadGrid& grid) {
+std::string GridCsv(const HeadGrid& grid) {
   std::string csv = absl::StrCat("layer,head,", grid.header, "\n");
   for (int layer = 0; layer < grid.n_layers; ++layer) {
     for (int head = 0; head < grid.n_heads; ++head) {
@@ -28,7 +28,7 @@ std::string Csv(const HeadGrid& grid) {
   return csv;
 }
 
-std::string Ticks(int n, int pixels) { return absl::StrCat(TickStep(n, std::max(1, pixels / kGridTickPixels))); }
+std::string GridTicks(int n, int pixels) { return absl::StrCat(TickStep(n, std::max(1, pixels / kGridTickPixels))); }
 
 // Of the plot, in pixels. Beside a single row or column there would be no room for the colours: there squares
 // become oblongs.
@@ -60,7 +60,7 @@ std::string SquaresPlot(const std::string& data, int square, const std::string& 
 Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::string& marks) {
   const int square = SquarePixels(grid.n_layers, grid.n_heads);
   const Sides plot = PlotSides(grid, square);
-  Figure figure{.name = name, .csv = Csv(grid)};
+  Figure figure{.name = name, .csv = GridCsv(grid)};
   figure.width = std::max(plot.width + kGridMargin, kLeastWidth);
   figure.height = std::max(plot.height + kGridMargin, kLeastHeight);
   const double highest = grid.highest > grid.lowest ? grid.highest : grid.lowest + 1;
@@ -69,8 +69,8 @@ Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::
       absl::StrFormat("set xrange [-0.5:%d-0.5]\nset yrange [-0.5:%d-0.5]\nset cbrange [%.6g:%.6g]\n",
                       grid.n_heads, grid.n_layers, grid.lowest, highest),
       absl::StrFormat("set size ratio %.6g\n", static_cast<double>(plot.height) / plot.width),
-      "set xtics out nomirror 0,", Ticks(grid.n_heads, plot.width), "\nset ytics out nomirror 0,",
-      Ticks(grid.n_layers, plot.height),
+      "set xtics out nomirror 0,", GridTicks(grid.n_heads, plot.width), "\nset ytics out nomirror 0,",
+      GridTicks(grid.n_layers, plot.height),
       absl::StrFormat("\nset cbtics %.6g", TickDistance(highest - grid.lowest, plot.height / kGridTickPixels)),
       "\nset format '%g'\nset border lw 0.5\nunset key\n", grid.palette);
   figure.plot = SquaresPlot(absl::StrCat("'", name, ".csv' skip 1 using "), square, marks);

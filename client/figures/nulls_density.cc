@@ -16,7 +16,7 @@ constexpr int kDensityWidth = 1400;
 constexpr int kDensityHeight = 1200;
 constexpr int kMostDensityLabels = 16;
 
-std::string Csv(const v1::HeadPermutation& heads) {
+std::string DensityCsv(const v1::HeadPermutation& heads) {
   std::string csv = "layer,observed_density,null_mean,band_low,band_high,p_adjusted\n";
   for (int layer = 0; layer < heads.observed_density_size(); ++layer) {
     absl::StrAppendFormat(&csv, "%d,%.9g,%.9g,%.9g,%.9g,%.9g\n", layer, heads.observed_density(layer),
@@ -26,7 +26,7 @@ std::string Csv(const v1::HeadPermutation& heads) {
   return csv;
 }
 
-double HighestPoint(const v1::HeadPermutation& heads) {
+double HighestDensity(const v1::HeadPermutation& heads) {
   double highest = heads.max_quantile();
   for (const double density : heads.observed_density()) highest = std::max(highest, density);
   for (const double high : heads.band_high()) highest = std::max(highest, high);
@@ -40,7 +40,7 @@ std::string SpreadText(const v1::HeadPermutation& heads) {
                          spread.null_mean(), PText(spread.p()));
 }
 
-std::string PlotCommand(const v1::HeadPermutation& heads, const std::string& name, double top) {
+std::string DensityPlot(const v1::HeadPermutation& heads, const std::string& name, double top) {
   const std::string data = absl::StrCat("'", name, ".csv' skip 1 using ");
   // The boxes of neighbours overlap a little, or the paper would shine through.
   std::string plot = absl::StrCat(
@@ -70,9 +70,9 @@ Figure NullsDensityFigure(const SavedModel& model) {
   const v1::Nulls& nulls = *model.nulls;
   const v1::HeadPermutation& heads = nulls.head_permutation();
   const int n_layers = heads.observed_density_size();
-  const double top = HighestPoint(heads) * 1.12;
+  const double top = HighestDensity(heads) * 1.12;
   Figure figure{.name = absl::StrCat("nulls_", model.use.name()),
-                .csv = Csv(heads),
+                .csv = DensityCsv(heads),
                 .width = kDensityWidth,
                 .height = kDensityHeight};
   figure.title = {model.label,
@@ -84,7 +84,7 @@ Figure NullsDensityFigure(const SavedModel& model) {
                    absl::StrFormat("set xrange [-0.5:%d-0.5]\nset yrange [0:%.6g]\n", n_layers, top),
                    "set xtics out nomirror 0,", TickStep(n_layers, kMostDensityLabels),
                    "\nset ytics out nomirror\nset border 3\n", "set format '%g'\nset samples 2\n");
-  figure.plot = PlotCommand(heads, figure.name, top);
+  figure.plot = DensityPlot(heads, figure.name, top);
   return figure;
 }
 

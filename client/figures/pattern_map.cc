@@ -28,7 +28,7 @@ constexpr int kMapTickPixels = 90;
 constexpr int kMostSquares = 256;
 
 // Spaces are visible, and what can't be shown is escaped.
-std::string TokenText(const v1::AttentionPattern& pattern, int at) {
+std::string TokenLabel(const v1::AttentionPattern& pattern, int at) {
   if (pattern.tokens().empty() || pattern.tokens(at).empty()) return absl::StrCat(pattern.token_ids(at));
   const std::string text = absl::StrReplaceAll(Printable(pattern.tokens(at)), {{" ", "\xe2\x90\xa3"}});
   return Shortened(WithDrawableCharacters(text), kTokenCharacters);
@@ -36,7 +36,7 @@ std::string TokenText(const v1::AttentionPattern& pattern, int at) {
 
 std::vector<std::string> TokenTexts(const v1::AttentionPattern& pattern) {
   std::vector<std::string> texts;
-  for (int at = 0; at < pattern.token_ids_size(); ++at) texts.push_back(TokenText(pattern, at));
+  for (int at = 0; at < pattern.token_ids_size(); ++at) texts.push_back(TokenLabel(pattern, at));
   return texts;
 }
 
@@ -59,17 +59,17 @@ std::string AttentionPlot(const std::string& data, int n, int square, const std:
 }
 
 // How the squares and what stands beside them share the picture.
-struct Layout {
+struct MapLayout {
   int square = 1;     // pixels of a square's side
   int plot = 0;       // of all squares
   int axis = 0;       // from the plot to the picture's side, left and below
   double letter = 1;  // size of the ticks' letters
 };
 
-Layout LayOut(const std::vector<std::string>& tokens) {
+MapLayout LayOutMap(const std::vector<std::string>& tokens) {
   const int n = static_cast<int>(tokens.size());
   const bool named = n <= kMostNamedTokens;
-  Layout layout{.square = named ? SquarePixels(n, n) : std::max(1, kNumberedPlot / n)};
+  MapLayout layout{.square = named ? SquarePixels(n, n) : std::max(1, kNumberedPlot / n)};
   layout.plot = std::max(n * layout.square, kLeastPlot);
   size_t longest = named ? 0 : std::to_string(n).size();
   for (size_t i = 0; named && i < tokens.size(); ++i) longest = std::max(longest, DisplayWidth(tokens[i]));
@@ -82,7 +82,7 @@ Layout LayOut(const std::vector<std::string>& tokens) {
 // The axes' letters, which are the picture's size, so that this runs before each plot. The plot stays square
 // where two of its margins only are set. The axes' names stand where the tokens end: gnuplot takes their
 // bytes for letters.
-std::string Axes(const std::vector<std::string>& tokens, const Layout& layout, const Figure& figure) {
+std::string Axes(const std::vector<std::string>& tokens, const MapLayout& layout, const Figure& figure) {
   const int n = static_cast<int>(tokens.size());
   const bool named = n <= kMostNamedTokens;
   std::string ticks = absl::StrCat("0,", TickStep(n, std::max(1, layout.plot / kMapTickPixels)));
@@ -130,7 +130,7 @@ Figure PatternFigure(const SavedModel& model) {
   const v1::AttentionPattern& pattern = *model.pattern;
   const std::vector<std::string> tokens = TokenTexts(pattern);
   const int n = static_cast<int>(tokens.size());
-  const Layout layout = LayOut(tokens);
+  const MapLayout layout = LayOutMap(tokens);
   const std::string name = absl::StrCat("pattern_", model.use.name());
   CsvBlocks csv(name, "query,key,probability");
   const std::string squares = csv.Add(Probabilities(model, n));

@@ -59,7 +59,7 @@ std::string CsvInterval(bool is_there, const v1::BootstrapEstimate& estimate) {
   return is_there ? absl::StrFormat("%.9g,%.9g", estimate.ci_low(), estimate.ci_high()) : ",";
 }
 
-std::string Csv(const std::vector<Model>& models) {
+std::string DepthCsv(const std::vector<Model>& models) {
   std::string csv =
       "model,n_parameters,x,peak_depth,peak_ci_low,peak_ci_high,centroid_rel,centroid_ci_low,centroid_ci_"
       "high\n";
@@ -87,7 +87,7 @@ std::string SizeText(double parameters) {
   return "";
 }
 
-std::string Ticks(const Axis& axis) {
+std::string SizeTicks(const Axis& axis) {
   const std::vector<double> digits =
       axis.high - axis.low > 3 ? std::vector<double>{1} : std::vector<double>{1, 2, 5};
   std::vector<std::string> ticks;
@@ -133,7 +133,7 @@ std::string Series(int column, double factor, int point, const char* colour, con
       data, column + 1, column + 2, colour, data, point, colour, title);
 }
 
-std::string Caption(const std::vector<Model>& models, const std::vector<std::string>& left_out) {
+std::string DepthCaption(const std::vector<Model>& models, const std::vector<std::string>& left_out) {
   const bool intervals = std::any_of(
       models.begin(), models.end(), [](const Model& model) { return model.saved->profile->has_bootstrap(); });
   const bool moved = std::any_of(models.begin(), models.end(), [](const Model& model) {
@@ -170,13 +170,13 @@ std::optional<Figure> PeakDepthsFigure(const SavedRun& run) {
   }
   const Axis axis = PlaceModels(&models);
   const int name_pixels = kSmallCharacterPixels * static_cast<int>(LongestLabel(models)) + 50;
-  Figure figure{.name = kName, .csv = Csv(models), .width = axis.pixels + kPlotMargin};
+  Figure figure{.name = kName, .csv = DepthCsv(models), .width = axis.pixels + kPlotMargin};
   figure.height = kPlotHeight + name_pixels + kBelowPlot + kSmallLinePixels * 5;
-  figure.title = {"depth of induction and size of model", Caption(models, left_out)};
+  figure.title = {"depth of induction and size of model", DepthCaption(models, left_out)};
   figure.settings = absl::StrCat("set xlabel 'parameters'\nset ylabel 'relative depth'\nset logscale x\n",
                                  absl::StrFormat("set xrange [%.9g:%.9g]\nset yrange [0:1]\n",
                                                  std::pow(10, axis.low), std::pow(10, axis.high)),
-                                 "set xtics out nomirror (", Ticks(axis),
+                                 "set xtics out nomirror (", SizeTicks(axis),
                                  ")\nset ytics out nomirror 0,0.2,1\nset border 3\n",
                                  "set grid ytics lc rgb '#cccccc' lw 0.5\n");
   const double aside = std::pow(10, 9 * (axis.high - axis.low) / axis.pixels);

@@ -15,15 +15,15 @@ constexpr int kCurveWidth = 1400;
 constexpr int kCurveHeight = 1200;
 constexpr int kMostCurveLabels = 16;
 
-bool HasBand(const v1::Profile& profile) {
+bool CurveHasBand(const v1::Profile& profile) {
   const auto& band = profile.bootstrap().per_layer();
   return profile.has_bootstrap() && band.ci_low_size() == profile.per_layer_size() &&
          band.ci_high_size() == profile.per_layer_size();
 }
 
 // One row a layer; the band's columns repeat the curve where there is none.
-std::string Csv(const v1::Profile& profile) {
-  const bool band = HasBand(profile);
+std::string CurveCsv(const v1::Profile& profile) {
+  const bool band = CurveHasBand(profile);
   std::string csv = "layer,depth,score,ci_low,ci_high\n";
   for (int layer = 0; layer < profile.per_layer_size(); ++layer) {
     const double score = profile.per_layer(layer);
@@ -35,9 +35,9 @@ std::string Csv(const v1::Profile& profile) {
   return csv;
 }
 
-double HighestPoint(const v1::Profile& profile) {
+double HighestOfCurve(const v1::Profile& profile) {
   double highest = *std::max_element(profile.per_layer().begin(), profile.per_layer().end());
-  if (HasBand(profile)) {
+  if (CurveHasBand(profile)) {
     const auto& high = profile.bootstrap().per_layer().ci_high();
     highest = std::max(highest, *std::max_element(high.begin(), high.end()));
   }
@@ -69,10 +69,10 @@ std::string VerticalLine(double layer, double top, const std::string& style, con
 }
 
 // The band lies below the lines, the curve above them: on one layer it is a single point on the peak's line.
-std::string PlotCommand(const v1::Profile& profile, const std::string& name, double top) {
+std::string CurvePlot(const v1::Profile& profile, const std::string& name, double top) {
   std::string plot = absl::StrCat(kKeyBelow, "set ylabel font small\nplot ");
   const std::string data = absl::StrCat("'", name, ".csv' skip 1 using ");
-  if (HasBand(profile)) {
+  if (CurveHasBand(profile)) {
     absl::StrAppend(
         &plot, data, "1:4:5 with filledcurves lc rgb '", kBlue,
         "' fs transparent solid 0.25 noborder title '95 % interval (bootstrap over prompts)', \\\n  ");
@@ -85,7 +85,7 @@ std::string PlotCommand(const v1::Profile& profile, const std::string& name, dou
     plot += VerticalLine(profile.centroid_rel() * profile.n_layers() - 0.5, top,
                          absl::StrCat("lw 1.2 dt 2 lc rgb '", kGreen, "'"), CentroidLabel(profile));
   }
-  if (HasBand(profile) && profile.per_layer_size() == 1) {  // a band of one point has no width
+  if (CurveHasBand(profile) && profile.per_layer_size() == 1) {  // a band of one point has no width
     absl::StrAppend(&plot, data, "1:3:4:5 with yerrorbars lw 2 lc rgb '", kBlue, "' notitle, \\\n  ");
   }
   return absl::StrCat(plot, data, "1:3 with linespoints lw 1.5 pt 7 ps 0.7*unit lc rgb '", kBlue,
@@ -99,11 +99,11 @@ Figure ProfileCurveFigure(const SavedModel& model) {
   const int n_layers = profile.per_layer_size();
   Figure figure{
       .name = absl::StrCat("profile_", model.use.name()),
-      .csv = Csv(profile),
+      .csv = CurveCsv(profile),
       .title = {model.label, absl::StrCat(profile.score(), " profile over layers"), MeasuredOn(profile)},
       .width = kCurveWidth,
       .height = kCurveHeight};
-  const double top = HighestPoint(profile) * 1.08;
+  const double top = HighestOfCurve(profile) * 1.08;
   // Both axes show the same positions: layer l stands at relative depth (l + 0.5) / n_layers.
   figure.settings = absl::StrCat(
       "set title offset 0,0.4\n", "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ",
@@ -112,7 +112,7 @@ Figure ProfileCurveFigure(const SavedModel& model) {
       "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
       "set yrange [0:", absl::StrFormat("%.6g", top), "]\nset border 7\n",
       "set format '%g'\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples 2\n");
-  figure.plot = PlotCommand(profile, figure.name, top);
+  figure.plot = CurvePlot(profile, figure.name, top);
   return figure;
 }
 

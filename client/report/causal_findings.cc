@@ -98,7 +98,7 @@ void AddControl(const char* sets, const v1::ControlArm& arm, Findings* findings)
   findings->blocks.push_back(Paragraph{text});
 }
 
-void AddLimits(const std::string& label, const v1::Causal& causal, Findings* findings) {
+void AddCausalLimits(const std::string& label, const v1::Causal& causal, Findings* findings) {
   if (causal.resamples() == 0)
     findings->limits.push_back(
         absl::StrCat(label, ": the changes have no intervals, as no resamples were drawn."));
@@ -151,7 +151,7 @@ Findings CausalFindings(const SavedModel& model) {
   }
   if (causal.top_k().delta().has_copy_nll() || causal.top_k().delta().has_other_nll())
     findings.blocks.push_back(AblationChart(model));
-  AddLimits(model.label, causal, &findings);
+  AddCausalLimits(model.label, causal, &findings);
   return findings;
 }
 

@@ -20,7 +20,7 @@ std::string EscapeStart(std::string text) {
   return text;
 }
 
-std::string Escape(const std::string& text) {
+std::string EscapeMarkdown(const std::string& text) {
   static constexpr std::string_view kMarkup = "\\`*_{}[]<>#|~$&!";
   std::string escaped;
   for (const char c : Printable(text)) {
@@ -31,11 +31,11 @@ std::string Escape(const std::string& text) {
   return absl::StrReplaceAll(escaped, {{"://", "\\://"}, {"www.", "www\\."}, {"@", "\\@"}});
 }
 
-std::string EscapeLine(const std::string& text) { return EscapeStart(Escape(text)); }
+std::string EscapeLine(const std::string& text) { return EscapeStart(EscapeMarkdown(text)); }
 
-std::string Row(const std::vector<std::string>& cells) {
+std::string MarkdownRow(const std::vector<std::string>& cells) {
   std::string row = "|";
-  for (const std::string& cell : cells) absl::StrAppend(&row, " ", Escape(cell), " |");
+  for (const std::string& cell : cells) absl::StrAppend(&row, " ", EscapeMarkdown(cell), " |");
   return row + "\n";
 }
 
@@ -62,25 +62,25 @@ std::string Write(const List& list) {
 }
 
 std::string Write(const Table& table) {
-  std::string text = Row(table.header) + "|";
+  std::string text = MarkdownRow(table.header) + "|";
   for (size_t i = 0; i < table.header.size(); ++i) text += " --- |";
   text += "\n";
-  for (const auto& row : table.rows) text += Row(row);
+  for (const auto& row : table.rows) text += MarkdownRow(row);
   return text + "\n";
 }
 
 std::string Write(const Chart& chart) {
-  const std::string caption = absl::StrCat("*", Escape(chart.caption), "*\n\n");
+  const std::string caption = absl::StrCat("*", EscapeMarkdown(chart.caption), "*\n\n");
   if (chart.image.empty()) return caption;
-  return absl::StrCat("![", Escape(chart.caption), "](", LinkPath(chart.image), ")\n\n", caption);
+  return absl::StrCat("![", EscapeMarkdown(chart.caption), "](", LinkPath(chart.image), ")\n\n", caption);
 }
 
 }  // namespace
 
 std::string MarkdownPage(const Document& document) {
-  std::string text = absl::StrCat("# ", Escape(document.title), "\n\n");
+  std::string text = absl::StrCat("# ", EscapeMarkdown(document.title), "\n\n");
   for (const Section& section : document.sections) {
-    absl::StrAppend(&text, std::string(static_cast<size_t>(section.level), '#'), " ", Escape(section.title),
+    absl::StrAppend(&text, std::string(static_cast<size_t>(section.level), '#'), " ", EscapeMarkdown(section.title),
                     "\n\n");
     for (const Block& block : section.blocks)
       text += std::visit([](const auto& of_kind) { return Write(of_kind); }, block);

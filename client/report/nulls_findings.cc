@@ -11,9 +11,9 @@
 namespace induct::client {
 namespace {
 
-using Values = google::protobuf::RepeatedField<double>;
+using DoubleField = google::protobuf::RepeatedField<double>;
 
-uint64_t CountSignificant(const Values& p) {
+uint64_t CountSignificantHeads(const DoubleField& p) {
   return static_cast<uint64_t>(
       std::count_if(p.begin(), p.end(), [](double each) { return each <= kSignificant; }));
 }
@@ -54,7 +54,7 @@ std::string ShuffledSentence(const std::string& label, const std::string& name,
         ". There is no p-value: the test flips signs of prompts, and fewer than two have operations.");
   }
   const uint64_t n_heads = static_cast<uint64_t>(null.p_adjusted().values_size());
-  const uint64_t significant = CountSignificant(null.p_adjusted().values());
+  const uint64_t significant = CountSignificantHeads(null.p_adjusted().values());
   if (significant == 0) {
     return absl::StrCat(
         "Nothing was found against ", name, " shuffled antecedents: no head of ", label,
@@ -101,7 +101,7 @@ std::string PermutationSentence(const v1::Nulls& nulls) {
                                                : "With fewer than two of them there is no spread of depth.");
 }
 
-void AddLimits(const SavedModel& model, Findings* findings) {
+void AddNullsLimits(const SavedModel& model, Findings* findings) {
   const v1::Nulls& nulls = *model.nulls;
   const v1::HeadPermutation& heads = nulls.head_permutation();
   if (model.profile && model.profile->has_peak_layer() && nulls.has_head_permutation()) {
@@ -147,7 +147,7 @@ Findings NullsFindings(const SavedModel& model) {
   } else {
     findings.blocks.push_back(Paragraph{"The head permutation was not asked for."});
   }
-  AddLimits(model, &findings);
+  AddNullsLimits(model, &findings);
   return findings;
 }
 

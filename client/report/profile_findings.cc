@@ -45,7 +45,7 @@ Table TopHeads(const v1::Profile& profile) {
   return table;
 }
 
-void AddLimits(const std::string& label, const v1::Profile& profile, Findings* findings) {
+void AddProfileLimits(const std::string& label, const v1::Profile& profile, Findings* findings) {
   if (!profile.has_bootstrap()) {
     findings->limits.push_back(
         profile.n_prompts() < 2
@@ -81,7 +81,7 @@ Findings ProfileFindings(const SavedModel& model, const v1::Nulls* nulls) {
   if (model.scores) findings.blocks.push_back(HeadsChart(model, nulls));
   findings.blocks.push_back(CurveChart(model));
   findings.blocks.push_back(TopHeads(profile));
-  AddLimits(model.label, profile, &findings);
+  AddProfileLimits(model.label, profile, &findings);
   return findings;
 }
 

@@ -126,7 +126,7 @@ absl::StatusOr<PredictionSums> Predict(const Job& job, const MeasuredPrompts& me
   return sums.ok() ? std::move(sums) : Annotate(sums.status(), measured.name);
 }
 
-absl::Status Summarize(const Job& job, const MeasuredPrompts& measured, const MetricSums& sums, Metric metric,
+absl::Status SummarizeSums(const Job& job, const MeasuredPrompts& measured, const MetricSums& sums, Metric metric,
                        MetricTable& table) {
   INDUCT_ASSIGN_OR_RETURN(
       table[static_cast<size_t>(metric)],
@@ -143,15 +143,15 @@ absl::StatusOr<MetricTable> MeasureVariants(const Job& job, const MeasuredPrompt
   const auto on_evaluation = progress.Next(CountTokens(evaluation.prompts) * EstimateVariants(job.causal));
   INDUCT_ASSIGN_OR_RETURN(const PredictionSums copying, Predict(job, evaluation, job.options.antecedents,
                                                                 variants, replacement, on_evaluation));
-  INDUCT_RETURN_IF_ERROR(Summarize(job, evaluation, copying.copy_accuracy, Metric::kCopyAccuracy, table));
-  INDUCT_RETURN_IF_ERROR(Summarize(job, evaluation, copying.copy_nll, Metric::kCopyNll, table));
-  INDUCT_RETURN_IF_ERROR(Summarize(job, evaluation, copying.other_nll, Metric::kOtherNll, table));
+  INDUCT_RETURN_IF_ERROR(SummarizeSums(job, evaluation, copying.copy_accuracy, Metric::kCopyAccuracy, table));
+  INDUCT_RETURN_IF_ERROR(SummarizeSums(job, evaluation, copying.copy_nll, Metric::kCopyNll, table));
+  INDUCT_RETURN_IF_ERROR(SummarizeSums(job, evaluation, copying.other_nll, Metric::kOtherNll, table));
   if (controls.prompts.empty()) return table;
 
   const auto on_controls = progress.Next(CountTokens(controls.prompts) * EstimateVariants(job.causal));
   INDUCT_ASSIGN_OR_RETURN(const PredictionSums of_controls,
                           Predict(job, controls, std::nullopt, variants, replacement, on_controls));
-  INDUCT_RETURN_IF_ERROR(Summarize(job, controls, of_controls.other_nll, Metric::kControlNll, table));
+  INDUCT_RETURN_IF_ERROR(SummarizeSums(job, controls, of_controls.other_nll, Metric::kControlNll, table));
   return table;
 }
 

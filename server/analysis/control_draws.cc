@@ -11,11 +11,11 @@
 namespace induct::analysis {
 namespace {
 
-using HeadSet = std::vector<engine::Head>;
+using DrawnHeads = std::vector<engine::Head>;
 
 // A set takes `size` of these heads.
 struct Pool {
-  HeadSet heads;  // rising
+  DrawnHeads heads;  // rising
   size_t size = 0;
 };
 
@@ -56,10 +56,10 @@ double CountSets(std::span<const Pool> pools) {
   return count;
 }
 
-HeadSet DrawSet(std::span<const Pool> pools, Random& random) {
-  HeadSet set;
+DrawnHeads DrawSet(std::span<const Pool> pools, Random& random) {
+  DrawnHeads set;
   for (const Pool& pool : pools) {
-    HeadSet heads = pool.heads;
+    DrawnHeads heads = pool.heads;
     for (size_t i = 0; i < pool.size; ++i) {
       std::swap(heads[i], heads[i + random.Below(heads.size() - i)]);
       set.push_back(heads[i]);
@@ -70,14 +70,14 @@ HeadSet DrawSet(std::span<const Pool> pools, Random& random) {
 }
 
 // Every set there is.
-std::vector<HeadSet> AllSets(std::span<const Pool> pools) {
-  std::vector<HeadSet> sets = {{}};
+std::vector<DrawnHeads> AllSets(std::span<const Pool> pools) {
+  std::vector<DrawnHeads> sets = {{}};
   for (const Pool& pool : pools) {
     std::vector<bool> chosen(pool.heads.size());
     std::fill_n(chosen.begin(), pool.size, true);
-    std::vector<HeadSet> extended;
+    std::vector<DrawnHeads> extended;
     do {
-      for (HeadSet set : sets) {
+      for (DrawnHeads set : sets) {
         for (size_t i = 0; i < chosen.size(); ++i) {
           if (chosen[i]) set.push_back(pool.heads[i]);
         }
@@ -97,7 +97,7 @@ ControlDraws DrawSets(std::span<const Pool> pools, uint32_t draws, Random random
     random.Shuffle(result.sets);
     if (result.sets.size() > draws) result.sets.resize(draws);
   } else {
-    std::set<HeadSet> seen;
+    std::set<DrawnHeads> seen;
     while (result.sets.size() < draws) {
       const auto [set, is_new] = seen.insert(DrawSet(pools, random));
       if (is_new) result.sets.push_back(*set);

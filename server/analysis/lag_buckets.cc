@@ -159,7 +159,7 @@ void WarnOfBuckets(const BucketTargets& targets, LagBucketsResult& result) {
 }
 
 // The buckets from their sums.
-absl::Status Summarize(std::span<const Prompt> prompts, std::span<const uint32_t> edges,
+absl::Status SummarizeBucket(std::span<const Prompt> prompts, std::span<const uint32_t> edges,
                        const BucketTargets& targets, const ScoreSums& sums, const std::stop_token& stop,
                        LagBucketsResult& result) {
   const std::optional<Strata> strata = StrataFor(prompts, result.options, result.warnings);
@@ -206,7 +206,7 @@ absl::StatusOr<LagBucketsResult> MeasureLagBuckets(engine::Model& model, std::sp
   };
   INDUCT_RETURN_IF_ERROR(
       RunScorePass(model, prompts, targets.of_prompt, options, stop, layer_done, on_progress, sums));
-  INDUCT_RETURN_IF_ERROR(Summarize(prompts, edges, targets, sums, stop, result));
+  INDUCT_RETURN_IF_ERROR(SummarizeBucket(prompts, edges, targets, sums, stop, result));
   return result;
 }
 

@@ -177,7 +177,7 @@ absl::StatusOr<JobOperations> FindOperations(std::span<const Prompt> prompts, Sc
   return job;
 }
 
-absl::Status CheckBytes(const JobOperations& job) {
+absl::Status CheckTargetBytes(const JobOperations& job) {
   const uint64_t bytes = job.target_bytes();
   if (bytes <= kMaxNullTargetBytes) return absl::OkStatus();
   return WithReason(
@@ -206,7 +206,7 @@ absl::StatusOr<AntecedentNullTargets> FindNullTargets(std::span<const Prompt> pr
                                                       Antecedents antecedents, uint32_t min_lag,
                                                       uint32_t first_group, const std::stop_token& stop) {
   INDUCT_ASSIGN_OR_RETURN(const JobOperations job, FindOperations(prompts, kind, antecedents, min_lag, stop));
-  INDUCT_RETURN_IF_ERROR(CheckBytes(job));
+  INDUCT_RETURN_IF_ERROR(CheckTargetBytes(job));
   AntecedentNullTargets targets{.end_group = first_group};
   for (NullTargets& null : targets.nulls) {
     null.observed_group = targets.end_group++;

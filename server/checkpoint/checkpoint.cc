@@ -18,7 +18,7 @@
 namespace induct::checkpoint {
 namespace {
 
-constexpr char kConfigFile[] = "config.json";
+constexpr char kModelConfigFile[] = "config.json";
 constexpr char kTokenizerFile[] = "tokenizer.json";
 constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
 
@@ -81,9 +81,9 @@ absl::StatusOr<std::string> ReadBosToken(const std::string& path) {
 }
 
 absl::StatusOr<std::string> ReadConfigText(const std::string& directory) {
-  if (!ExistsIn(directory, kConfigFile))
-    return absl::NotFoundError(absl::StrCat(directory, ": holds no ", kConfigFile));
-  return ReadTextFile(PathIn(directory, kConfigFile), kMaxConfigBytes);
+  if (!ExistsIn(directory, kModelConfigFile))
+    return absl::NotFoundError(absl::StrCat(directory, ": holds no ", kModelConfigFile));
+  return ReadTextFile(PathIn(directory, kModelConfigFile), kMaxConfigBytes);
 }
 
 // The dtype that a configuration names under either of the keys that transformers has used; another one, or
@@ -102,7 +102,7 @@ std::optional<DType> StatedDType(const nlohmann::json& config) {
 absl::StatusOr<ConfigSummary> ReadConfig(const std::string& directory) {
   INDUCT_ASSIGN_OR_RETURN(const std::string text, ReadConfigText(directory));
   INDUCT_ASSIGN_OR_RETURN(DecoderSpec spec, ParseConfig(text));
-  INDUCT_ASSIGN_OR_RETURN(const nlohmann::json config, ParseJson(text, kConfigFile));
+  INDUCT_ASSIGN_OR_RETURN(const nlohmann::json config, ParseJson(text, kModelConfigFile));
   return ConfigSummary{.spec = std::move(spec), .dtype = StatedDType(config)};
 }
 
@@ -120,7 +120,7 @@ absl::StatusOr<std::unique_ptr<Checkpoint>> Checkpoint::Open(const std::string& 
 }
 
 std::vector<std::string> Checkpoint::files() const {
-  std::vector<std::string> files = {kConfigFile, kTokenizerFile, kTokenizerConfigFile};
+  std::vector<std::string> files = {kModelConfigFile, kTokenizerFile, kTokenizerConfigFile};
   files.insert(files.end(), weights_->names().begin(), weights_->names().end());
   return files;
 }

@@ -9,7 +9,7 @@
 namespace induct::engine {
 namespace {
 
-constexpr int kOutOfMemory = 2;  // cudaErrorMemoryAllocation
+constexpr int kCudaOutOfMemory = 2;  // cudaErrorMemoryAllocation
 
 cuda::Number NumberOf(c10::ScalarType dtype) {
   if (dtype == at::kHalf) return cuda::Number::kFloat16;
@@ -24,7 +24,7 @@ void LaunchFor(const at::Tensor& tensor, const Launch& launch) {
   const c10::DeviceGuard guard(tensor.device());
   const c10::impl::VirtualGuardImpl device(tensor.device().type());
   const int error = launch(device.getStream(tensor.device()).native_handle());
-  TORCH_CHECK_WITH(OutOfMemoryError, error != kOutOfMemory, "no memory to launch a kernel");
+  TORCH_CHECK_WITH(OutOfMemoryError, error != kCudaOutOfMemory, "no memory to launch a kernel");
   TORCH_CHECK(error == 0, "a kernel could not be launched: CUDA error ", error);
 }
 

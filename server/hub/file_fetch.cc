@@ -29,7 +29,7 @@ uint64_t SizeOnDisk(const std::string& path) {
 }
 
 // Of an open file, whatever became of its name.
-uint64_t SizeOf(int fd) {
+uint64_t FileSize(int fd) {
   struct stat info = {};
   return fstat(fd, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
 }
@@ -160,13 +160,13 @@ absl::Status FileFetcher::DownloadBlob(const std::string& commit, const RemoteFi
 absl::Status FileFetcher::Receive(int fd, const std::string& path, const std::string& commit,
                                   const RemoteFile& file) {
   for (Retry retry = NewRetry();;) {
-    const uint64_t before = SizeOf(fd);
+    const uint64_t before = FileSize(fd);
     // Without a size nobody knows whether what is there is all; then the file is fetched from the start.
     const bool is_whole = file.size && before == *file.size;
     absl::Status status;
     if (!is_whole) status = ReceiveOnce(fd, path, commit, file, file.size ? before : 0);
-    if (status.ok()) return CheckContent(fd, file.size.value_or(SizeOf(fd)), file.etag, stop_);
-    if (SizeOf(fd) >= before + kProgressThatCounts) retry.Progressed();
+    if (status.ok()) return CheckContent(fd, file.size.value_or(FileSize(fd)), file.etag, stop_);
+    if (FileSize(fd) >= before + kProgressThatCounts) retry.Progressed();
     INDUCT_RETURN_IF_ERROR(retry.WaitAfter(status));
   }
 }

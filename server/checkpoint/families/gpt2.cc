@@ -13,7 +13,7 @@ namespace {
 constexpr SizeKeys kSizeKeys = {
     .n_layers = "n_layer", .n_heads = "n_head", .d_model = "n_embd", .max_positions = "n_positions"};
 
-LayerTensors NameLayer(int64_t layer, const DecoderSpec& spec) {
+LayerTensors NameGpt2Layer(int64_t layer, const DecoderSpec& spec) {
   const std::string prefix = absl::StrCat("transformer.h.", layer, ".");
   const int64_t d = spec.d_model;
   const int64_t f = spec.d_mlp;
@@ -27,11 +27,11 @@ LayerTensors NameLayer(int64_t layer, const DecoderSpec& spec) {
   return names;
 }
 
-void NameTensors(bool tied, DecoderSpec& spec) {
+void NameGpt2Tensors(bool tied, DecoderSpec& spec) {
   const int64_t d = spec.d_model;
   NameEmbeddings("transformer.wte", "lm_head", tied, spec);
   spec.position_embedding = TensorSpec{"transformer.wpe.weight", {spec.max_positions, d}};
-  for (int64_t layer = 0; layer < spec.n_layers; ++layer) spec.layers.push_back(NameLayer(layer, spec));
+  for (int64_t layer = 0; layer < spec.n_layers; ++layer) spec.layers.push_back(NameGpt2Layer(layer, spec));
   spec.final_norm = NameLayerNorm("transformer.ln_f", d);
 }
 
@@ -57,7 +57,7 @@ absl::StatusOr<DecoderSpec> ParseGpt2(const JsonFields& config) {
   INDUCT_ASSIGN_OR_RETURN(spec.activation, ReadActivation(config, "activation_function", "gelu_new"));
   INDUCT_ASSIGN_OR_RETURN(spec.norm_epsilon, ReadNormEpsilon(config, "layer_norm_epsilon", 1e-5));
   INDUCT_ASSIGN_OR_RETURN(const bool tied, config.FlagOr("tie_word_embeddings", true));
-  NameTensors(tied, spec);
+  NameGpt2Tensors(tied, spec);
   return spec;
 }
 

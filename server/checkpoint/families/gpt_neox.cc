@@ -14,7 +14,7 @@ namespace {
 constexpr RotaryKeys kRotaryKeys = {
     .base = "rotary_emb_base", .fraction = "rotary_pct", .default_fraction = 0.25};
 
-LayerTensors NameLayer(int64_t layer, bool attention_bias, const DecoderSpec& spec) {
+LayerTensors NameNeoxLayer(int64_t layer, bool attention_bias, const DecoderSpec& spec) {
   const std::string prefix = absl::StrCat("gpt_neox.layers.", layer, ".");
   const int64_t d = spec.d_model;
   const int64_t f = spec.d_mlp;
@@ -28,10 +28,10 @@ LayerTensors NameLayer(int64_t layer, bool attention_bias, const DecoderSpec& sp
   return names;
 }
 
-void NameTensors(bool attention_bias, bool tied, DecoderSpec& spec) {
+void NameNeoxTensors(bool attention_bias, bool tied, DecoderSpec& spec) {
   NameEmbeddings("gpt_neox.embed_in", "embed_out", tied, spec);
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
-    spec.layers.push_back(NameLayer(layer, attention_bias, spec));
+    spec.layers.push_back(NameNeoxLayer(layer, attention_bias, spec));
   }
   spec.final_norm = NameLayerNorm("gpt_neox.final_layer_norm", spec.d_model);
 }
@@ -51,7 +51,7 @@ absl::StatusOr<DecoderSpec> ParseGptNeox(const JsonFields& config) {
   INDUCT_ASSIGN_OR_RETURN(spec.parallel_residual, config.FlagOr("use_parallel_residual", true));
   INDUCT_ASSIGN_OR_RETURN(const bool attention_bias, config.FlagOr("attention_bias", true));
   INDUCT_ASSIGN_OR_RETURN(const bool tied, config.FlagOr("tie_word_embeddings", false));
-  NameTensors(attention_bias, tied, spec);
+  NameNeoxTensors(attention_bias, tied, spec);
   return spec;
 }
 

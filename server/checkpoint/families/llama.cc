@@ -38,7 +38,7 @@ absl::Status ReadWholeHeadRotary(const JsonFields& config, DecoderSpec& spec) {
                                        "supported for this model_type; for gpt_neox it is"));
 }
 
-LayerTensors NameLayer(int64_t layer, const LlamaChoices& choices, const DecoderSpec& spec) {
+LayerTensors NameLlamaLayer(int64_t layer, const LlamaChoices& choices, const DecoderSpec& spec) {
   const std::string prefix = absl::StrCat("model.layers.", layer, ".");
   const int64_t d = spec.d_model;
   const int64_t f = spec.d_mlp;
@@ -61,10 +61,10 @@ LayerTensors NameLayer(int64_t layer, const LlamaChoices& choices, const Decoder
   return names;
 }
 
-void NameTensors(const LlamaChoices& choices, bool tied, DecoderSpec& spec) {
+void NameLlamaTensors(const LlamaChoices& choices, bool tied, DecoderSpec& spec) {
   NameEmbeddings("model.embed_tokens", "lm_head", tied, spec);
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
-    spec.layers.push_back(NameLayer(layer, choices, spec));
+    spec.layers.push_back(NameLlamaLayer(layer, choices, spec));
   }
   spec.final_norm = NameRmsNorm("model.norm", spec.d_model);
 }
@@ -84,7 +84,7 @@ absl::StatusOr<DecoderSpec> ParseLlamaPlan(const JsonFields& config, const Llama
   INDUCT_ASSIGN_OR_RETURN(spec.activation, ReadActivation(config, "hidden_act", "silu"));
   INDUCT_ASSIGN_OR_RETURN(spec.norm_epsilon, ReadNormEpsilon(config, "rms_norm_eps", 1e-6));
   INDUCT_ASSIGN_OR_RETURN(const bool tied, config.FlagOr("tie_word_embeddings", false));
-  NameTensors(choices, tied, spec);
+  NameLlamaTensors(choices, tied, spec);
   return spec;
 }
 
