@@ -7,6 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 picture=${1:-docs/measured/scaling.png}
 csv=build/scaling.csv
+cmake --build --preset release --target scaling_benchmark
 build/release/bin/scaling_benchmark "${@:2}" > "$csv"
 gnuplot <<EOF
 set datafile separator ','
