@@ -155,13 +155,13 @@ class HubTest(ProgramTest):
 
     def test_a_hub_that_is_slow_to_tell_holds_up_nobody_else(self):
         _, address = self.start_server()
-        self.hub.slow.set()
+        self.hub.held.set()
         waiting = [self.start_client("inspect", f"org/tiny@{revision}", "--server", address) for revision in COMMITS for _ in range(2)]
         wait_for(lambda: len([r for r in self.hub.requests if "/api/" in r]) >= len(waiting), "the questions to the hub")
         self.client("inspect", "org/tiny", "--server", address, check=5)
         self.client("inspect", "demo-small", "--server", address)
         self.assertEqual([client.poll() for client in waiting], [None] * len(waiting))
-        self.hub.slow.clear()
+        self.hub.held.clear()
         for client in waiting:
             out, err = client.communicate(timeout=60)
             self.assertIn("not downloaded yet", out, err)

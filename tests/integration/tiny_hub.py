@@ -17,6 +17,7 @@ class TinyHub:
         self.status = 200  # of every answer; beyond 400 there is no more to it but `headers`
         self.headers = {}
         self.slow = threading.Event()  # while set, files come in drips
+        self.held = threading.Event()  # while set, files beyond 1,000 bytes do not come at all
         hub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -39,6 +40,7 @@ class TinyHub:
 
     def close(self):
         self.slow.clear()
+        self.held.clear()
         self.server.shutdown()
         self.server.server_close()
 
@@ -72,6 +74,8 @@ class TinyHub:
         if not with_body:
             return
         try:
+            while self.held.is_set() and len(data) > 1000:
+                time.sleep(0.02)
             while self.slow.is_set() and len(data) > 1000:
                 request.wfile.write(data[:1000])
                 data = data[1000:]
