@@ -72,7 +72,7 @@ absl::Status RunFiguresCommand(const FiguresOptions& options) {
   if (const std::string other = FontInstead(figures.font); !other.empty()) {
     TellUser(absl::StrCat("the font \"", figures.font, "\" is not installed here: drawn in ", other));
   }
-  absl::Status first;  // error, which main tells; one run's keeps no other from being drawn
+  absl::Status first;  // error, which RunProgram tells; one run's keeps no other from being drawn
   for (const std::string& path : options.runs) {
     const absl::Status drawn = Draw(path, figures);
     if (!first.ok() && !drawn.ok()) TellUser(std::string(drawn.message()));

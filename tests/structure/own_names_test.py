@@ -55,7 +55,7 @@ def clashes(room):
     return [f"{room}: {name} of {', '.join(sorted(files))}" for name, files in sorted(users.items()) if len(files) > 1 and name not in OVERLOADED]
 
 
-class FileNamesTest(unittest.TestCase):
+class OwnNamesTest(unittest.TestCase):
     def test_the_names_of_a_file_are_found(self):
         code = "namespace {\nconstexpr int kA = 1;\nstruct B {\n  int c;\n};\nusing D = int;\nstd::vector<int> E(int f) {\n  return {};\n}\nconst char* G() {\n}\n" \
                "template <typename T>\nabsl::StatusOr<T> H(T t) {\n}\n}  // namespace\nint I() {}\n"
