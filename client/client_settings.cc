@@ -46,7 +46,7 @@ absl::StatusOr<ClientSettings> GatherSettings(const Settings& flags, const std::
 }
 
 std::vector<std::string> MisspeltVariables() {
-  constexpr size_t kMostEdits = 2;
+  constexpr size_t kMaxEdits = 2;
   std::vector<std::string> known;
   for (const SettingKey& key : SettingKeys()) known.push_back(SettingEnvironment(key));
   std::vector<std::string> sentences;
@@ -54,7 +54,7 @@ std::vector<std::string> MisspeltVariables() {
     const std::string_view text = *variable;
     const std::string name(text.substr(0, text.find('=')));
     if (!name.starts_with("INDUCT_") || std::find(known.begin(), known.end(), name) != known.end()) continue;
-    const std::string nearest = NearestWord(name, known, kMostEdits);
+    const std::string nearest = NearestWord(name, known, kMaxEdits);
     if (nearest.empty()) continue;
     sentences.push_back(
         absl::StrCat("environment variable ", name, " sets nothing; did you mean ", nearest, "?"));

@@ -21,7 +21,7 @@ namespace {
 constexpr absl::Duration kRedrawInterval = absl::Milliseconds(100);
 constexpr size_t kFewLayers = 12;  // up to here plain lines tell of each layer, beyond of each tenth
 constexpr size_t kPlainBarWidth = 20;
-constexpr size_t kMostShownLayers = 100'000;  // of all models together: beyond, a server sends nonsense
+constexpr size_t kMaxShownLayers = 100'000;  // of all models together: beyond, a server sends nonsense
 
 // The first of the locale's variables that is set decides, as for setlocale.
 bool LocaleIsUtf8() {
@@ -133,13 +133,13 @@ void Progress::ShowStart(const v1::JobStarted& started) {
     first_layers_[model.name()] = n_layers;
     n_layers += model.n_layers();
   }
-  if (n_layers <= kMostShownLayers) view_.layers.resize(n_layers);
+  if (n_layers <= kMaxShownLayers) view_.layers.resize(n_layers);
   PrintLine(StartedText(started));
 }
 
 void Progress::ShowScores(const v1::LayerScores& scores) {
   const size_t at = first_layers_[scores.model()] + scores.layer();
-  if (at >= kMostShownLayers) return;
+  if (at >= kMaxShownLayers) return;
   view_.layers.resize(std::max(view_.layers.size(), at + 1));
   const bool several = first_layers_.size() > 1;
   const std::optional<BestHead> best = FindBestHead(scores, kind_);
@@ -158,7 +158,7 @@ void Progress::ShowScores(const v1::LayerScores& scores) {
 }
 
 void Progress::ShowProgress(const v1::JobProgress& progress) {
-  if (progress.n_layers() <= kMostShownLayers)
+  if (progress.n_layers() <= kMaxShownLayers)
     view_.layers.resize(std::max<size_t>(view_.layers.size(), progress.n_layers()));
   view_.fraction = std::max(view_.fraction, progress.fraction());
   if (style_ == ProgressStyle::kTerminal) Redraw(/*at_once=*/false);

@@ -15,7 +15,7 @@
 namespace induct::client {
 namespace {
 
-constexpr int kMostRunsASecond = 10000;
+constexpr int kMaxRunsPerSecond = 10000;
 
 absl::Status CannotWrite(const std::string& what, int error) {
   return WithExitCode(absl::ErrnoToStatus(error, what), ExitCode::kOutput);
@@ -43,7 +43,7 @@ absl::StatusOr<RunDirectory> RunDirectory::Prepare(const std::string& output_dir
 
 // mkdir says who was first, so that two runs of the same second never share a folder.
 absl::Status RunDirectory::Appear() {
-  for (int number = 1; number <= kMostRunsASecond; ++number) {
+  for (int number = 1; number <= kMaxRunsPerSecond; ++number) {
     const std::string candidate = number == 1 ? stem_ : absl::StrCat(stem_, "-", number);
     if (mkdir(candidate.c_str(), 0777) == 0) {
       path_ = candidate;

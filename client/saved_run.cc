@@ -21,7 +21,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-constexpr uint32_t kMostLayers = 1u << 16;
+constexpr uint32_t kMaxSavedLayers = 1u << 16;
 
 struct Size {
   uint32_t n_layers = 0;
@@ -259,7 +259,7 @@ absl::StatusOr<v1::RunMetadata> ReadMetadata(const std::string& path) {
   }
   for (const v1::ModelUse& use : metadata.models()) {
     if (!IsSafeFileName(use.name()) || use.n_layers() == 0 || use.n_heads() == 0 ||
-        use.n_layers() > kMostLayers || use.n_heads() > kMostLayers)
+        use.n_layers() > kMaxSavedLayers || use.n_heads() > kMaxSavedLayers)
       return absl::DataLossError(
           absl::StrCat(file, ": a model in it has no name, layers or heads that can be"));
   }

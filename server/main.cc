@@ -35,7 +35,7 @@ namespace {
 constexpr int kUsage = 2;
 constexpr int kBlockingThreads = 4;
 constexpr int kSlowThreads = 2;
-constexpr int kMostLoads = 4;  // at once, of those that clients ask for
+constexpr int kMaxConcurrentLoads = 4;  // at once, of those that clients ask for
 
 struct Arguments {
   std::string settings_file;
@@ -143,7 +143,7 @@ class Server {
                                         .max_bytes = settings.Integer("limits.kept_mb") << 20})),
         pool_(kBlockingThreads),
         slow_pool_(kSlowThreads),
-        load_threads_(kMostLoads),
+        load_threads_(kMaxConcurrentLoads),
         context_{.pool = &pool_,
                  .slow_pool = &slow_pool_,
                  .load_threads = &load_threads_,

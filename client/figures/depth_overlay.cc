@@ -15,7 +15,7 @@ namespace {
 constexpr int kOverlayWidth = 1400;
 constexpr int kOverlayHeight = 1000;
 constexpr std::array kPointTypes = {7, 5, 9, 11, 13, 6, 4, 8, 10, 12};
-constexpr int kMostPoints = 8;  // on a curve; more hide its line
+constexpr int kMaxPoints = 8;  // on a curve; more hide its line
 
 bool HasBand(const DepthCurve& curve) { return !curve.band.ci_low().empty(); }
 
@@ -72,7 +72,7 @@ void AddCurve(const DepthCurve& curve, size_t number, const std::string& data, d
   }
   absl::StrAppendFormat(
       &layers->lines, "%s3:4 with linespoints lw 1.5 dt %d pt %d ps unit pi %d lc rgb '%s' title %s, \\\n  ",
-      data, dashes, point, (n_layers + kMostPoints - 1) / kMostPoints, colour, GnuplotString(curve.label));
+      data, dashes, point, (n_layers + kMaxPoints - 1) / kMaxPoints, colour, GnuplotString(curve.label));
   if (curve.peak.has_value()) {
     absl::StrAppendFormat(&layers->marks,
                           ", \\\n  '+' using (%.9g):(%.9g) every ::0::0 with points pt %d ps 2.4*unit "

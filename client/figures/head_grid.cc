@@ -14,7 +14,7 @@ constexpr int kGridMargin = 520;  // pixels beside and above the squares: labels
 constexpr int kLeastWidth = 1200;
 constexpr int kLeastHeight = 900;
 constexpr int kGridTickPixels = 66;  // that a label on an axis needs
-constexpr int kMostPixels = 4000;
+constexpr int kMaxPixels = 4000;
 constexpr int kLongestShape = 4;  // times as long as wide
 
 std::string GridCsv(const HeadGrid& grid) {
@@ -37,8 +37,8 @@ struct Sides {
 };
 
 Sides PlotSides(const HeadGrid& grid, int square) {
-  const int width = std::min(grid.n_heads * square, kMostPixels);
-  const int height = std::min(grid.n_layers * square, kMostPixels);
+  const int width = std::min(grid.n_heads * square, kMaxPixels);
+  const int height = std::min(grid.n_layers * square, kMaxPixels);
   return {std::max(width, height / kLongestShape), std::max(height, width / kLongestShape)};
 }
 
@@ -46,7 +46,7 @@ Sides PlotSides(const HeadGrid& grid, int square) {
 
 int SquarePixels(int n_rows, int n_columns) {
   const int n = std::max(n_rows, n_columns);
-  return std::max(1, std::min(std::clamp(1300 / n, 27, 140), kMostPixels / n));
+  return std::max(1, std::min(std::clamp(1300 / n, 27, 140), kMaxPixels / n));
 }
 
 std::string SquaresPlot(const std::string& data, int square, const std::string& rest) {

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kDensityWidth = 1400;
 constexpr int kDensityHeight = 1200;
-constexpr int kMostDensityLabels = 16;
+constexpr int kMaxDensityLabels = 16;
 
 std::string DensityCsv(const v1::HeadPermutation& heads) {
   std::string csv = "layer,observed_density,null_mean,band_low,band_high,p_adjusted\n";
@@ -82,7 +82,7 @@ Figure NullsDensityFigure(const SavedModel& model) {
   figure.settings =
       absl::StrCat("set xlabel 'layer'\nset ylabel 'share of high heads'\n",
                    absl::StrFormat("set xrange [-0.5:%d-0.5]\nset yrange [0:%.6g]\n", n_layers, top),
-                   "set xtics out nomirror 0,", TickStep(n_layers, kMostDensityLabels),
+                   "set xtics out nomirror 0,", TickStep(n_layers, kMaxDensityLabels),
                    "\nset ytics out nomirror\nset border 3\n", "set format '%g'\nset samples 2\n");
   figure.plot = DensityPlot(heads, figure.name, top);
   return figure;

@@ -17,7 +17,7 @@
 namespace induct::client {
 namespace {
 
-constexpr int kMostNamedTokens = 64;  // more would not be legible; then positions are numbered
+constexpr int kMaxNamedTokens = 64;  // more would not be legible; then positions are numbered
 constexpr size_t kTokenCharacters = 14;
 constexpr int kLeastPlot = 700;      // pixels of a side
 constexpr int kNumberedPlot = 1700;  // where positions are numbered
@@ -25,7 +25,7 @@ constexpr int kAxisPixels = 130;     // an axis' ticks and its name, beside the 
 constexpr int kColoursPixels = 280;
 constexpr int kMapTickPixels = 90;
 // More squares than this on a side would make an SVG of hundreds of megabytes; they become an image.
-constexpr int kMostSquares = 256;
+constexpr int kMaxSquares = 256;
 
 // Spaces are visible, and what can't be shown is escaped.
 std::string TokenLabel(const v1::AttentionPattern& pattern, int at) {
@@ -47,14 +47,14 @@ std::string Probabilities(const SavedModel& model, int n) {
     const float* of_query = &model.attention->values[static_cast<size_t>(query) * static_cast<size_t>(n)];
     for (int key = 0; key <= query; ++key)
       absl::StrAppendFormat(&rows, "%d,%d,%.9g\n", query, key, of_query[key]);
-    for (int key = query + 1; key < n && n > kMostSquares; ++key)
+    for (int key = query + 1; key < n && n > kMaxSquares; ++key)
       absl::StrAppend(&rows, query, ",", key, ",NaN\n");
   }
   return rows;
 }
 
 std::string AttentionPlot(const std::string& data, int n, int square, const std::string& marks) {
-  return n <= kMostSquares ? SquaresPlot(data, square, marks)
+  return n <= kMaxSquares ? SquaresPlot(data, square, marks)
                            : absl::StrCat("plot ", data, "2:1:3 with image", marks, "\n");
 }
 
@@ -68,7 +68,7 @@ struct MapLayout {
 
 MapLayout LayOutMap(const std::vector<std::string>& tokens) {
   const int n = static_cast<int>(tokens.size());
-  const bool named = n <= kMostNamedTokens;
+  const bool named = n <= kMaxNamedTokens;
   MapLayout layout{.square = named ? SquarePixels(n, n) : std::max(1, kNumberedPlot / n)};
   layout.plot = std::max(n * layout.square, kLeastPlot);
   size_t longest = named ? 0 : std::to_string(n).size();
@@ -84,7 +84,7 @@ MapLayout LayOutMap(const std::vector<std::string>& tokens) {
 // bytes for letters.
 std::string Axes(const std::vector<std::string>& tokens, const MapLayout& layout, const Figure& figure) {
   const int n = static_cast<int>(tokens.size());
-  const bool named = n <= kMostNamedTokens;
+  const bool named = n <= kMaxNamedTokens;
   std::string ticks = absl::StrCat("0,", TickStep(n, std::max(1, layout.plot / kMapTickPixels)));
   if (named) {
     std::vector<std::string> at;

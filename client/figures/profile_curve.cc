@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kCurveWidth = 1400;
 constexpr int kCurveHeight = 1200;
-constexpr int kMostCurveLabels = 16;
+constexpr int kMaxCurveLabels = 16;
 
 bool CurveHasBand(const v1::Profile& profile) {
   const auto& band = profile.bootstrap().per_layer();
@@ -108,7 +108,7 @@ Figure ProfileCurveFigure(const SavedModel& model) {
   figure.settings = absl::StrCat(
       "set title offset 0,0.4\n", "set xlabel 'layer'\nset x2label 'relative depth'\nset ylabel ",
       GnuplotString(ScoreOfKeptHeads(profile)), "\n", "set xrange [-0.5:", n_layers,
-      "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,", TickStep(n_layers, kMostCurveLabels),
+      "-0.5]\nset x2range [0:1]\n", "set xtics out nomirror 0,", TickStep(n_layers, kMaxCurveLabels),
       "\nset x2tics out nomirror 0,0.1\nset ytics out nomirror\n",
       "set yrange [0:", absl::StrFormat("%.6g", top), "]\nset border 7\n",
       "set format '%g'\nset grid ytics lc rgb '#cccccc' lw 0.5\nset samples 2\n");

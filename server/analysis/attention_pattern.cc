@@ -9,7 +9,7 @@ namespace induct::analysis {
 namespace {
 
 // A pass reads some query rows: as many as keep its sums, one a pair of positions and head, below this.
-constexpr size_t kMostSumsOfPass = size_t{8} << 20;
+constexpr size_t kMaxSumsOfPass = size_t{8} << 20;
 
 // Rows first_query .. end - 1.
 struct Rows {
@@ -20,7 +20,7 @@ std::vector<Rows> SplitRows(uint32_t n_tokens, size_t n_heads) {
   std::vector<Rows> parts;
   size_t pairs = 0;
   for (uint32_t query = 0; query < n_tokens; ++query) {
-    if (parts.empty() || (pairs + query + 1) * n_heads > kMostSumsOfPass) {
+    if (parts.empty() || (pairs + query + 1) * n_heads > kMaxSumsOfPass) {
       parts.push_back({.first_query = query});
       pairs = 0;
     }
@@ -54,9 +54,9 @@ absl::StatusOr<std::vector<float>> ReadAttentionPattern(engine::Model& model, st
                         absl::StrCat("there is no head ", head.layer, ".", head.head, "; layers are 0 to ",
                                      spec.n_layers - 1, ", heads 0 to ", spec.n_heads - 1));
   }
-  if (tokens.size() > kMostPatternTokens) {
+  if (tokens.size() > kMaxPatternTokens) {
     return InvalidField("prompt", absl::StrCat("it has ", tokens.size(),
-                                               " tokens; a pattern is read of at most ", kMostPatternTokens));
+                                               " tokens; a pattern is read of at most ", kMaxPatternTokens));
   }
   const auto n_tokens = static_cast<uint32_t>(tokens.size());
   std::vector<float> pattern(size_t{n_tokens} * n_tokens);

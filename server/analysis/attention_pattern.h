@@ -12,7 +12,7 @@
 namespace induct::analysis {
 
 // Longest prompt whose pattern is read: the picture of more would show no token.
-inline constexpr size_t kMostPatternTokens = 2048;
+inline constexpr size_t kMaxPatternTokens = 2048;
 
 struct PatternOptions {
   int64_t batch_size = 0;  // as for engine::Pass
@@ -23,7 +23,7 @@ struct PatternOptions {
 // sums to 1 up to rounding. `on_progress` (may be empty) sees the share done.
 //
 // INVALID_ARGUMENT: a head outside the model (field "head"), saying which there are; a prompt longer than
-// kMostPatternTokens (field "prompt"). CANCELLED. Errors of the engine as they are.
+// kMaxPatternTokens (field "prompt"). CANCELLED. Errors of the engine as they are.
 absl::StatusOr<std::vector<float>> ReadAttentionPattern(engine::Model& model, std::span<const int32_t> tokens,
                                                         engine::Head head, const PatternOptions& options,
                                                         std::stop_token stop,

@@ -11,7 +11,7 @@
 namespace induct::runs {
 namespace {
 
-constexpr double kMostDifferenceOfShares = 0.25;
+constexpr double kMaxDifferenceOfShares = 0.25;
 
 // What stays of a profile until it is compared.
 struct Measured {
@@ -92,7 +92,7 @@ class CrossSizeRun : public ModelRun {
     const auto [least, most] = std::minmax_element(
         measured.begin(), measured.end(),
         [](const Measured& a, const Measured& b) { return a.share_kept() < b.share_kept(); });
-    if (most->share_kept() <= least->share_kept() * (1 + kMostDifferenceOfShares)) return;
+    if (most->share_kept() <= least->share_kept() * (1 + kMaxDifferenceOfShares)) return;
     warnings->push_back(absl::StrFormat(
         "topq keeps %.0f %% of the heads of %s and %.0f %% of those of %s: curves are comparable with "
         "aggregation mean",

@@ -42,7 +42,7 @@ TEST(AttentionPattern, ALongPromptIsReadInSeveralPasses) {
 
 TEST(AttentionPattern, HeadsOutsideTheModelAndLongPromptsAreRefused) {
   FakeModel model(3, 4, HashedAttention);
-  const std::vector<int32_t> tokens(4, 1), too_many(kMostPatternTokens + 1, 1);
+  const std::vector<int32_t> tokens(4, 1), too_many(kMaxPatternTokens + 1, 1);
   for (const engine::Head head : {engine::Head{3, 0}, engine::Head{0, 4}}) {
     const absl::Status status = ReadAttentionPattern(model, tokens, head, {}, {}, {}).status();
     EXPECT_EQ(FieldOf(status), "head");

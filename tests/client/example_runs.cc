@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/file_names.h"
 #include "proto/message_json.h"
 #include "tests/client/fake_server.h"
@@ -97,6 +98,10 @@ void WriteModel(const SavedModel& model, const std::string& folder) {
 }
 
 }  // namespace
+
+std::vector<std::string> Lines(const std::string& text) {
+  return absl::StrSplit(text, '\n', absl::SkipEmpty());
+}
 
 void WriteBytes(const std::string& path, const std::string& bytes) {
   std::ofstream(path, std::ios::binary) << bytes;

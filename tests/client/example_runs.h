@@ -24,6 +24,9 @@ void AddExamplePattern(int n_tokens, SavedModel* model);
 // A run that succeeded, of these models.
 SavedRun ExampleRun(const std::string& command, std::vector<SavedModel> models);
 
+// The lines of `text` that are not empty.
+std::vector<std::string> Lines(const std::string& text);
+
 void WriteBytes(const std::string& path, const std::string& bytes);
 
 // Writes the run into the folder, which is made where it is missing, so that ReadRun reads the same.

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_split.h"
 #include "client/figures/captions.h"
 #include "client/figures/causal_delta.h"
 #include "client/figures/cross_size_overlay.h"
@@ -28,17 +27,13 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-std::vector<std::string> DataLines(const std::string& text) {
-  return absl::StrSplit(text, '\n', absl::SkipEmpty());
-}
-
 std::string Title(const Figure& figure) { return absl::StrJoin(figure.title, "\n"); }
 
 TEST(HeatmapTest, HasARowForEachHeadAndColoursUpToTheHighestScore) {
   SavedModel model = ExampleModel("m", 2, 3);
   model.scores->values = {0, 0.25f, 0.5f, 0.125f, 0.75f, 1e-9f};
   const Figure figure = HeatmapFigure(model);
-  EXPECT_THAT(DataLines(figure.csv), ElementsAre("layer,head,score", "0,0,0", "0,1,0.25", "0,2,0.5", "1,0,0.125",
+  EXPECT_THAT(Lines(figure.csv), ElementsAre("layer,head,score", "0,0,0", "0,1,0.25", "0,2,0.5", "1,0,0.125",
                                              "1,1,0.75", "1,2,9.99999972e-10"));
   EXPECT_THAT(figure.settings, HasSubstr("set cbrange [0:0.75]"));
   EXPECT_THAT(Title(figure), HasSubstr("400 prompts, 12,345 copy operations, antecedents first, lag >= 3"));
@@ -70,10 +65,10 @@ TEST(ProfileCurveTest, ACurveOfZeroesHasNoPeakAndNoCentroid) {
 }
 
 TEST(ProfileCurveTest, TheDataHaveTheBandOrRepeatTheCurve) {
-  EXPECT_THAT(DataLines(ProfileCurveFigure(ExampleModel("m", 1, 1)).csv),
+  EXPECT_THAT(Lines(ProfileCurveFigure(ExampleModel("m", 1, 1)).csv),
               ElementsAre("layer,depth,score,ci_low,ci_high", "0,0.5,0.85,0.7905,0.901"));
   const Figure without = ProfileCurveFigure(ExampleModel("m", 1, 1, /*bootstrap=*/false));
-  EXPECT_THAT(DataLines(without.csv), ElementsAre("layer,depth,score,ci_low,ci_high", "0,0.5,0.85,0.85,0.85"));
+  EXPECT_THAT(Lines(without.csv), ElementsAre("layer,depth,score,ci_low,ci_high", "0,0.5,0.85,0.85,0.85"));
   EXPECT_THAT(without.plot, Not(HasSubstr("95 %")));
 }
 
@@ -83,7 +78,7 @@ TEST(CrossSizeOverlayTest, ModelsLieOnRelativeDepthWithTheirLabelsInTheKey) {
   const auto figure =
       CrossSizeOverlayFigure(ExampleRun("crosssize", {small, ExampleModel("large", 4, 4, false)}));
   ASSERT_TRUE(figure.has_value());
-  const auto lines = DataLines(figure->csv);
+  const auto lines = Lines(figure->csv);
   EXPECT_EQ(lines.size(), 1u + 2 + 4);
   EXPECT_THAT(lines[1], testing::StartsWith("small,0,0.25,"));
   EXPECT_THAT(lines[3], AllOf(testing::StartsWith("large,0,0.125,"), testing::EndsWith(",,")));
@@ -109,7 +104,7 @@ TEST(PeakDepthsTest, EveryModelHasItsSizePeakAndCentroid) {
   const auto figure = PeakDepthsFigure(
       ExampleRun("multisize", {ExampleModel("l", 12, 16), ExampleModel("m", 6, 12), small, unknown}));
   ASSERT_TRUE(figure.has_value());
-  const auto lines = DataLines(figure->csv);
+  const auto lines = Lines(figure->csv);
   ASSERT_EQ(lines.size(), 4u);
   EXPECT_THAT(lines[1], AllOf(testing::StartsWith("s,70000000,"), testing::EndsWith(",0.75,,,0.52,,")));
   EXPECT_THAT(lines[3], testing::StartsWith("l,3072000000,"));
@@ -132,7 +127,7 @@ TEST(NullsDensityTest, MarksTheLayersAboveChance) {
   SavedModel model = ExampleModel("m", 4, 4);
   model.nulls = ExampleNulls(model);
   const Figure figure = NullsDensityFigure(model);
-  EXPECT_THAT(DataLines(figure.csv), testing::Contains("2,0.51,0.1,0,0.25,0.002"));
+  EXPECT_THAT(Lines(figure.csv), testing::Contains("2,0.51,0.1,0,0.25,0.002"));
   EXPECT_THAT(figure.plot,
               AllOf(HasSubstr("p <= 0.05, adjusted over layers"), HasSubstr("0.375 with lines")));
   EXPECT_THAT(Title(figure),
@@ -147,8 +142,8 @@ TEST(NullsHeatmapTest, ShowsTheLagMatchedEffectWithRingsAndElseTheUniformOne) {
   SavedModel model = ExampleModel("m", 4, 4);
   model.nulls = ExampleNulls(model);
   auto figure = NullsHeatmapFigure(model);
-  EXPECT_THAT(DataLines(figure->csv)[0], "layer,head,effect,observed,null_mean,p_adjusted");
-  EXPECT_THAT(DataLines(figure->csv)[1], HasSubstr(",0.06,0.7"));
+  EXPECT_THAT(Lines(figure->csv)[0], "layer,head,effect,observed,null_mean,p_adjusted");
+  EXPECT_THAT(Lines(figure->csv)[1], HasSubstr(",0.06,0.7"));
   EXPECT_THAT(Title(*figure), AllOf(HasSubstr("lag-matched"), HasSubstr("of 16)")));
   EXPECT_THAT(figure->plot, HasSubstr("points pt 6"));
   v1::ShuffledAntecedent* shuffled = model.nulls->mutable_shuffled_antecedent();
@@ -168,9 +163,9 @@ TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
   ASSERT_TRUE(figure.has_value());
   EXPECT_THAT(figure->plot,
               AllOf(HasSubstr("layout 1,3"), HasSubstr("'p = 0.095'"), HasSubstr("'p = 0.14'")));
-  EXPECT_THAT(DataLines(figure->csv), testing::Contains("copy_accuracy,top_k,,1,-0.45,-0.49,-0.41"));
+  EXPECT_THAT(Lines(figure->csv), testing::Contains("copy_accuracy,top_k,,1,-0.45,-0.49,-0.41"));
   size_t draws = 0;
-  for (const std::string& line : DataLines(figure->csv)) draws += line.starts_with("copy_nll,random_k,") ? 1 : 0;
+  for (const std::string& line : Lines(figure->csv)) draws += line.starts_with("copy_nll,random_k,") ? 1 : 0;
   EXPECT_EQ(draws, 20u + 1);
 }
 
@@ -205,7 +200,7 @@ TEST(LagOverlayTest, AnEmptyBucketIsNamedAndHasNoCurve) {
   SavedModel model = ExampleModel("m", 4, 4);
   model.lag_buckets = ExampleLagBuckets(model);
   const Figure figure = LagOverlayFigure(model);
-  EXPECT_EQ(DataLines(figure.csv).size(), 1u + 2 * 4);
+  EXPECT_EQ(Lines(figure.csv).size(), 1u + 2 * 4);
   EXPECT_THAT(figure.csv, AllOf(HasSubstr("3-8,0,"), HasSubstr("33-,3,"), Not(HasSubstr("9-32"))));
   EXPECT_THAT(figure.plot, AllOf(HasSubstr("'lag 9 to 32: no operations'"),
                                  HasSubstr("'lag >= 33, 7,345 operations: centroid 0.550 [0.480, 0.560]'")));
@@ -216,7 +211,7 @@ TEST(PatternTest, ShowsWhatAHeadCanAttendToAndFramesWhatTheScoreReads) {
   SavedModel model = ExampleModel("m", 4, 4);
   AddExamplePattern(4, &model);
   const Figure figure = PatternFigure(model);
-  EXPECT_THAT(DataLines(figure.csv),
+  EXPECT_THAT(Lines(figure.csv),
               ElementsAre("query,key,probability", "0,0,0.400000006", "1,0,0.200000003", "1,1,0.200000003",
                           "2,0,0.13333334", "2,1,0.733333349", "2,2,0.13333334", "3,0,0.100000001",
                           "3,1,0.100000001", "3,2,0.699999988", "3,3,0.100000001", "2,1,", "3,2,"));

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "absl/strings/str_split.h"
 #include "nlohmann/json.hpp"
 #include "tests/client/example_runs.h"
 #include "tests/client/run_client.h"
@@ -23,10 +22,6 @@ using testing::IsEmpty;
 using testing::MatchesRegex;
 using testing::Not;
 using testing::SizeIs;
-
-std::vector<std::string> Lines(const std::string& text) {
-  return absl::StrSplit(text, '\n', absl::SkipEmpty());
-}
 
 // A run of `command` on the model named so.
 void WriteModelRun(const std::string& folder, const std::string& command, const std::string& model,

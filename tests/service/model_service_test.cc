@@ -22,7 +22,7 @@ using grpc::StatusCode;
 using ::testing::HasSubstr;
 
 constexpr int64_t kBudget = 5'000'000;  // float32: demo-small takes 2.6 MB, demo-large 4.8 MB
-constexpr int kMostLoads = 2;
+constexpr int kMaxConcurrentLoads = 2;
 
 // What the reason of a call's status is.
 std::string ReasonOfCall(const grpc::Status& status) {
@@ -37,7 +37,7 @@ class ModelServiceTest : public ::testing::Test {
   ModelServiceTest()
       : registry_({.model_dirs = {INDUCT_SOURCE_DIR "/deploy/demo_models"}, .budgets = {{"cpu", kBudget}}}),
         pool_(2),
-        threads_(kMostLoads) {
+        threads_(kMaxConcurrentLoads) {
     context_ = {.pool = &pool_, .slow_pool = &pool_, .load_threads = &threads_, .registry = &registry_};
     context_.limits = {.dtypes = {DType::kFloat32}, .device = "cpu"};
     context_.info.add_devices()->set_name("cpu");
