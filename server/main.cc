@@ -23,6 +23,7 @@
 #include "server/engine/engine.h"
 #include "server/hub/hub.h"
 #include "server/jobs/scheduler.h"
+#include "server/models/linear_choices_file.h"
 #include "server/models/model_registry.h"
 #include "server/runs/run.h"
 #include "server/service/grpc_server.h"
@@ -99,6 +100,13 @@ std::map<std::string, int64_t> BudgetsOf(const Settings& settings, const std::ve
   return budgets;
 }
 
+std::shared_ptr<engine::LinearChooser> LinearChooserOf(const Settings& settings) {
+  const std::string path = models::LinearChoicesPath();
+  return engine::MakeLinearChooser(
+      engine::ParseLinearProduct(settings.Text("linear")),  // "auto" is none
+      path.empty() ? nullptr : std::make_shared<models::LinearChoicesFile>(path));
+}
+
 models::RegistryOptions RegistryOptionsOf(const Settings& settings, const std::vector<std::string>& devices,
                                           const hub::Hub& hub) {
   // Whoever starts a private server does so in the folder where it runs itself.
@@ -107,6 +115,7 @@ models::RegistryOptions RegistryOptionsOf(const Settings& settings, const std::v
           .client_dir = is_private ? std::filesystem::current_path().string() : "",
           .allow_models = settings.Texts("allow_models"),
           .budgets = BudgetsOf(settings, devices),
+          .linear_chooser = LinearChooserOf(settings),
           .hub = &hub};
 }
 
@@ -171,7 +180,8 @@ class Server {
                      absl::StrJoin(environment_.devices, ", ")));
     if (service::IsLoopback(grpc_->address())) {
       Log(LogLevel::kInfo, "server",
-          "only this machine can reach it; --listen 0.0.0.0:50051 opens it to others, without authentication");
+          "only this machine can reach it; --listen 0.0.0.0:50051 opens it to others, without "
+          "authentication");
     }
     for (const std::string& problem : registry_.DirectoryProblems())
       Log(LogLevel::kWarning, "server", problem);

@@ -10,12 +10,6 @@
 namespace induct::engine {
 namespace {
 
-// The first n_rows outputs of a linear layer, as a layer of its own; no copy.
-Linear FirstOutputs(const Linear& linear, int64_t n_rows) {
-  return {.weight = linear.weight.narrow(0, 0, n_rows),
-          .bias = linear.bias.defined() ? linear.bias.narrow(0, 0, n_rows) : at::Tensor()};
-}
-
 // What can be added to a float32 stream in place without taking memory: on a CPU only float32 can.
 at::Tensor Addend(const at::Tensor& output) { return output.is_cpu() ? output.to(at::kFloat) : output; }
 
@@ -24,9 +18,8 @@ at::Tensor Addend(const at::Tensor& output) { return output.is_cpu() ? output.to
 void DecoderLayer::ReadProbabilities(const MicroBatch& batch, const at::Tensor& residual,
                                      ReadoutSums& sums) const {
   const at::Tensor normed = ApplyNorm(weights_.attention_norm, spec_, residual, dtype());
-  const Linear queries_and_keys =
-      FirstOutputs(weights_.qkv, (spec_.n_heads + spec_.n_kv_heads) * spec_.d_head);
-  Attend(SplitHeads(batch, ApplyLinear(queries_and_keys, normed)), batch.prompts, sums);
+  const int64_t n_outputs = (spec_.n_heads + spec_.n_kv_heads) * spec_.d_head;
+  Attend(SplitHeads(batch, ApplyFirstOutputs(weights_.qkv, n_outputs, normed)), batch.prompts, sums);
 }
 
 at::Tensor DecoderLayer::HeadOutputs(const MicroBatch& batch, const at::Tensor& residual,

@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "common/decoder_spec.h"
 #include "common/dtype.h"
+#include "server/engine/linear_choice.h"
 
 namespace induct::engine {
 
@@ -167,6 +168,8 @@ struct LoadOptions {
   // (and group of variants), of a layer that is not run to its end only what its queries, keys and values
   // need.
   bool stream_layers = false;
+  // Chooses the products of linear layers on a CPU; nothing: oneDNN's where there is one for the dtype.
+  std::shared_ptr<LinearChooser> linear_chooser = {};
 };
 
 // A decoder ready to run. Run and RunVariants may be called from one thread at a time per model, one of them
@@ -181,6 +184,18 @@ class Model {
   // Bytes of weights that stay on the device between passes. Grows once: the first RunVariants loads the
   // final norm and the unembedding, which stay unless layers are streamed.
   virtual int64_t resident_bytes() const = 0;
+
+  // Settles which products the linear layers use, by measuring where they are not known yet. Call it before a
+  // pass, on the thread that runs passes, with the number of tokens of that pass: measuring takes at most a
+  // fiftieth of its work, or a tenth of a second where that is more; what does not suffice for it is left for
+  // a later call, and the default used. May change the order of resident weights. Returns what is used for
+  // the shapes of a layer, in the layer's order; empty where nothing was settled, as on a GPU. CANCELLED
+  // after a stop request; RESOURCE_EXHAUSTED where memory runs out, and the model can still be used. What is
+  // no decoder of this room's has nothing to choose.
+  virtual absl::StatusOr<std::vector<LinearUse>> ChooseLinear(int64_t /*n_tokens*/,
+                                                              std::stop_token /*stop*/) {
+    return std::vector<LinearUse>();
+  }
 
   // One forward pass of all prompts, layer-major: every layer is applied to all prompts of a wave before the
   // next begins. Without on_residual the last layer that is run ends after its queries and keys, or its head

@@ -11,9 +11,9 @@
 namespace induct::engine {
 namespace {
 
-// Enough rows for matrix products to run at full speed. More only take memory, which the system then hands
-// out anew, page by page, for every intermediate result.
-constexpr int64_t kTokensCpu = 2048;
+// Enough rows for matrix products to run at full speed. Of more, intermediate results leave the processor's
+// caches, and are so large that the heap asks the system for their memory anew each time, page by page.
+constexpr int64_t kTokensCpu = 1024;
 // On other devices the time from one operation to the next counts, unless each has much to do.
 constexpr int64_t kTokens = 16384;
 
@@ -28,10 +28,12 @@ MicroBatch MakeMicroBatch(const Wave& wave, std::span<const PackedPrompt> prompt
 
 }  // namespace
 
+int64_t MicroBatchTokens(c10::Device device) { return device.is_cpu() ? kTokensCpu : kTokens; }
+
 MicroBatchRunner::MicroBatchRunner(int64_t batch_size, c10::Device device, int64_t total_work,
                                    ProgressSink on_progress, std::stop_token stop)
     : by_tokens_(batch_size == 0),
-      max_tokens_(device.is_cpu() ? kTokensCpu : kTokens),
+      max_tokens_(MicroBatchTokens(device)),
       total_work_(total_work),
       on_progress_(std::move(on_progress)),
       stop_(std::move(stop)),

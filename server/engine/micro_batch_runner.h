@@ -11,6 +11,9 @@
 
 namespace induct::engine {
 
+// Tokens of a micro-batch where no batch_size is asked for.
+int64_t MicroBatchTokens(c10::Device device);
+
 // Made for one pass, on one thread.
 class MicroBatchRunner {
  public:

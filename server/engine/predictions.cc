@@ -41,6 +41,10 @@ void Predict(const DecoderSpec& spec, const OutputWeights& weights, const at::Te
 
 }  // namespace
 
+int64_t LogitsRows(const DecoderSpec& spec, c10::Device device) {
+  return std::max<int64_t>(1, (device.is_cpu() ? kLogitsCpu : kLogits) / spec.vocab_size);
+}
+
 void PredictNextTokens(const DecoderSpec& spec, const OutputWeights& weights, const MicroBatch& batch,
                        const at::Tensor& residual, int64_t first_position, std::span<Prediction> out) {
   std::vector<int64_t> rows, next_tokens;
@@ -50,8 +54,7 @@ void PredictNextTokens(const DecoderSpec& spec, const OutputWeights& weights, co
       next_tokens.push_back(prompt.prompt->tokens[position + 1]);
     }
   }
-  const int64_t n_logits = residual.is_cpu() ? kLogitsCpu : kLogits;
-  const auto at_once = static_cast<size_t>(std::max<int64_t>(1, n_logits / spec.vocab_size));
+  const auto at_once = static_cast<size_t>(LogitsRows(spec, residual.device()));
   for (size_t first = 0; first < rows.size(); first += at_once) {
     const size_t count = std::min(at_once, rows.size() - first);
     const std::span chunk = std::span(rows).subspan(first, count);

@@ -13,6 +13,9 @@
 
 namespace induct::engine {
 
+// Rows whose logits are held at a time.
+int64_t LogitsRows(const DecoderSpec& spec, c10::Device device);
+
 // Sets out[i], for every row i of the micro-batch at a position >= first_position that has a next token in
 // its prompt, to how well that token is predicted. residual: [S, D] after the last layer; out: [S]. Logits
 // are held for a few rows at a time and their statistics float32 in any dtype. May throw what LibTorch

@@ -27,9 +27,9 @@ void ForEachTensor(const LayerWeights& layer, absl::FunctionRef<void(const at::T
     visit(norm->weight);
     visit(norm->bias);
   }
-  for (const Linear* linear : {&layer.qkv, &layer.attention_output, &layer.mlp_input, &layer.mlp_output}) {
-    visit(linear->weight);
-    visit(linear->bias);
+  for (const auto linear : kLinearsOfLayer) {
+    visit((layer.*linear).weight);
+    visit((layer.*linear).bias);
   }
 }
 
@@ -37,6 +37,19 @@ int64_t Bytes(const LayerWeights& layer) {
   int64_t bytes = 0;
   ForEachTensor(layer, [&](const at::Tensor& tensor) { bytes += Bytes(tensor); });
   return bytes;
+}
+
+// The layer with the method; with its weights packed where the method wants that and n_rows says for how many
+// rows. Weights that nobody may pack use the product that reads them as they are.
+Linear WithMethod(Linear linear, std::optional<LinearMethod> method, std::optional<int64_t> n_rows) {
+  linear.method = method;
+  if (!method || method->product != LinearProduct::kOneDnnPacked || linear.weight.is_mkldnn()) return linear;
+  if (n_rows) {
+    linear.weight = PackWeight(linear.weight, *n_rows);
+  } else {
+    linear.method->product = LinearProduct::kOneDnn;
+  }
+  return linear;
 }
 
 absl::Status ReadIfAny(WeightReader& reader, const std::optional<NormTensors>& tensors, Norm& norm) {
@@ -71,6 +84,7 @@ absl::StatusOr<std::unique_ptr<WeightStore>> WeightStore::Load(const DecoderSpec
   for (int64_t layer = 0; layer < spec.n_layers; ++layer) {
     INDUCT_ASSIGN_OR_RETURN(store->layers_.emplace_back(),
                             store->ReadLayer(layer, LayerPart::kAll, /*spent=*/{}, stop));
+    store->layers_bytes_ += Bytes(store->layers_.back());
   }
   return store;
 }
@@ -78,7 +92,26 @@ absl::StatusOr<std::unique_ptr<WeightStore>> WeightStore::Load(const DecoderSpec
 absl::StatusOr<LayerWeights> WeightStore::Layer(int64_t layer, LayerPart part, LayerWeights spent,
                                                 std::stop_token stop) const {
   if (!streams_layers()) return layers_[layer];
-  return ReadLayer(layer, part, std::move(spent), std::move(stop));
+  INDUCT_ASSIGN_OR_RETURN(LayerWeights weights, ReadLayer(layer, part, std::move(spent), std::move(stop)));
+  for (size_t i = 0; i < kLinearsOfLayer.size(); ++i)
+    (weights.*kLinearsOfLayer[i]).method = layer_methods_[i];
+  return weights;
+}
+
+absl::Status WeightStore::SetLayerMethods(const LayerMethods& methods, int64_t n_rows, std::stop_token stop) {
+  layer_methods_ = methods;
+  for (LayerWeights& layer : layers_) {
+    if (stop.stop_requested()) return Stopped();
+    for (size_t i = 0; i < kLinearsOfLayer.size(); ++i) {
+      Linear& linear = layer.*kLinearsOfLayer[i];
+      const bool read_in_part = &layer == &layers_.back() && kLinearsOfLayer[i] == &LayerWeights::qkv;
+      linear = WithMethod(linear, methods[i], read_in_part ? std::nullopt : std::optional(n_rows));
+    }
+  }
+  int64_t bytes = 0;
+  for (const LayerWeights& layer : layers_) bytes += Bytes(layer);
+  layers_bytes_ = bytes;
+  return absl::OkStatus();
 }
 
 absl::Status WeightStore::ReadEmbeddings(bool stream_layers, std::stop_token stop) {
@@ -142,12 +175,17 @@ absl::StatusOr<OutputWeights> WeightStore::Output(std::stop_token stop) const {
     if (output_) return *output_;
   }
   // Read without the lock: resident_bytes should not wait for a disk.
-  INDUCT_ASSIGN_OR_RETURN(const OutputWeights output, ReadOutput(std::move(stop)));
-  if (!streams_layers()) {
-    const absl::MutexLock lock(&output_mutex_);
-    output_ = output;
-  }
+  INDUCT_ASSIGN_OR_RETURN(OutputWeights output, ReadOutput(std::move(stop)));
+  const absl::MutexLock lock(&output_mutex_);
+  output.unembedding.method = unembedding_method_;
+  if (!streams_layers()) output_ = output;
   return output;
+}
+
+void WeightStore::SetUnembeddingMethod(LinearMethod method) {
+  const absl::MutexLock lock(&output_mutex_);
+  unembedding_method_ = method;
+  if (output_) output_->unembedding.method = method;
 }
 
 absl::StatusOr<OutputWeights> WeightStore::ReadOutput(std::stop_token stop) const {
@@ -166,8 +204,7 @@ absl::StatusOr<OutputWeights> WeightStore::ReadOutput(std::stop_token stop) cons
 }
 
 int64_t WeightStore::resident_bytes() const {
-  int64_t bytes = Bytes(token_embeddings_) + Bytes(position_embeddings_);
-  for (const LayerWeights& layer : layers_) bytes += Bytes(layer);
+  const int64_t bytes = Bytes(token_embeddings_) + Bytes(position_embeddings_) + layers_bytes_;
   const absl::MutexLock lock(&output_mutex_);
   if (!output_) return bytes;
   const bool is_tied = output_->unembedding.weight.is_same(token_embeddings_);

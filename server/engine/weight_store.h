@@ -4,6 +4,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -35,6 +37,12 @@ struct LayerWeights {
   // memory is not used again before it is through. Nothing on a CPU.
   void UseInCurrentStream() const;
 };
+
+// The linear layers of a layer, in the order in which it applies them.
+inline constexpr std::array kLinearsOfLayer = {&LayerWeights::qkv, &LayerWeights::attention_output,
+                                               &LayerWeights::mlp_input, &LayerWeights::mlp_output};
+// What each of them uses.
+using LayerMethods = std::array<std::optional<LinearMethod>, kLinearsOfLayer.size()>;
 
 // What turns the last layer's output into logits.
 struct OutputWeights {
@@ -79,6 +87,12 @@ class WeightStore {
   // unembedding that is tied to an embedding that is held is the same tensor.
   absl::StatusOr<OutputWeights> Output(std::stop_token stop) const;
 
+  // From now on linear layers use these methods, and resident weights are brought into the order that they
+  // want for n_rows rows. Not while a pass runs. CANCELLED after a stop request, then some layers keep what
+  // they had. May throw what LibTorch throws.
+  absl::Status SetLayerMethods(const LayerMethods& methods, int64_t n_rows, std::stop_token stop);
+  void SetUnembeddingMethod(LinearMethod method);
+
   int64_t resident_bytes() const;
 
   // Of a token's residual stream, which is float32.
@@ -102,9 +116,12 @@ class WeightStore {
   at::Tensor token_embeddings_;       // undefined where layers are streamed
   at::Tensor position_embeddings_;    // undefined where there are none
   std::vector<LayerWeights> layers_;  // [L], or empty where layers are streamed
+  std::atomic<int64_t> layers_bytes_ = 0;
+  LayerMethods layer_methods_ = {};  // of layers that are streamed
 
   mutable absl::Mutex output_mutex_;
   mutable std::optional<OutputWeights> output_ ABSL_GUARDED_BY(output_mutex_);
+  std::optional<LinearMethod> unembedding_method_ ABSL_GUARDED_BY(output_mutex_);
 };
 
 }  // namespace induct::engine

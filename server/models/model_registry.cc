@@ -201,10 +201,12 @@ absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelRegistry::OpenAt(const Mo
 absl::StatusOr<ModelHandle> ModelRegistry::Load(const std::shared_ptr<const ModelFiles>& files,
                                                 const engine::LoadOptions& options, WhenFull when_full,
                                                 const StepSink& on_step, std::stop_token stop) {
+  engine::LoadOptions as_server = options;
+  as_server.linear_chooser = options_.linear_chooser;
   const LoadRequest request{.key = files->directory(),
                             .name = files->name(),
                             .fingerprint = files->fingerprint(),
-                            .options = options,
+                            .options = as_server,
                             .bytes = WeightBytesOf(files->spec(), options.dtype),
                             .load = [&files](const engine::LoadOptions& as, std::stop_token stopped) {
                               return engine::LoadModel(files->spec(), WeightsOf(files), as,

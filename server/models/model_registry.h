@@ -48,6 +48,8 @@ struct RegistryOptions {
   std::vector<std::string> allow_models = {"*"};
   // Bytes of weights by device; a device that is not named has no limit.
   std::map<std::string, int64_t> budgets;
+  // What the models' linear layers use on a CPU; nullptr: as engine::LoadOptions has it.
+  std::shared_ptr<engine::LinearChooser> linear_chooser = {};
   // Must outlive the registry; nullptr: folders only.
   const hub::Hub* hub = nullptr;
 };

@@ -1,12 +1,16 @@
 #include "server/runs/model_run.h"
 
 #include <algorithm>
+#include <atomic>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/dtype.h"
 #include "common/file_names.h"
+#include "common/logging.h"
 #include "common/status.h"
 
 namespace induct::runs {
@@ -78,6 +82,7 @@ absl::Status ModelRun::Prepare(jobs::JobContext& context) {
 absl::Status ModelRun::PrepareMore(jobs::JobContext&) { return absl::OkStatus(); }
 
 absl::StatusOr<std::string> ModelRun::Run(jobs::JobContext& context) {
+  INDUCT_RETURN_IF_ERROR(ChooseLinear(context));
   INDUCT_RETURN_IF_ERROR(context.Emit(environment_.encoder->Started(Started())));
   return Measure(context);
 }
@@ -100,8 +105,31 @@ absl::Status ModelRun::LoadWeights(size_t index, models::WhenFull when_full, job
 }
 
 absl::StatusOr<engine::Model*> ModelRun::Weights(size_t index, jobs::JobContext& context) {
-  if (index != turn_) INDUCT_RETURN_IF_ERROR(LoadWeights(index, models::WhenFull::kStream, context));
+  if (index != turn_) {
+    INDUCT_RETURN_IF_ERROR(LoadWeights(index, models::WhenFull::kStream, context));
+    INDUCT_RETURN_IF_ERROR(ChooseLinear(context));
+  }
   return &**weights_;
+}
+
+absl::Status ModelRun::ChooseLinear(jobs::JobContext& context) {
+  int64_t n_tokens = 0;
+  for (const analysis::Prompt& prompt : MeasuredPrompts(turn_)) {
+    n_tokens += static_cast<int64_t>(prompt.tokens.size());
+  }
+  auto linear = (*weights_)->ChooseLinear(n_tokens, context.stop());
+  INDUCT_RETURN_IF_ERROR(linear.status());
+  linear_ = *std::move(linear);
+  for (const engine::LinearUse& use : linear_) {
+    if (use.float32_gflops == 0) continue;
+    load_warnings_.push_back(absl::StrFormat(
+        "%s is slow on this processor: linear layers of %s run at %.0f GFLOP/s, in float32 at %.0f",
+        DTypeName(request_.dtype), models_[turn_].source, use.choice.gflops, use.float32_gflops));
+    static std::atomic_flag said;
+    if (!said.test_and_set()) Log(LogLevel::kWarning, "server", load_warnings_.back());
+    break;
+  }
+  return absl::OkStatus();
 }
 
 analysis::LayerScoresSink ModelRun::OnLayer(size_t index, jobs::JobContext& context) {
@@ -192,6 +220,7 @@ RunStarted ModelRun::Started() const {
                               .n_heads = static_cast<uint32_t>(spec.n_heads),
                               .n_parameters = static_cast<double>(model.files->checkpoint().n_parameters()),
                               .streamed = model.streamed});
+    if (i == turn_) started.models.back().linear = linear_;
     for (const analysis::Prompt& prompt : MeasuredPrompts(i)) started.n_tokens += prompt.tokens.size();
   }
   return started;

@@ -80,6 +80,8 @@ class ModelRun : public jobs::Work {
   // Shows steps of the registry, but not every percent.
   models::StepSink OnStep(jobs::JobContext& context) const;
   engine::LoadOptions HowToLoad() const;
+  // What the linear layers of the model whose turn it is use, settled if need be.
+  absl::Status ChooseLinear(jobs::JobContext& context);
   RunStarted Started() const;
   std::vector<std::string> PromptWarnings() const;
   uint32_t TotalLayers() const;
@@ -92,6 +94,7 @@ class ModelRun : public jobs::Work {
   std::deque<RunModel> models_;
   std::optional<models::ModelHandle> weights_;  // of the model whose turn it is
   size_t turn_ = 0;
+  std::vector<engine::LinearUse> linear_;  // of its layers
   std::vector<std::string> load_warnings_;
   uint32_t layers_done_ = 0;  // of all models
 };

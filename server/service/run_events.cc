@@ -23,6 +23,15 @@ v1::ModelUse ToMessage(const runs::ModelUse& model) {
   message.set_n_heads(model.n_heads);
   message.set_n_parameters(model.n_parameters);
   message.set_streamed(model.streamed);
+  for (const engine::LinearUse& use : model.linear) {
+    v1::LinearProduct& product = *message.add_linear_products();
+    product.set_n_in(static_cast<uint32_t>(use.n_in));
+    product.set_n_out(static_cast<uint32_t>(use.n_out));
+    product.set_n_rows(static_cast<uint32_t>(use.n_rows));
+    product.set_product(std::string(engine::LinearProductName(use.choice.method.product)));
+    product.set_fuses_activation(use.choice.method.fuses_activation);
+    product.set_gflops(use.choice.gflops);
+  }
   return message;
 }
 

@@ -10,7 +10,7 @@
 namespace induct::engine {
 namespace {
 
-constexpr int64_t kD = 256, kF = 1024, kVocabulary = 9216, kLength = 64, kMicroBatchTokens = 2048;
+constexpr int64_t kD = 256, kF = 1024, kVocabulary = 9216, kLength = 64, kMicroBatchTokens = 1024;
 
 DecoderSpec Sizes() {
   DecoderSpec sizes = SmallSizes();

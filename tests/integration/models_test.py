@@ -72,6 +72,7 @@ class ModelsTest(ProgramTest):
             self.assertEqual(states, {"demo-small": "unloaded", "demo-large": "unloaded", model: "available"})
 
     def test_a_model_larger_than_the_budget_is_streamed_with_the_same_scores(self):
+        self.env["INDUCT_LINEAR"] = "aten"  # what is fastest differs: packed weights are not streamed
         outputs = {}
         for megabytes in (3, 100):
             _, address = self.start_server(settings=f"model_memory_mb: {megabytes}\n")

@@ -199,6 +199,29 @@ class SharedServer(ProgramTest):
         self.env["INDUCT_MODEL_MEMORY_MB"] = "1"
         self.assertIn("model_memory_mb", self.client("profile", "--model", "demo-large", *SMALL, check=1).stderr)
 
+    def test_products_of_linear_layers_are_chosen_once_told_and_can_be_fixed(self):
+        def profile(**settings):
+            environment = {f"INDUCT_{key.upper()}": value for key, value in settings.items()}
+            self.client("profile", "--model", "demo-small", "--n_sequences", "8", "--no_figures", "--no_report", env=environment)
+            return self.json(self.runs()[-1] / "metadata.json")["models"][0]["linear_products"]
+
+        chosen = profile()
+        self.assertEqual([(p["n_in"], p["n_out"]) for p in chosen], [(128, 384), (128, 128), (128, 256), (256, 128)])
+        for product in chosen:
+            self.assertIn(product["product"], ("aten", "onednn", "onednn_packed"))
+            self.assertGreater(product["gflops"], 0)
+        self.assertEqual(profile(), chosen)  # rates too: a second server reads the file of the first
+        kept = self.dir / ".cache" / "induct" / "linear_choices.json"
+        self.assertEqual(len(self.json(kept)), 4)
+        kept.write_text("{")
+        self.assertEqual(len(profile()), 4)
+        self.assertEqual(len(self.json(kept)), 4)
+        kept.unlink()
+        for fixed in ("aten", "onednn"):
+            for product in profile(linear=fixed):
+                self.assertEqual((product["product"], product.get("gflops", 0)), (fixed, 0))
+        self.assertFalse(kept.exists())
+
     def test_versions(self):
         self.assertRegex(self.client("--version").stdout, r"induct-client \d+\.\d+\.\d+")
         out = subprocess.run([BIN / "induct-server", "--version"], capture_output=True, text=True)
