@@ -30,14 +30,14 @@ class DecoderModel : public Model {
 
   absl::Status Run(const Pass& pass, std::stop_token stop) override {
     INDUCT_RETURN_IF_ERROR(ValidatePass(spec_, pass));
-    return Compute([&] { return LayerPass(spec_, *weights_, pass, stop).Run(); });
+    return Compute([&] { return LayerPass(spec_, *weights_, pass, options_.on_halving, stop).Run(); });
   }
 
   absl::Status RunVariants(const AblationPass& pass, std::stop_token stop) override {
     INDUCT_RETURN_IF_ERROR(ValidateAblationPass(spec_, pass));
     return Compute([&] {
       return RunInGroups(pass, weights_->BytesPerToken(), [&](const AblationPass& group) {
-        return VariantPass(spec_, *weights_, group, stop).Run();
+        return VariantPass(spec_, *weights_, group, options_.on_halving, stop).Run();
       });
     });
   }

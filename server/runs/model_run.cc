@@ -1,13 +1,16 @@
 #include "server/runs/model_run.h"
 
 #include <algorithm>
+#include <cmath>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/file_names.h"
 #include "common/status.h"
+#include "server/models/model_name.h"
 
 namespace induct::runs {
 namespace {
@@ -27,6 +30,14 @@ absl::Status CheckDistinct(const std::vector<std::string>& names, const ModelFil
                                                " are the same model; a comparison takes different ones"));
   }
   return absl::OkStatus();
+}
+
+uint64_t ShareOf(uint64_t number, double fraction) {
+  return static_cast<uint64_t>(std::llround(fraction * static_cast<double>(number)));
+}
+
+Amount ShareOf(const Amount& amount, double fraction) {
+  return {.prompts = ShareOf(amount.prompts, fraction), .tokens = ShareOf(amount.tokens, fraction)};
 }
 
 }  // namespace
@@ -100,6 +111,7 @@ absl::Status ModelRun::LoadWeights(size_t index, models::WhenFull when_full, job
 }
 
 absl::StatusOr<engine::Model*> ModelRun::Weights(size_t index, jobs::JobContext& context) {
+  environment_.recorder->ModelBegun(context.device(), models::WithoutRevision(models_[index].files->name()));
   if (index != turn_) INDUCT_RETURN_IF_ERROR(LoadWeights(index, models::WhenFull::kStream, context));
   return &**weights_;
 }
@@ -108,16 +120,35 @@ analysis::LayerScoresSink ModelRun::OnLayer(size_t index, jobs::JobContext& cont
   return [this, index, &context](const analysis::LayerScores& scores) {
     const RunModel& model = models_[index];
     ++layers_done_;
+    environment_.recorder->LayerDone(context.device());
     return context.Emit(environment_.encoder->LayerScores(
         model.file_name, static_cast<uint32_t>(model.files->spec().n_layers), scores));
   };
 }
 
 engine::ProgressSink ModelRun::OnProgress(size_t index, jobs::JobContext& context) {
-  return [this, index, &context](double fraction) {
-    const double all = (static_cast<double>(index) + fraction) / static_cast<double>(models_.size());
-    context.Show(kProgressSlot, environment_.encoder->Progress(all, layers_done_, TotalLayers()));
+  return [this, index, all = ToMeasure(index), &context](double fraction) {
+    Advance(index, all, fraction, context);
   };
+}
+
+Amount ModelRun::ToMeasure(size_t index) const {
+  Amount amount;
+  for (const analysis::Prompt& prompt : MeasuredPrompts(index)) {
+    ++amount.prompts;
+    amount.tokens += prompt.tokens.size();
+  }
+  return amount;
+}
+
+void ModelRun::Advance(size_t index, const Amount& all, double fraction, jobs::JobContext& context) {
+  const double of_run = (static_cast<double>(index) + fraction) / static_cast<double>(models_.size());
+  context.Show(kProgressSlot, environment_.encoder->Progress(of_run, layers_done_, TotalLayers()));
+  // Differences of rounded shares, so that in the end they add up to the whole.
+  const Amount before = std::exchange(models_[index].measured, ShareOf(all, fraction));
+  const Amount& now = models_[index].measured;
+  environment_.recorder->RunAdvanced(context.device(), of_run, now.prompts - before.prompts,
+                                     now.tokens - before.tokens);
 }
 
 FileSink ModelRun::SaveTo(jobs::JobContext& context) const {
@@ -177,7 +208,7 @@ uint32_t ModelRun::TotalLayers() const {
 
 RunStarted ModelRun::Started() const {
   RunStarted started{.device = engine::DeviceDescription(device_),
-                     .n_prompts = static_cast<uint32_t>(MeasuredPrompts(0).size()),
+                     .n_prompts = static_cast<uint32_t>(ToMeasure(0).prompts),
                      .warnings = PromptWarnings()};
   for (size_t i = 0; i < models_.size(); ++i) {
     const RunModel& model = models_[i];
@@ -192,7 +223,7 @@ RunStarted ModelRun::Started() const {
                               .n_heads = static_cast<uint32_t>(spec.n_heads),
                               .n_parameters = static_cast<double>(model.files->checkpoint().n_parameters()),
                               .streamed = model.streamed});
-    for (const analysis::Prompt& prompt : MeasuredPrompts(i)) started.n_tokens += prompt.tokens.size();
+    started.n_tokens += ToMeasure(i).tokens;
   }
   return started;
 }
