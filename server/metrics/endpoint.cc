@@ -2,6 +2,7 @@
 
 #include <civetweb.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <string_view>
@@ -22,9 +23,9 @@ constexpr char kThreads[] = "8", kTimeoutMs[] = "1000";
 constexpr char kContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 
 bool IsPort(std::string_view text) {
+  const auto is_digit = [](char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); };
   int port = -1;
-  return !text.empty() && absl::ascii_isdigit(static_cast<unsigned char>(text.front())) &&
-         absl::SimpleAtoi(absl::string_view(text.data(), text.size()), &port) && port < 65536;
+  return std::ranges::all_of(text, is_digit) && absl::SimpleAtoi(std::string(text), &port) && port < 65536;
 }
 
 // As in names and addresses: the server would take a comma for the beginning of a second address.

@@ -28,6 +28,7 @@ class Endpoint {
   // `address`: as MetricsAddress gives it; with port 0 the system chooses one. UNAVAILABLE where it is in use
   // or is not this machine's.
   static absl::StatusOr<std::unique_ptr<Endpoint>> Start(const std::string& address, Page page);
+  // Takes about two seconds, in which the server's threads notice.
   ~Endpoint();
   Endpoint(const Endpoint&) = delete;
   Endpoint& operator=(const Endpoint&) = delete;

@@ -92,7 +92,7 @@ class MetricsTest(ProgramTest):
             return Page(answer.read().decode())
 
     def wait_for_value(self, value, name, **labels):
-        wait_for(lambda: self.page()(name, **labels) == value, f"{name}{labels} to be {value}: it is {self.page()(name, **labels)}")
+        wait_for(lambda: self.page()(name, **labels) == value, f"{name} {labels} to be {value}")
 
     def started_job(self, address, *args):
         client = self.start_client("profile", "--model", "demo-small", *LONG, "--server", address, *args)

@@ -2,14 +2,19 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/time/clock.h"
+
 namespace induct::metrics {
 namespace {
 
-// Reads until the device has been busy for longer than that.
+// Reads until the device has been busy for longer than that, some seconds at most.
 absl::Duration AwaitBusier(const DeviceActivity& activity, absl::Duration than) {
-  while (activity.Read()[0].busy <= than) {
+  const absl::Time deadline = absl::Now() + absl::Seconds(5);
+  while (activity.Read()[0].busy <= than && absl::Now() < deadline) {
   }
-  return activity.Read()[0].busy;
+  const absl::Duration busy = activity.Read()[0].busy;
+  EXPECT_GT(busy, than);
+  return busy;
 }
 
 TEST(DeviceActivityTest, BusyTimeAdvancesWhileAJobRunsAndStandsStillBetweenJobs) {

@@ -78,7 +78,7 @@ TEST_F(EndpointTest, ThePageIsAtMetricsAloneAndIsOnlyRead) {
   for (const char* other : {"POST /metrics", "PUT /metrics", "DELETE /metrics", "OPTIONS /metrics"})
     EXPECT_THAT(Ask(endpoint_->address(), other), StartsWith("HTTP/1.1 405 ")) << other;
   EXPECT_FALSE(Ask(endpoint_->address(), "HEAD /metrics").ends_with("#\n"));
-  EXPECT_THAT(Ask(endpoint_->address(), "nonsense"), StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(Ask(endpoint_->address(), "nonsense").substr(0, 20), HasSubstr(" 400 "));
 }
 
 TEST_F(EndpointTest, StalledScrapersDelayOthersByASecondAtMost) {
