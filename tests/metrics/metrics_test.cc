@@ -1,9 +1,9 @@
 // What rooms tell, as Prometheus reads it.
 #include "server/metrics/metrics.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <ctime>
 #include <set>
@@ -251,12 +251,9 @@ TEST_F(MetricsTest, TheProcessIsThisOne) {
   EXPECT_NEAR(start, static_cast<double>(std::time(nullptr)), 600);
   EXPECT_EQ(Value("process_start_time_seconds"), start);
   EXPECT_GT(Value("process_resident_memory_bytes"), 1e6);
-  const double before = Value("process_open_fds");
-  int ends[2];
-  ASSERT_EQ(pipe(ends), 0);
-  EXPECT_EQ(Value("process_open_fds"), before + 2);
-  close(ends[0]);
-  close(ends[1]);
+  int open = 0;
+  for (int fd = 0; fd < 4096; ++fd) open += fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  EXPECT_EQ(Value("process_open_fds"), open);
 }
 
 TEST_F(MetricsTest, NothingIsLostWhilePagesAreMade) {
