@@ -31,6 +31,11 @@ absl::Status InvalidField(std::string_view field, std::string_view message) {
 std::string ReasonOf(const absl::Status& status) { return Payload(status, kReasonUrl); }
 std::string FieldOf(const absl::Status& status) { return Payload(status, kFieldUrl); }
 
+std::string ReasonOrCode(const absl::Status& status) {
+  const std::string reason = ReasonOf(status);
+  return reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
+}
+
 absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
   absl::Status annotated(status.code(), absl::StrCat(std::string(context), ": ", status.message()));

@@ -40,6 +40,36 @@ inline constexpr char kQuotaUsed[] = "QUOTA_USED";
 inline constexpr char kTooManyLoads[] = "TOO_MANY_LOADS";
 inline constexpr char kDraining[] = "DRAINING";
 inline constexpr char kDeadline[] = "DEADLINE";
+
+// All of them, for who counts errors by their reason.
+inline constexpr std::string_view kAll[] = {kInvalidField,
+                                            kPromptTooLong,
+                                            kTokenOutsideVocabulary,
+                                            kNoCopyOperations,
+                                            kNotEnoughWords,
+                                            kNoTokenizer,
+                                            kDifferentTokenizers,
+                                            kModelNotFound,
+                                            kModelNotAllowed,
+                                            kModelTooLarge,
+                                            kModelInUse,
+                                            kBadCheckpoint,
+                                            kUnsupportedModel,
+                                            kHubAccessDenied,
+                                            kHubUnreachable,
+                                            kHubUnavailable,
+                                            kHubWrongContent,
+                                            kHubCacheUnusable,
+                                            kNonFiniteScores,
+                                            kOutOfMemory,
+                                            kJobNotFound,
+                                            kArtifactNotFound,
+                                            kRequestIdReused,
+                                            kQueueFull,
+                                            kQuotaUsed,
+                                            kTooManyLoads,
+                                            kDraining,
+                                            kDeadline};
 }  // namespace reason
 
 // `status` with the reason attached (and `field`, a path such as "evaluation.high_score_quantile", where one
@@ -52,6 +82,8 @@ absl::Status InvalidField(std::string_view field, std::string_view message);
 // What WithReason attached; empty where nothing was.
 std::string ReasonOf(const absl::Status& status);
 std::string FieldOf(const absl::Status& status);
+// The reason or, where there is none, the name of the code ("INTERNAL"): the word that clients are told.
+std::string ReasonOrCode(const absl::Status& status);
 
 // `status` with "context: " put before its message; code, reason and field stay.
 absl::Status Annotate(const absl::Status& status, std::string_view context);

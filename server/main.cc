@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <iterator>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -23,12 +24,15 @@
 #include "server/engine/engine.h"
 #include "server/hub/hub.h"
 #include "server/jobs/scheduler.h"
+#include "server/metrics/endpoint.h"
+#include "server/metrics/metrics.h"
 #include "server/models/linear_choices_file.h"
 #include "server/models/model_registry.h"
 #include "server/runs/run.h"
 #include "server/service/grpc_server.h"
 #include "server/service/messages.h"
 #include "server/service/request_settings.h"
+#include "server/service/requests.h"
 
 namespace induct {
 namespace {
@@ -108,7 +112,7 @@ std::shared_ptr<engine::LinearChooser> LinearChooserOf(const Settings& settings)
 }
 
 models::RegistryOptions RegistryOptionsOf(const Settings& settings, const std::vector<std::string>& devices,
-                                          const hub::Hub& hub) {
+                                          const hub::Hub& hub, metrics::Recorder* recorder) {
   // Whoever starts a private server does so in the folder where it runs itself.
   const bool is_private = service::ListenFd(settings.Text("listen")) >= 0;
   return {.model_dirs = settings.Texts("model_dirs"),
@@ -116,7 +120,24 @@ models::RegistryOptions RegistryOptionsOf(const Settings& settings, const std::v
           .allow_models = settings.Texts("allow_models"),
           .budgets = BudgetsOf(settings, devices),
           .linear_chooser = LinearChooserOf(settings),
-          .hub = &hub};
+          .hub = &hub,
+          .recorder = recorder};
+}
+
+metrics::MetricsOptions MetricsOptionsOf(const Settings& settings, const std::vector<std::string>& devices) {
+  return {.version = kVersion,
+          .libtorch = engine::LibTorchVersion(),
+          .devices = devices,
+          .job_kinds = {std::begin(service::kJobKinds), std::end(service::kJobKinds)},
+          .queue_limit = settings.Integer("limits.max_queued"),
+          .budgets = BudgetsOf(settings, devices)};
+}
+
+// Where metrics are served; empty: nowhere. A private server is one client's for a while: nobody reads its.
+absl::StatusOr<std::string> MetricsAddressOf(const Settings& settings) {
+  const std::string address = settings.Text("metrics_listen");
+  if (address.empty() || service::ListenFd(settings.Text("listen")) >= 0) return "";
+  return metrics::MetricsAddress(address);
 }
 
 service::RequestLimits LimitsOf(const Settings& settings, const std::vector<std::string>& devices) {
@@ -144,10 +165,15 @@ models::StepSink StepsInLog(const std::string& model) {
 // Every room, in the order in which they depend on each other; destroyed the other way round.
 class Server {
  public:
-  Server(const Settings& settings, std::vector<std::string> devices, std::unique_ptr<hub::Hub> hub)
-      : hub_(std::move(hub)),
-        registry_(RegistryOptionsOf(settings, devices, *hub_)),
-        environment_{.registry = &registry_, .encoder = &events_, .devices = std::move(devices)},
+  Server(const Settings& settings, std::vector<std::string> devices,
+         std::unique_ptr<metrics::Metrics> metrics, std::unique_ptr<hub::Hub> hub)
+      : metrics_(std::move(metrics)),
+        hub_(std::move(hub)),
+        registry_(RegistryOptionsOf(settings, devices, *hub_, metrics_.get())),
+        environment_{.registry = &registry_,
+                     .encoder = &events_,
+                     .devices = std::move(devices),
+                     .recorder = metrics_.get()},
         store_(jobs::NewMemoryJobStore({.max_jobs = settings.Integer("limits.kept_jobs"),
                                         .max_bytes = settings.Integer("limits.kept_mb") << 20})),
         pool_(kBlockingThreads),
@@ -160,17 +186,26 @@ class Server {
                  .registry = &registry_,
                  .settings = settings,
                  .limits = LimitsOf(settings, environment_.devices),
-                 .info = InfoOf(settings, environment_.devices)} {
+                 .info = InfoOf(settings, environment_.devices),
+                 .recorder = metrics_.get()} {
     const jobs::SchedulerOptions options{
         .n_devices = static_cast<int>(environment_.devices.size()),
         .preparing_threads = static_cast<int>(settings.Integer("preparing_threads")),
         .max_queued = settings.Integer("limits.max_queued"),
         .max_queued_per_owner = settings.Integer("limits.max_queued_per_owner"),
         .max_queued_bytes = settings.Integer("limits.max_queued_mb") << 20,
-        .disconnect_grace = absl::Seconds(settings.Real("disconnect_grace"))};
+        .disconnect_grace = absl::Seconds(settings.Real("disconnect_grace")),
+        .recorder = metrics_.get()};
     scheduler_ = jobs::Scheduler::Create(options, store_.get(),
                                          service::MakeWorkFactory(context_.limits, environment_));
     context_.scheduler = scheduler_.get();
+  }
+
+  absl::Status ListenForMetrics(const std::string& address) {
+    INDUCT_ASSIGN_OR_RETURN(
+        endpoint_, metrics::Endpoint::Start(address, [this] { return metrics_->Page(HowThingsStand()); }));
+    Log(LogLevel::kInfo, "server", absl::StrCat("metrics on http://", endpoint_->address(), "/metrics"));
+    return absl::OkStatus();
   }
 
   absl::Status Listen(const std::string& address) {
@@ -218,6 +253,26 @@ class Server {
     return registry_.Load(files, options, models::WhenFull::kWait, log, stop).status();
   }
 
+  metrics::Sample HowThingsStand() const {
+    const jobs::Scheduler::Waiting waiting = scheduler_->waiting();
+    const jobs::JobStore::Kept kept = store_->kept();
+    metrics::Sample sample{
+        .waiting_jobs = waiting.jobs,
+        .oldest_wait = waiting.jobs > 0 ? absl::Now() - waiting.oldest : absl::ZeroDuration(),
+        .kept_jobs = kept.jobs,
+        .kept_bytes = kept.bytes,
+        .volumes = {{.name = "model_cache", .free_bytes = hub_->FreeBytes()}}};
+    for (const std::string& device : environment_.devices) {
+      sample.memory.push_back({.device = device,
+                               .used = engine::DeviceMemoryInUse(device),
+                               .total = engine::DeviceMemoryBytes(device)});
+    }
+    for (const models::ResidentBytes& resident : registry_.Resident())
+      sample.models.push_back({.model = resident.model, .device = resident.device, .bytes = resident.bytes});
+    return sample;
+  }
+
+  const std::unique_ptr<metrics::Metrics> metrics_;
   service::RunEvents events_;
   const std::unique_ptr<hub::Hub> hub_;
   models::ModelRegistry registry_;
@@ -228,6 +283,7 @@ class Server {
   service::ServiceContext context_;
   std::unique_ptr<jobs::Scheduler> scheduler_;
   std::unique_ptr<service::GrpcServer> grpc_;
+  std::unique_ptr<metrics::Endpoint> endpoint_;
 };
 
 v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices) {
@@ -279,8 +335,10 @@ absl::Status CheckPreload(models::ModelRegistry& registry, const std::string& na
 }
 
 // Everything that can be told without serving and without downloading.
-absl::Status Check(const Settings& settings, const std::vector<std::string>& devices, const hub::Hub& hub) {
-  models::ModelRegistry registry(RegistryOptionsOf(settings, devices, hub));
+absl::Status Check(const Settings& settings, const std::vector<std::string>& devices,
+                   const hub::HubOptions& hub_options) {
+  INDUCT_ASSIGN_OR_RETURN(const std::unique_ptr<hub::Hub> hub, hub::Hub::Create(hub_options));
+  models::ModelRegistry registry(RegistryOptionsOf(settings, devices, *hub, metrics::NoRecorder()));
   for (const std::string& problem : registry.DirectoryProblems())
     return absl::FailedPreconditionError(problem);
   for (const std::string& name : settings.Texts("models"))
@@ -292,17 +350,22 @@ absl::Status Check(const Settings& settings, const std::vector<std::string>& dev
       return absl::FailedPreconditionError(listing.problem);
   }
   std::printf("settings are good; %zu models in %s and the hub's cache %s\n", listings.size(),
-              absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str(), hub.options().cache_dir.c_str());
+              absl::StrJoin(settings.Texts("model_dirs"), ", ").c_str(), hub->options().cache_dir.c_str());
   for (const auto& [device, bytes] : BudgetsOf(settings, devices))
     std::printf("models may take %.2f GB of %s\n", static_cast<double>(bytes) / 1e9, device.c_str());
   return absl::OkStatus();
 }
 
 absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaults,
-                   std::vector<std::string> devices, std::unique_ptr<hub::Hub> hub, int signals) {
+                   std::vector<std::string> devices, hub::HubOptions hub_options,
+                   const std::string& metrics_address, int signals) {
   const int fd = service::ListenFd(settings.Text("listen"));
   const int private_socket = fd >= 0 ? dup(fd) : -1;  // a copy: gRPC closes its own when the client goes
-  Server server(settings, std::move(devices), std::move(hub));
+  std::unique_ptr<metrics::Metrics> metrics = metrics::Metrics::Create(MetricsOptionsOf(settings, devices));
+  hub_options.recorder = metrics.get();
+  INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<hub::Hub> hub, hub::Hub::Create(std::move(hub_options)));
+  Server server(settings, std::move(devices), std::move(metrics), std::move(hub));
+  if (!metrics_address.empty()) INDUCT_RETURN_IF_ERROR(server.ListenForMetrics(metrics_address));
   INDUCT_RETURN_IF_ERROR(server.Listen(settings.Text("listen")));
   std::jthread preload([&](std::stop_token stop) { server.Preload(defaults, stop); });
 
@@ -323,10 +386,10 @@ absl::Status Run(const Arguments& arguments, int signals) {
   engine::SetThreads(ThreadsOf(settings));
   INDUCT_ASSIGN_OR_RETURN(std::vector<std::string> devices, ResolveDevices(settings));
   INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest defaults, DefaultRequest(settings, devices));
-  INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<hub::Hub> hub,
-                          hub::Hub::Create(hub::HubOptions::FromEnvironment()));
-  if (arguments.check) return Check(settings, devices, *hub);
-  return Serve(settings, defaults, std::move(devices), std::move(hub), signals);
+  INDUCT_ASSIGN_OR_RETURN(const std::string metrics_address, MetricsAddressOf(settings));
+  const hub::HubOptions hub_options = hub::HubOptions::FromEnvironment();
+  if (arguments.check) return Check(settings, devices, hub_options);
+  return Serve(settings, defaults, std::move(devices), hub_options, metrics_address, signals);
 }
 
 // Signals are read from a descriptor by the main thread; every thread made later inherits the mask.

@@ -17,6 +17,7 @@ struct Driver {
   int (*device_get_name)(char*, int, int) = nullptr;
   int (*device_total_memory)(size_t*, int) = nullptr;
   int (*device_get_attribute)(int*, int, int) = nullptr;
+  int (*device_get_pci_bus_id)(char*, int, int) = nullptr;
 };
 
 template <typename Function>
@@ -34,7 +35,8 @@ std::optional<Driver> LoadDriver() {
                         Find(library, "cuDeviceGet", driver.device_get) &&
                         Find(library, "cuDeviceGetName", driver.device_get_name) &&
                         Find(library, "cuDeviceTotalMem_v2", driver.device_total_memory) &&
-                        Find(library, "cuDeviceGetAttribute", driver.device_get_attribute);
+                        Find(library, "cuDeviceGetAttribute", driver.device_get_attribute) &&
+                        Find(library, "cuDeviceGetPCIBusId", driver.device_get_pci_bus_id);
   if (!complete || driver.init(0) != 0) return std::nullopt;
   return driver;
 }
@@ -45,16 +47,19 @@ std::optional<CudaDevice> DescribeCudaDevice(int index) {
   static const std::optional<Driver> driver = LoadDriver();
   if (!driver) return std::nullopt;
   int device = 0;
-  std::array<char, 256> name{};
+  std::array<char, 256> name{}, bus_id{};
   size_t bytes = 0;
   int capability = 0;
   const bool found = driver->device_get(&device, index) == 0 &&
                      driver->device_get_name(name.data(), name.size(), device) == 0 &&
                      driver->device_total_memory(&bytes, device) == 0 &&
-                     driver->device_get_attribute(&capability, kComputeCapabilityMajor, device) == 0;
+                     driver->device_get_attribute(&capability, kComputeCapabilityMajor, device) == 0 &&
+                     driver->device_get_pci_bus_id(bus_id.data(), bus_id.size(), device) == 0;
   if (!found) return std::nullopt;
-  return CudaDevice{
-      .name = name.data(), .memory_bytes = static_cast<int64_t>(bytes), .compute_capability = capability};
+  return CudaDevice{.name = name.data(),
+                    .memory_bytes = static_cast<int64_t>(bytes),
+                    .compute_capability = capability,
+                    .pci_bus_id = bus_id.data()};
 }
 
 }  // namespace induct::engine

@@ -11,6 +11,7 @@ struct CudaDevice {
   std::string name;
   int64_t memory_bytes = 0;
   int compute_capability = 0;  // its first number: 8 for Ampere
+  std::string pci_bus_id;      // "0000:3B:00.0"
 };
 
 // The GPU of that index; nothing where there is no driver or no such GPU. Safe from every thread.

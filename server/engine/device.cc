@@ -16,6 +16,7 @@
 #include "server/engine/cuda_driver.h"
 #include "server/engine/engine.h"
 #include "server/engine/host_memory.h"
+#include "server/engine/nvml.h"
 
 namespace induct::engine {
 namespace {
@@ -77,9 +78,17 @@ std::string DeviceDescription(const std::string& device) {
 int64_t DeviceMemoryBytes(const std::string& device) {
   const absl::StatusOr<c10::Device> found = FindDevice(device);
   if (!found.ok()) return 0;
-  if (found->is_cpu()) return HostMemoryBytes();
+  if (found->is_cpu()) return ReadHostMemory().total;
   const std::optional<CudaDevice> cuda = DescribeCudaDevice(found->index());
   return cuda ? cuda->memory_bytes : 0;
+}
+
+int64_t DeviceMemoryInUse(const std::string& device) {
+  const absl::StatusOr<c10::Device> found = FindDevice(device);
+  if (!found.ok()) return 0;
+  if (found->is_cpu()) return ReadHostMemory().used;
+  const std::optional<CudaDevice> cuda = DescribeCudaDevice(found->index());
+  return cuda ? GpuBytesInUse(cuda->pci_bus_id) : 0;
 }
 
 void ReleaseFreeMemory(const std::string& device) {

@@ -170,6 +170,9 @@ struct LoadOptions {
   bool stream_layers = false;
   // Chooses the products of linear layers on a CPU; nothing: oneDNN's where there is one for the dtype.
   std::shared_ptr<LinearChooser> linear_chooser = {};
+  // Called, on the thread of a pass, when a micro-batch did not fit into memory and is tried again with half
+  // of its prompts. May be empty.
+  std::function<void()> on_halving = {};
 };
 
 // A decoder ready to run. Run and RunVariants may be called from one thread at a time per model, one of them
@@ -231,6 +234,9 @@ absl::StatusOr<std::string> ResolveDevice(const std::string& name);
 // Memory of a device: a GPU's own; of a CPU the machine's, or what a control group leaves the process where
 // that is less. 0 where it is unknown, as for a device that is not there.
 int64_t DeviceMemoryBytes(const std::string& device);
+
+// What of it is in use, by all programs; 0 where it is unknown. Waits for nothing that the device does.
+int64_t DeviceMemoryInUse(const std::string& device);
 
 // Gives memory of freed models back: LibTorch keeps what a GPU's tensors leave, the heap what is freed of a
 // CPU's.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -15,19 +16,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The "MemTotal" of /proc/meminfo, which is in KiB.
-std::optional<int64_t> MachineBytes(const fs::path& meminfo) {
-  std::ifstream file(meminfo);
+// The fields of a file of lines "name: 5 kB" or "name 5", without the colon and the unit.
+std::map<std::string, int64_t> Fields(const fs::path& path) {
+  std::map<std::string, int64_t> fields;
+  std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
-    const std::vector<std::string> words = absl::StrSplit(line, ' ', absl::SkipEmpty());
-    int64_t kib = 0;
-    if (words.size() >= 2 && words[0] == "MemTotal:" && absl::SimpleAtoi(words[1], &kib)) return kib * 1024;
+    const std::vector<std::string> words = absl::StrSplit(line, absl::ByAnyChar(": "), absl::SkipEmpty());
+    int64_t value = 0;
+    if (words.size() >= 2 && absl::SimpleAtoi(words[1], &value)) fields[words[0]] = value;
   }
-  return std::nullopt;
+  return fields;
+}
+
+// Of /proc/meminfo, which is in KiB.
+HostMemory OfMachine(const fs::path& meminfo) {
+  std::map<std::string, int64_t> kib = Fields(meminfo);
+  const int64_t total = kib["MemTotal"], available = kib["MemAvailable"];
+  return {.total = total * 1024, .used = available > 0 ? (total - available) * 1024 : 0};
 }
 
 // A file's one number; nothing for the word "max" or where there is no such file.
-std::optional<int64_t> Limit(const fs::path& path) {
+std::optional<int64_t> NumberIn(const fs::path& path) {
   std::ifstream file(path);
   std::string text;
   int64_t bytes = 0;
@@ -35,12 +44,28 @@ std::optional<int64_t> Limit(const fs::path& path) {
   return bytes;
 }
 
-// The lowest limit of a group and the groups around it. Inside a container the group's own path may not be
-// there; what is mounted as the top is the container's then.
-int64_t LowestLimit(const fs::path& top, const std::string& group, const char* file, int64_t bytes) {
+// What the files of a version of control groups are called.
+struct GroupFiles {
+  const char* limit;
+  const char* used;
+  const char* reclaimable;  // a field of memory.stat
+};
+constexpr GroupFiles kVersion1 = {"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
+constexpr GroupFiles kVersion2 = {"memory.max", "memory.current", "inactive_file"};
+
+int64_t UsedBy(const fs::path& group, const GroupFiles& files) {
+  const int64_t used = NumberIn(group / files.used).value_or(0);
+  return std::max<int64_t>(0, used - Fields(group / "memory.stat")[files.reclaimable]);
+}
+
+// The memory of the group with the lowest limit, of this one and those around it, where that is lower than
+// `memory`'s. Inside a container the group's own path may not be there; what is mounted as the top is the
+// container's then.
+void Lower(const fs::path& top, const std::string& group, const GroupFiles& files, HostMemory& memory) {
   for (fs::path path = fs::path(group).relative_path();; path = path.parent_path()) {
-    bytes = std::min(bytes, Limit(top / path / file).value_or(bytes));
-    if (path.empty()) return bytes;
+    const std::optional<int64_t> limit = NumberIn(top / path / files.limit);
+    if (limit && *limit < memory.total) memory = {.total = *limit, .used = UsedBy(top / path, files)};
+    if (path.empty()) return;
   }
 }
 
@@ -51,22 +76,20 @@ bool HasController(absl::string_view controllers, absl::string_view wanted) {
 
 }  // namespace
 
-int64_t HostMemoryBytes(const std::string& root) {
-  const std::optional<int64_t> machine = MachineBytes(root + "/proc/meminfo");
-  if (!machine) return 0;
-  int64_t bytes = *machine;
+HostMemory ReadHostMemory(const std::string& root) {
+  HostMemory memory = OfMachine(root + "/proc/meminfo");
   std::ifstream groups(root + "/proc/self/cgroup");
   for (std::string line; std::getline(groups, line);) {  // hierarchy:controllers:path
     const std::vector<std::string> fields = absl::StrSplit(line, absl::MaxSplits(':', 2));
     if (fields.size() != 3) continue;
     const fs::path top = root + "/sys/fs/cgroup";
     if (fields[1].empty()) {
-      bytes = LowestLimit(top, fields[2], "memory.max", bytes);
+      Lower(top, fields[2], kVersion2, memory);
     } else if (HasController(fields[1], "memory")) {
-      bytes = LowestLimit(top / "memory", fields[2], "memory.limit_in_bytes", bytes);
+      Lower(top / "memory", fields[2], kVersion1, memory);
     }
   }
-  return bytes;
+  return memory;
 }
 
 }  // namespace induct::engine

@@ -1,6 +1,7 @@
 #include "server/engine/layer_pass.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
@@ -28,7 +29,7 @@ int64_t PositionsFrom(int64_t first_position, const Wave& wave) {
 }  // namespace
 
 LayerPass::LayerPass(const DecoderSpec& spec, const WeightStore& weights, const Pass& pass,
-                     std::stop_token stop)
+                     std::function<void()> on_halving, std::stop_token stop)
     : spec_(spec),
       weights_(weights),
       pass_(pass),
@@ -36,7 +37,7 @@ LayerPass::LayerPass(const DecoderSpec& spec, const WeightStore& weights, const 
       n_layers_(pass.n_layers > 0 ? pass.n_layers : spec.n_layers),
       rotary_(spec, LongestPrompt(pass.prompts), weights.device()),
       runner_(pass.batch_size, weights.device(), TokenCount(pass.prompts) * n_layers_, pass.on_progress,
-              stop) {}
+              std::move(on_halving), stop) {}
 
 absl::Status LayerPass::Run() {
   const int64_t max_tokens = pass_.activation_budget / weights_.BytesPerToken();

@@ -1,6 +1,7 @@
 // The layer-major pass: every layer is applied to all prompts of a wave before the next layer begins.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <vector>
 
@@ -15,10 +16,12 @@
 namespace induct::engine {
 
 // One run of a Pass. Made for one call of Run, on one thread; `pass`, `spec` and `weights` must outlive it.
+// on_halving: as in LoadOptions.
 class LayerPass {
  public:
   // REQUIRES: ValidatePass(spec, pass) is OK.
-  LayerPass(const DecoderSpec& spec, const WeightStore& weights, const Pass& pass, std::stop_token stop);
+  LayerPass(const DecoderSpec& spec, const WeightStore& weights, const Pass& pass,
+            std::function<void()> on_halving, std::stop_token stop);
 
   absl::Status Run();
 

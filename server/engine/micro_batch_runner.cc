@@ -31,11 +31,13 @@ MicroBatch MakeMicroBatch(const Wave& wave, std::span<const PackedPrompt> prompt
 int64_t MicroBatchTokens(c10::Device device) { return device.is_cpu() ? kTokensCpu : kTokens; }
 
 MicroBatchRunner::MicroBatchRunner(int64_t batch_size, c10::Device device, int64_t total_work,
-                                   ProgressSink on_progress, std::stop_token stop)
+                                   ProgressSink on_progress, std::function<void()> on_halving,
+                                   std::stop_token stop)
     : by_tokens_(batch_size == 0),
       max_tokens_(MicroBatchTokens(device)),
       total_work_(total_work),
       on_progress_(std::move(on_progress)),
+      on_halving_(std::move(on_halving)),
       stop_(std::move(stop)),
       prompt_limit_(by_tokens_ ? std::numeric_limits<size_t>::max() : static_cast<size_t>(batch_size)) {}
 
@@ -48,6 +50,7 @@ absl::Status MicroBatchRunner::Run(const Wave& wave, std::string_view step, int6
     const absl::Status status = CatchErrors([&] { return work(batch); });
     if (IsOutOfMemory(status) && prompts.size() > 1) {
       prompt_limit_ = prompts.size() / 2;  // also for what follows: it would run out again
+      if (on_halving_) on_halving_();
       continue;
     }
     if (!status.ok()) {

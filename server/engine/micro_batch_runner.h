@@ -1,6 +1,7 @@
 // Runs work over a wave in micro-batches: smaller ones where memory runs out, none once a stop is requested.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string_view>
 
@@ -17,9 +18,10 @@ int64_t MicroBatchTokens(c10::Device device);
 // Made for one pass, on one thread.
 class MicroBatchRunner {
  public:
-  // batch_size: as in Pass. total_work: the sum over all calls of Run of tokens * work_per_token.
+  // batch_size: as in Pass; on_halving: as in LoadOptions. total_work: the sum over all calls of Run of
+  // tokens * work_per_token.
   MicroBatchRunner(int64_t batch_size, c10::Device device, int64_t total_work, ProgressSink on_progress,
-                   std::stop_token stop);
+                   std::function<void()> on_halving, std::stop_token stop);
 
   // Calls `work` on consecutive parts of wave.prompts. It may throw what LibTorch throws. After memory ran
   // out it is called again with half of the prompts, so it must change what it reads only at its end, by
@@ -37,6 +39,7 @@ class MicroBatchRunner {
   const int64_t max_tokens_;
   const int64_t total_work_;
   const ProgressSink on_progress_;
+  const std::function<void()> on_halving_;
   const std::stop_token stop_;
   size_t prompt_limit_;  // of a micro-batch; halved each time memory runs out
   int64_t done_work_ = 0;

@@ -47,7 +47,7 @@ class DecoderModel : public Model {
 
   absl::Status Run(const Pass& pass, std::stop_token stop) override {
     INDUCT_RETURN_IF_ERROR(ValidatePass(spec_, pass));
-    return Compute([&] { return LayerPass(spec_, *weights_, pass, stop).Run(); });
+    return Compute([&] { return LayerPass(spec_, *weights_, pass, options_.on_halving, stop).Run(); });
   }
 
   absl::Status RunVariants(const AblationPass& pass, std::stop_token stop) override {
@@ -55,7 +55,7 @@ class DecoderModel : public Model {
     return Compute([&] {
       products_.SettleUnembedding(PredictedTokens(pass), stop);
       return RunInGroups(pass, weights_->BytesPerToken(), [&](const AblationPass& group) {
-        return VariantPass(spec_, *weights_, group, stop).Run();
+        return VariantPass(spec_, *weights_, group, options_.on_halving, stop).Run();
       });
     });
   }

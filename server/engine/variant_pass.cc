@@ -3,6 +3,7 @@
 #include <ATen/ops/empty_like.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
@@ -13,7 +14,7 @@
 namespace induct::engine {
 
 VariantPass::VariantPass(const DecoderSpec& spec, const WeightStore& weights, const AblationPass& pass,
-                         std::stop_token stop)
+                         std::function<void()> on_halving, std::stop_token stop)
     : spec_(spec),
       weights_(weights),
       pass_(pass),
@@ -24,7 +25,8 @@ VariantPass::VariantPass(const DecoderSpec& spec, const WeightStore& weights, co
       unablated_layers_(UnablatedLayers()),
       rotary_(spec, LongestPrompt(prompts_), weights.device()),
       replacement_(spec, pass.replacement, pass.first_position, weights.options()),
-      runner_(pass.batch_size, weights.device(), TotalWork(), pass.on_progress, stop) {}
+      runner_(pass.batch_size, weights.device(), TotalWork(), pass.on_progress, std::move(on_halving), stop) {
+}
 
 std::vector<PassPrompt> VariantPass::WithoutTargets(const AblationPass& pass) {
   std::vector<PassPrompt> prompts;

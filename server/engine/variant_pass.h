@@ -1,6 +1,7 @@
 // The pass of several variants of a model over the same prompts, layer by layer, to their predictions.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <vector>
 
@@ -17,12 +18,12 @@ namespace induct::engine {
 
 // One run of an AblationPass. A variant's residual stream begins in its first ablated layer, where it still
 // shares the unablated model's attention and, where that reads the layer's input, its MLP. Made for one call
-// of RunVariants, on one thread; `pass`, `spec` and `weights` must outlive it.
+// of RunVariants, on one thread; `pass`, `spec` and `weights` must outlive it. on_halving: as in LoadOptions.
 class VariantPass {
  public:
   // REQUIRES: ValidateAblationPass(spec, pass) is OK.
   VariantPass(const DecoderSpec& spec, const WeightStore& weights, const AblationPass& pass,
-              std::stop_token stop);
+              std::function<void()> on_halving, std::stop_token stop);
 
   absl::Status Run();
 

@@ -1,5 +1,6 @@
 #include "server/hub/cache.h"
 
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -76,6 +77,14 @@ absl::Status CacheError(int error, const std::string& what, const std::string& p
                         is_full ? "; free space there, or let HF_HUB_CACHE name a folder on a larger disk"
                                 : "; make the folder writable, or let HF_HUB_CACHE name another one")),
                     reason::kHubCacheUnusable);
+}
+
+std::optional<uint64_t> FreeBytes(const std::string& folder) {
+  for (fs::path path = folder;; path = path.parent_path()) {
+    struct statvfs info = {};
+    if (statvfs(path.c_str(), &info) == 0) return uint64_t{info.f_bavail} * info.f_frsize;
+    if (errno != ENOENT || !path.has_relative_path()) return std::nullopt;
+  }
 }
 
 RepoCache::RepoCache(const std::string& cache_dir, const std::string& repo)

@@ -8,6 +8,7 @@
 //   .locks/models--ORG--NAME/ETAG.lock         held (flock) by who downloads the blob
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ namespace induct::hub {
 // FAILED_PRECONDITION (HUB_CACHE_UNUSABLE) saying that `what` could not be done to `path`, why (an errno),
 // and what may help.
 absl::Status CacheError(int error, const std::string& what, const std::string& path);
+
+// Bytes that may be written to the disk that `folder` is on, or will be once it is made; nullopt where the
+// system does not say.
+std::optional<uint64_t> FreeBytes(const std::string& folder);
 
 // One repository's part of the cache. Holds paths alone: safe for concurrent use, by several processes too.
 class RepoCache {

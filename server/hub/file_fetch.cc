@@ -47,8 +47,9 @@ absl::Status Truncate(int fd, const std::string& path) {
 // same time (on a file system without locks), they write the same.
 class FileSink : public ResponseSink {
  public:
-  FileSink(int fd, const std::string& path, uint64_t offset, const RemoteFile& file, ProgressReport& progress)
-      : fd_(fd), path_(path), file_(file), progress_(progress), position_(offset) {}
+  FileSink(int fd, const std::string& path, uint64_t offset, const RemoteFile& file, ProgressReport& progress,
+           metrics::Recorder& recorder)
+      : fd_(fd), path_(path), file_(file), progress_(progress), recorder_(recorder), position_(offset) {}
 
   uint64_t position() const { return position_; }
 
@@ -59,6 +60,7 @@ class FileSink : public ResponseSink {
   }
 
   absl::Status OnBody(std::string_view bytes) override {
+    recorder_.BytesDownloaded(bytes.size());
     if (position_ + bytes.size() > file_.size.value_or(kMaxUnsizedBytes)) {
       return absl::DataLossError(absl::StrCat("more bytes came than the ",
                                               file_.size.value_or(kMaxUnsizedBytes),
@@ -101,6 +103,7 @@ class FileSink : public ResponseSink {
   const std::string& path_;
   const RemoteFile& file_;
   ProgressReport& progress_;
+  metrics::Recorder& recorder_;
   uint64_t position_;
 };
 
@@ -173,7 +176,7 @@ absl::Status FileFetcher::Receive(int fd, const std::string& path, const std::st
 
 absl::Status FileFetcher::ReceiveOnce(int fd, const std::string& path, const std::string& commit,
                                       const RemoteFile& file, uint64_t offset) {
-  FileSink sink(fd, path, offset, file, progress_);
+  FileSink sink(fd, path, offset, file, progress_, *options_.recorder);
   INDUCT_ASSIGN_OR_RETURN(const HttpResponse response, client_.Get(commit, file.name, offset, sink));
   if (response.status == 416) {
     return absl::DataLossError(

@@ -38,6 +38,8 @@ absl::StatusOr<std::unique_ptr<Hub>> Hub::Create(HubOptions options) {
   return std::unique_ptr<Hub>(new Hub(std::move(options)));
 }
 
+std::optional<uint64_t> Hub::FreeBytes() const { return hub::FreeBytes(options_.cache_dir); }
+
 absl::StatusOr<Snapshot> Hub::Find(const RepoRevision& wanted) const {
   INDUCT_RETURN_IF_ERROR(CheckNames(wanted));
   const RepoCache cache(options_.cache_dir, wanted.repo);

@@ -59,6 +59,9 @@ class Hub {
 
   const HubOptions& options() const { return options_; }
 
+  // Bytes that may still be written to the cache's disk; nullopt where the system does not say.
+  std::optional<uint64_t> FreeBytes() const;
+
   // From the cache alone, without a request. NOT_FOUND (MODEL_NOT_FOUND) where what is needed is not all
   // there. A tokenizer that was not downloaded counts as missing, unless the options say offline: then a
   // model without one is better than none.

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "server/metrics/recorder.h"
 
 namespace induct::hub {
 
@@ -33,6 +34,7 @@ struct HubOptions {
   absl::Duration metadata_timeout = absl::Seconds(10);  // HF_HUB_ETAG_TIMEOUT: to connect; without an answer
   absl::Duration stall_timeout = absl::Seconds(10);     // HF_HUB_DOWNLOAD_TIMEOUT: without a byte of a file
   RetryPolicy retry;
+  metrics::Recorder* recorder = metrics::NoRecorder();  // must outlive the hub
 
   static HubOptions FromEnvironment();
   // The same, with another way to look up a variable (nullopt: it is not set).

@@ -1,7 +1,5 @@
 #include "server/hub/snapshot_fetch.h"
 
-#include <sys/statvfs.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -38,13 +36,6 @@ absl::Status NoModel(const RepoRevision& wanted, const RepoListing& listing, con
                                                  listing.files.size(), " files: ", absl::StrJoin(some, ", "),
                                                  some.size() < listing.files.size() ? ", ..." : "")),
       reason::kUnsupportedModel);
-}
-
-// Bytes that may be written to the disk that `folder` is on; nullopt where the system does not say.
-std::optional<uint64_t> FreeBytes(const std::string& folder) {
-  struct statvfs info = {};
-  if (statvfs(folder.c_str(), &info) != 0) return std::nullopt;
-  return uint64_t{info.f_bavail} * info.f_frsize;
 }
 
 }  // namespace

@@ -23,6 +23,10 @@ StoredEvent LastEvent(const JobRecord& record, Outcome outcome) {
 
 }  // namespace
 
+void ForgetAttempt(JobRecord& record) {
+  record.preparing_since = record.ready_since = record.running_since = absl::InfinitePast();
+}
+
 absl::Status PutBack() {
   return WithReason(
       absl::UnavailableError("the server stops; the job is kept and goes on when the server is back"),
@@ -93,8 +97,9 @@ absl::StatusOr<JobRecord> ActiveJob::Changed(JobState to) const {
   next.state = to;
   const absl::Time now = absl::Now();
   if (to == JobState::kPreparing) next.preparing_since = now;
+  if (to == JobState::kReady) next.ready_since = now;
   if (to == JobState::kRunning) next.running_since = now;
-  if (to == JobState::kQueued) next.preparing_since = next.running_since = absl::InfinitePast();
+  if (to == JobState::kQueued) ForgetAttempt(next);
   if (IsTerminal(to)) next.finished = now;
   return next;
 }

@@ -20,6 +20,9 @@ namespace induct::jobs {
 // Why a job's stop token was requested.
 enum class StopReason { kNone, kCancelled, kDisconnected, kQueueDeadline, kRunDeadline, kDraining };
 
+// Of a job that goes back to the queue: the times of what it did.
+void ForgetAttempt(JobRecord& record);
+
 // UNAVAILABLE (DRAINING): what a watch is told of a job that was put back for a later server.
 absl::Status PutBack();
 

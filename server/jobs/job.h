@@ -84,6 +84,7 @@ struct JobRecord {
   uint32_t attempt = 1;  // counts the runs of this job
   absl::Time created = absl::InfinitePast();
   absl::Time preparing_since = absl::InfinitePast();
+  absl::Time ready_since = absl::InfinitePast();
   absl::Time running_since = absl::InfinitePast();  // InfinitePast: not yet
   absl::Time finished = absl::InfinitePast();
   absl::Status error;  // of a failed job

@@ -59,6 +59,13 @@ class JobStore {
                                                    const std::string& sha256, uint64_t offset,
                                                    size_t limit) const = 0;
 
+  // Ended jobs that are kept, and the bytes of their requests, events and artifacts. Never blocks on I/O.
+  struct Kept {
+    size_t jobs = 0;
+    size_t bytes = 0;
+  };
+  virtual Kept kept() const = 0;
+
   // Forgets a job in a terminal state with its events and artifacts. FAILED_PRECONDITION for one that still
   // lives.
   virtual absl::Status Delete(const std::string& job) = 0;

@@ -52,6 +52,7 @@ class MemoryJobStore final : public JobStore {
   absl::StatusOr<std::string> ReadArtifact(const std::string& job, const std::string& name,
                                            const std::string& sha256, uint64_t offset,
                                            size_t limit) const override;
+  Kept kept() const override;
   absl::Status Delete(const std::string& job) override;
 
  private:
@@ -207,6 +208,11 @@ absl::StatusOr<std::string> MemoryJobStore::ReadArtifact(const std::string& job,
                                               " bytes of ", name, " of ", job));
   }
   return artifact.bytes->substr(offset, limit);
+}
+
+JobStore::Kept MemoryJobStore::kept() const {
+  absl::ReaderMutexLock lock(&mutex_);
+  return {.jobs = ended_.size(), .bytes = ended_bytes_};
 }
 
 absl::Status MemoryJobStore::Delete(const std::string& job) {

@@ -1,5 +1,6 @@
 #include "server/jobs/scheduler.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -50,7 +51,7 @@ void SchedulerImpl::TakeOver() {
   for (JobRecord& record : *live) {
     record.state = JobState::kQueued;
     ++record.attempt;
-    record.preparing_since = record.running_since = absl::InfinitePast();
+    ForgetAttempt(record);
     if (const absl::Status stored = store_->Update(record, nullptr).status(); !stored.ok()) {
       Log(LogLevel::kError, record.name, absl::StrCat("could not be taken over: ", stored.ToString()));
       continue;
@@ -219,6 +220,17 @@ Scheduler::Counts SchedulerImpl::counts() const {
     if (state == JobState::kRunning) ++counts.running;
   }
   return counts;
+}
+
+Scheduler::Waiting SchedulerImpl::waiting() const {
+  Waiting waiting;
+  for (const JobPointer& job : ActiveJobs()) {
+    const JobRecord record = job->record();
+    if (record.state >= JobState::kRunning) continue;
+    ++waiting.jobs;
+    waiting.oldest = std::min(waiting.oldest, record.created);
+  }
+  return waiting;
 }
 
 bool SchedulerImpl::draining() const {

@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "server/jobs/job.h"
 #include "server/jobs/job_store.h"
+#include "server/metrics/recorder.h"
 
 namespace induct::jobs {
 
@@ -69,7 +70,8 @@ struct SchedulerOptions {
   size_t max_queued_per_owner = 128;
   size_t max_queued_bytes = size_t{4} << 30;  // of the requests of all jobs that have not ended
   absl::Duration disconnect_grace = absl::Seconds(60);
-  absl::Duration stop_grace = absl::Seconds(5);  // what Drain gives work to heed its stop token
+  absl::Duration stop_grace = absl::Seconds(5);         // what Drain gives work to heed its stop token
+  metrics::Recorder* recorder = metrics::NoRecorder();  // must outlive the scheduler
 };
 
 // A passing event: a payload in a slot chosen by the work (slots >= 0), or the queue position (kQueuedSlot,
@@ -133,6 +135,13 @@ class Scheduler {
     size_t queued = 0, preparing = 0, ready = 0, running = 0;
   };
   virtual Counts counts() const = 0;
+
+  // Jobs that are accepted and not running yet: those that max_queued limits.
+  struct Waiting {
+    size_t jobs = 0;
+    absl::Time oldest = absl::InfiniteFuture();  // when the first of them was accepted
+  };
+  virtual Waiting waiting() const = 0;
 
   // Takes no new jobs; lets running ones go on until `deadline`, then stops them: what had not ended fails
   // with UNAVAILABLE (DRAINING), or goes back to kQueued where the store is durable. Queued jobs do so at

@@ -44,6 +44,7 @@ class SchedulerImpl final : public Scheduler {
   absl::StatusOr<JobRecord> Cancel(const std::string& job) override;
   std::optional<uint32_t> QueuePosition(const std::string& job) const override;
   Counts counts() const override;
+  Waiting waiting() const override;
   bool Drain(absl::Time deadline) override;
 
  private:

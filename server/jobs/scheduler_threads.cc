@@ -2,6 +2,7 @@
 #include <exception>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
@@ -158,6 +159,11 @@ absl::StatusOr<std::string> SchedulerImpl::Run(ActiveJob& job, Work& work) {
   Log(LogLevel::kInfo, record.name,
       absl::StrCat("started on device ", job.device(), ", attempt ", record.attempt, ", after preparing ",
                    Seconds(record.preparing_since, record.running_since)));
+  options_.recorder->JobStarted(
+      job.device(), record.spec.kind,
+      record.preparing_since - record.created + (record.running_since - record.ready_since),
+      record.ready_since - record.preparing_since);
+  const absl::Cleanup stopped = [&] { options_.recorder->JobStopped(job.device()); };
   return WithoutExceptions("run", [&] { return work.Run(job); });
 }
 
@@ -223,7 +229,10 @@ Outcome SchedulerImpl::OutcomeOf(const ActiveJob& job, absl::StatusOr<std::strin
 
 void SchedulerImpl::End(const JobPointer& job, Outcome outcome) {
   if (!job->End(std::move(outcome))) return;
-  Log(LogLevel::kInfo, job->job_name(), Summary(job->record()));
+  const JobRecord record = job->record();
+  Log(LogLevel::kInfo, record.name, Summary(record));
+  if (IsTerminal(record.state))
+    options_.recorder->JobEnded(record.spec.kind, JobStateName(record.state), record.error);
   absl::MutexLock lock(&mutex_);
   active_.erase(job->job_name());
 }

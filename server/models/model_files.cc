@@ -13,7 +13,8 @@ namespace {
 
 class CheckpointTensors : public engine::TensorSource {
  public:
-  explicit CheckpointTensors(std::shared_ptr<const ModelFiles> files) : files_(std::move(files)) {}
+  CheckpointTensors(std::shared_ptr<const ModelFiles> files, metrics::Recorder* streaming)
+      : files_(std::move(files)), streaming_(streaming) {}
 
   absl::StatusOr<Info> Describe(const std::string& name) const override {
     INDUCT_ASSIGN_OR_RETURN(const auto* tensor, files_->checkpoint().weights().Find(name));
@@ -22,11 +23,13 @@ class CheckpointTensors : public engine::TensorSource {
 
   absl::Status Read(const std::string& name, uint64_t offset, std::span<std::byte> out) const override {
     INDUCT_ASSIGN_OR_RETURN(const auto* tensor, files_->checkpoint().weights().Find(name));
+    streaming_->BytesStreamed(out.size());
     return files_->checkpoint().weights().Read(*tensor, offset, out);
   }
 
  private:
   const std::shared_ptr<const ModelFiles> files_;
+  metrics::Recorder* const streaming_;
 };
 
 }  // namespace
@@ -80,8 +83,9 @@ std::string ModelFiles::CurrentFingerprint() const {
   return print;
 }
 
-std::shared_ptr<const engine::TensorSource> WeightsOf(std::shared_ptr<const ModelFiles> files) {
-  return std::make_shared<CheckpointTensors>(std::move(files));
+std::shared_ptr<const engine::TensorSource> WeightsOf(std::shared_ptr<const ModelFiles> files,
+                                                      metrics::Recorder* streaming) {
+  return std::make_shared<CheckpointTensors>(std::move(files), streaming);
 }
 
 }  // namespace induct::models

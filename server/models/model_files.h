@@ -11,6 +11,7 @@
 #include "server/checkpoint/checkpoint.h"
 #include "server/checkpoint/tokenizer.h"
 #include "server/engine/engine.h"
+#include "server/metrics/recorder.h"
 #include "server/models/tokenizer_cache.h"
 
 namespace induct::models {
@@ -65,7 +66,9 @@ class ModelFiles {
   mutable std::string sha256_ ABSL_GUARDED_BY(sha256_mutex_);
 };
 
-// The engine's view of the weights; keeps the files open.
-std::shared_ptr<const engine::TensorSource> WeightsOf(std::shared_ptr<const ModelFiles> files);
+// The engine's view of the weights; keeps the files open. What is read is told to `streaming`, which must
+// outlive it.
+std::shared_ptr<const engine::TensorSource> WeightsOf(std::shared_ptr<const ModelFiles> files,
+                                                      metrics::Recorder* streaming = metrics::NoRecorder());
 
 }  // namespace induct::models

@@ -106,6 +106,8 @@ bool IsAllowed(std::span<const std::string> patterns, std::string_view asked, co
   });
 }
 
+std::string WithoutRevision(std::string_view name) { return std::string(name.substr(0, name.rfind('@'))); }
+
 std::string NameWithRevision(const ModelName& name) {
   return name.revision.empty() ? name.model : absl::StrCat(name.model, "@", name.revision);
 }

@@ -40,6 +40,9 @@ std::string ShortName(std::string_view full_name);
 // was given. A pattern without revision speaks of all of them.
 bool IsAllowed(std::span<const std::string> patterns, std::string_view asked, const ModelName& full);
 
+// What stands before the last '@'; the whole of a name without revision.
+std::string WithoutRevision(std::string_view name);
+
 // "org/name" or "org/name@revision": what lists show and messages say.
 std::string NameWithRevision(const ModelName& name);
 

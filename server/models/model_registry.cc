@@ -5,6 +5,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/quoted.h"
 #include "common/settings.h"
 #include "common/status.h"
@@ -71,7 +73,7 @@ ModelRegistry::ModelRegistry(RegistryOptions options)
     : options_(std::move(options)),
       folders_(options_.model_dirs),
       opened_(kKeptFiles),
-      residency_(options_.budgets) {}
+      residency_(options_.budgets, options_.recorder) {}
 
 std::vector<std::string> ModelRegistry::DirectoryProblems() const {
   if (folders_.directories().empty() && options_.hub == nullptr)
@@ -189,7 +191,10 @@ absl::StatusOr<hub::Snapshot> ModelRegistry::Download(const Found& found, const 
   const auto tell = [&](const hub::DownloadProgress& progress) {
     if (on_step) on_step(DownloadStep(found.origin.name, progress));
   };
-  return options_.hub->Fetch(found.remote, tell, std::move(stop));
+  const absl::Time begin = absl::Now();
+  absl::StatusOr<hub::Snapshot> snapshot = options_.hub->Fetch(found.remote, tell, std::move(stop));
+  if (snapshot.ok()) options_.recorder->FilesDownloaded(absl::Now() - begin);
+  return snapshot;
 }
 
 absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelRegistry::OpenAt(const ModelOrigin& origin) {
@@ -208,11 +213,19 @@ absl::StatusOr<ModelHandle> ModelRegistry::Load(const std::shared_ptr<const Mode
                             .fingerprint = files->fingerprint(),
                             .options = as_server,
                             .bytes = WeightBytesOf(files->spec(), options.dtype),
-                            .load = [&files](const engine::LoadOptions& as, std::stop_token stopped) {
-                              return engine::LoadModel(files->spec(), WeightsOf(files), as,
-                                                       std::move(stopped));
+                            .load = [&](const engine::LoadOptions& as, std::stop_token stopped) {
+                              return LoadWeights(files, as, std::move(stopped));
                             }};
   return residency_.Acquire(request, when_full, on_step, std::move(stop));
+}
+
+absl::StatusOr<std::unique_ptr<engine::Model>> ModelRegistry::LoadWeights(
+    const std::shared_ptr<const ModelFiles>& files, engine::LoadOptions options, std::stop_token stop) const {
+  metrics::Recorder* const recorder = options_.recorder;
+  options.on_halving = [recorder] { recorder->MicroBatchHalved(); };
+  return engine::LoadModel(files->spec(),
+                           WeightsOf(files, options.stream_layers ? recorder : metrics::NoRecorder()),
+                           options, std::move(stop));
 }
 
 bool ModelRegistry::AlwaysStreams(const ModelFiles& files, const engine::LoadOptions& options) const {

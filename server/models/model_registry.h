@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/hub/hub.h"
+#include "server/metrics/recorder.h"
 #include "server/models/model_files.h"
 #include "server/models/model_folders.h"
 #include "server/models/model_name.h"
@@ -52,6 +53,7 @@ struct RegistryOptions {
   std::shared_ptr<engine::LinearChooser> linear_chooser = {};
   // Must outlive the registry; nullptr: folders only.
   const hub::Hub* hub = nullptr;
+  metrics::Recorder* recorder = metrics::NoRecorder();  // must outlive the registry
 };
 
 // All models of this server. Safe for concurrent use; every method may block on the disk, and Open on the
@@ -90,6 +92,9 @@ class ModelRegistry {
   // many jobs use it. OK also where nothing is loaded.
   absl::Status Unload(const std::string& name);
 
+  // As Residency::List; never waits for a load.
+  std::vector<ResidentBytes> Resident() const { return residency_.List(); }
+
   // Every model that may be asked for, by name, the broken ones with their problem.
   std::vector<ModelListing> List();
   // One of them; neither loads nor downloads it. Errors of CheckExists and ModelFiles::Open; NOT_FOUND
@@ -117,6 +122,9 @@ class ModelRegistry {
   bool Allows(const std::string& asked, const ModelName& full) const;
   absl::StatusOr<hub::Snapshot> Download(const Found& found, const StepSink& on_step, std::stop_token stop);
   absl::StatusOr<std::shared_ptr<const ModelFiles>> OpenAt(const ModelOrigin& origin);
+  absl::StatusOr<std::unique_ptr<engine::Model>> LoadWeights(const std::shared_ptr<const ModelFiles>& files,
+                                                             engine::LoadOptions options,
+                                                             std::stop_token stop) const;
   ModelListing DescribeAt(const ModelOrigin& origin, std::shared_ptr<const ModelFiles> files) const;
 
   const RegistryOptions options_;

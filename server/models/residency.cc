@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "common/logging.h"
 #include "common/status.h"
+#include "server/models/model_name.h"
 
 namespace induct::models {
 namespace {
@@ -214,12 +215,14 @@ int64_t Residency::BudgetOf(const std::string& device) const {
 
 absl::StatusOr<ModelHandle> Residency::Load(const LoadRequest& request, const Next& next,
                                             const StepSink& on_step, const std::stop_token& stop) {
+  for (const CopyPtr& copy : next.evicted) recorder_->ModelEvicted(copy->options.device);
   Free(next.evicted);
   if (on_step) on_step({.what = absl::StrCat("loading ", request.name)});
   engine::LoadOptions options = request.options;
   options.stream_layers = next.copy->options.stream_layers;
   const absl::Time begin = absl::Now();
   absl::StatusOr<std::unique_ptr<engine::Model>> model = request.load(options, stop);
+  recorder_->WeightsLoaded(model.status(), absl::Now() - begin);
 
   const absl::MutexLock lock(&mutex_);
   changed_.SignalAll();
@@ -303,6 +306,18 @@ ResidentStats Residency::StatsOf(const std::string& key) const {
     stats.n_pins += copy->n_pins;
   }
   return stats;
+}
+
+std::vector<ResidentBytes> Residency::List() const {
+  std::map<std::pair<std::string, std::string>, int64_t> bytes;
+  {
+    const absl::MutexLock lock(&mutex_);
+    for (const CopyPtr& copy : copies_)
+      bytes[{WithoutRevision(copy->name), copy->options.device}] += copy->bytes;
+  }
+  std::vector<ResidentBytes> list;
+  for (const auto& [where, sum] : bytes) list.push_back({where.first, where.second, sum});
+  return list;
 }
 
 int64_t Residency::ReservedBytes(const std::string& device) const {

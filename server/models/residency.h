@@ -21,6 +21,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "server/engine/engine.h"
+#include "server/metrics/recorder.h"
 #include "server/models/weight_bytes.h"
 
 namespace induct::models {
@@ -81,6 +82,12 @@ struct ResidentStats {
   double load_seconds = 0;  // of the latest load; 0: never loaded
 };
 
+struct ResidentBytes {
+  std::string model;  // without revision
+  std::string device;
+  int64_t bytes = 0;
+};
+
 class ModelHandle;
 
 // Safe for concurrent use: one lock, under which nothing is loaded, freed or called, so that asking what
@@ -93,8 +100,10 @@ class ModelHandle;
 // those that waited for the device.
 class Residency {
  public:
-  // Bytes of weights by device; a device that is not named has no limit.
-  explicit Residency(std::map<std::string, int64_t> budgets) : budgets_(std::move(budgets)) {}
+  // Bytes of weights by device; a device that is not named has no limit. `recorder` must outlive this.
+  explicit Residency(std::map<std::string, int64_t> budgets,
+                     metrics::Recorder* recorder = metrics::NoRecorder())
+      : budgets_(std::move(budgets)), recorder_(recorder) {}
 
   // The model, pinned. A whole copy is shared by all who ask for the same key, fingerprint, device and dtype;
   // of two at once one loads and the other waits (and loads itself where the first is cancelled or fails). A
@@ -118,6 +127,8 @@ class Residency {
   absl::Status Unload(const std::string& key, const std::string& name);
 
   ResidentStats StatsOf(const std::string& key) const;
+  // What is reserved on which device, of one model's dtypes and revisions together; sorted.
+  std::vector<ResidentBytes> List() const;
 
   // Bytes that are reserved on a device.
   int64_t ReservedBytes(const std::string& device) const;
@@ -173,6 +184,7 @@ class Residency {
   void SetState(Copy& copy, ModelState state) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const std::map<std::string, int64_t> budgets_;
+  metrics::Recorder* const recorder_;
 
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;                              // a state, a pin or a reservation

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -12,6 +14,7 @@
 #include "common/file_names.h"
 #include "common/logging.h"
 #include "common/status.h"
+#include "server/models/model_name.h"
 
 namespace induct::runs {
 namespace {
@@ -31,6 +34,14 @@ absl::Status CheckDistinct(const std::vector<std::string>& names, const ModelFil
                                                " are the same model; a comparison takes different ones"));
   }
   return absl::OkStatus();
+}
+
+uint64_t ShareOf(uint64_t number, double fraction) {
+  return static_cast<uint64_t>(std::llround(fraction * static_cast<double>(number)));
+}
+
+Amount ShareOf(const Amount& amount, double fraction) {
+  return {.prompts = ShareOf(amount.prompts, fraction), .tokens = ShareOf(amount.tokens, fraction)};
 }
 
 }  // namespace
@@ -105,6 +116,7 @@ absl::Status ModelRun::LoadWeights(size_t index, models::WhenFull when_full, job
 }
 
 absl::StatusOr<engine::Model*> ModelRun::Weights(size_t index, jobs::JobContext& context) {
+  environment_.recorder->ModelBegun(context.device(), models::WithoutRevision(models_[index].files->name()));
   if (index != turn_) {
     INDUCT_RETURN_IF_ERROR(LoadWeights(index, models::WhenFull::kStream, context));
     INDUCT_RETURN_IF_ERROR(ChooseLinear(context));
@@ -113,39 +125,58 @@ absl::StatusOr<engine::Model*> ModelRun::Weights(size_t index, jobs::JobContext&
 }
 
 absl::Status ModelRun::ChooseLinear(jobs::JobContext& context) {
-  int64_t n_tokens = 0;
-  for (const analysis::Prompt& prompt : MeasuredPrompts(turn_)) {
-    n_tokens += static_cast<int64_t>(prompt.tokens.size());
-  }
+  const auto n_tokens = static_cast<int64_t>(ToMeasure(turn_).tokens);
   auto linear = (*weights_)->ChooseLinear(n_tokens, context.stop());
   INDUCT_RETURN_IF_ERROR(linear.status());
   linear_ = *std::move(linear);
-  for (const engine::LinearUse& use : linear_) {
-    if (use.float32_gflops == 0) continue;
-    load_warnings_.push_back(absl::StrFormat(
-        "%s is slow on this processor: linear layers of %s run at %.0f GFLOP/s, in float32 at %.0f",
-        DTypeName(request_.dtype), models_[turn_].source, use.choice.gflops, use.float32_gflops));
-    static std::atomic_flag said;
-    if (!said.test_and_set()) Log(LogLevel::kWarning, "server", load_warnings_.back());
-    break;
-  }
+  WarnOfSlowDtype();
   return absl::OkStatus();
+}
+
+void ModelRun::WarnOfSlowDtype() {
+  const auto slow = std::find_if(linear_.begin(), linear_.end(),
+                                 [](const engine::LinearUse& use) { return use.float32_gflops > 0; });
+  if (slow == linear_.end()) return;
+  load_warnings_.push_back(absl::StrFormat(
+      "%s is slow on this processor: linear layers of %s run at %.0f GFLOP/s, in float32 at %.0f",
+      DTypeName(request_.dtype), models_[turn_].source, slow->choice.gflops, slow->float32_gflops));
+  static std::atomic_flag is_in_log;
+  if (!is_in_log.test_and_set()) Log(LogLevel::kWarning, "server", load_warnings_.back());
 }
 
 analysis::LayerScoresSink ModelRun::OnLayer(size_t index, jobs::JobContext& context) {
   return [this, index, &context](const analysis::LayerScores& scores) {
     const RunModel& model = models_[index];
     ++layers_done_;
+    environment_.recorder->LayerDone(context.device());
     return context.Emit(environment_.encoder->LayerScores(
         model.file_name, static_cast<uint32_t>(model.files->spec().n_layers), scores));
   };
 }
 
 engine::ProgressSink ModelRun::OnProgress(size_t index, jobs::JobContext& context) {
-  return [this, index, &context](double fraction) {
-    const double all = (static_cast<double>(index) + fraction) / static_cast<double>(models_.size());
-    context.Show(kProgressSlot, environment_.encoder->Progress(all, layers_done_, TotalLayers()));
+  return [this, index, all = ToMeasure(index), &context](double fraction) {
+    Advance(index, all, fraction, context);
   };
+}
+
+Amount ModelRun::ToMeasure(size_t index) const {
+  Amount amount;
+  for (const analysis::Prompt& prompt : MeasuredPrompts(index)) {
+    ++amount.prompts;
+    amount.tokens += prompt.tokens.size();
+  }
+  return amount;
+}
+
+void ModelRun::Advance(size_t index, const Amount& all, double fraction, jobs::JobContext& context) {
+  const double of_run = (static_cast<double>(index) + fraction) / static_cast<double>(models_.size());
+  context.Show(kProgressSlot, environment_.encoder->Progress(of_run, layers_done_, TotalLayers()));
+  // Differences of rounded shares, so that in the end they add up to the whole.
+  const Amount before = std::exchange(models_[index].measured, ShareOf(all, fraction));
+  const Amount& now = models_[index].measured;
+  environment_.recorder->RunAdvanced(context.device(), of_run, now.prompts - before.prompts,
+                                     now.tokens - before.tokens);
 }
 
 FileSink ModelRun::SaveTo(jobs::JobContext& context) const {
@@ -205,7 +236,7 @@ uint32_t ModelRun::TotalLayers() const {
 
 RunStarted ModelRun::Started() const {
   RunStarted started{.device = engine::DeviceDescription(device_),
-                     .n_prompts = static_cast<uint32_t>(MeasuredPrompts(0).size()),
+                     .n_prompts = static_cast<uint32_t>(ToMeasure(0).prompts),
                      .warnings = PromptWarnings()};
   for (size_t i = 0; i < models_.size(); ++i) {
     const RunModel& model = models_[i];
@@ -221,7 +252,7 @@ RunStarted ModelRun::Started() const {
                               .n_parameters = static_cast<double>(model.files->checkpoint().n_parameters()),
                               .streamed = model.streamed});
     if (i == turn_) started.models.back().linear = linear_;
-    for (const analysis::Prompt& prompt : MeasuredPrompts(i)) started.n_tokens += prompt.tokens.size();
+    started.n_tokens += ToMeasure(i).tokens;
   }
   return started;
 }

@@ -1,6 +1,7 @@
 // The course that runs of every kind take: open the models, make their prompts, load, measure, finish.
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -14,6 +15,12 @@
 
 namespace induct::runs {
 
+// Of prompts that are measured.
+struct Amount {
+  uint64_t prompts = 0;
+  uint64_t tokens = 0;
+};
+
 // A model of a run.
 struct RunModel {
   std::string source;     // as the user named it
@@ -22,6 +29,7 @@ struct RunModel {
   std::string sha256;
   PromptSet prompts;
   bool streamed = false;  // its layers, from the checkpoint, whatever else is loaded
+  Amount measured;        // so far
 };
 
 // Names for file names, in the models' order: where two would be the same, the later one gets "-2", "-3", ...
@@ -76,12 +84,18 @@ class ModelRun : public jobs::Work {
   void Show(jobs::JobContext& context, const std::string& step) const;
 
  private:
+  // All that is to be measured by a model. REQUIRES: its prompts are not forgotten yet.
+  Amount ToMeasure(size_t index) const;
+  // Shows and records that `fraction` of what a model measures, which is `all`, is done.
+  void Advance(size_t index, const Amount& all, double fraction, jobs::JobContext& context);
   absl::Status LoadWeights(size_t index, models::WhenFull when_full, jobs::JobContext& context);
   // Shows steps of the registry, but not every percent.
   models::StepSink OnStep(jobs::JobContext& context) const;
   engine::LoadOptions HowToLoad() const;
   // What the linear layers of the model whose turn it is use, settled if need be.
   absl::Status ChooseLinear(jobs::JobContext& context);
+  // Adds a warning where float32 would be faster; the first of a process also goes into the log.
+  void WarnOfSlowDtype();
   RunStarted Started() const;
   std::vector<std::string> PromptWarnings() const;
   uint32_t TotalLayers() const;

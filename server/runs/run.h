@@ -17,6 +17,7 @@
 #include "server/analysis/nulls.h"
 #include "server/analysis/profile.h"
 #include "server/jobs/scheduler.h"
+#include "server/metrics/recorder.h"
 #include "server/models/model_registry.h"
 #include "server/runs/prompt_source.h"
 
@@ -101,6 +102,7 @@ struct RunEnvironment {
   models::ModelRegistry* registry = nullptr;
   const RunEncoder* encoder = nullptr;
   std::vector<std::string> devices;  // resolved names; a job's device() is an index
+  metrics::Recorder* recorder = metrics::NoRecorder();
 };
 
 // The kinds of runs. `environment` must outlive what they return.

@@ -49,24 +49,33 @@ jobs::JobSpec JobSpecOf(Request request, const std::string& owner, const std::st
 
 using EventReactor = grpc::ServerWriteReactor<v1::JobEvent>;
 
-// Resolves the request, submits it, and streams the job's events.
+// Resolves the request and makes it a job.
+template <typename Request>
+absl::StatusOr<jobs::JobRecord> Accept(const ServiceContext& context, Request request,
+                                       const std::string& owner) {
+  INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &request));
+  for (const std::string& model : ModelsOf(request))
+    INDUCT_RETURN_IF_ERROR(context.registry->CheckExists(model));
+  return context.scheduler->Submit(JobSpecOf(std::move(request), owner, context.info.id()));
+}
+
+// Submits the request and streams the job's events.
 template <typename Request>
 EventReactor* Submit(const ServiceContext& context, const grpc::CallbackServerContext& call,
                      const Request* request) {
   const std::string owner = OwnerOf(call);
   return EventStream::Start(
-      *context.pool, absl::Seconds(context.settings.Real("heartbeat_seconds")),
+      *context.pool, absl::Seconds(context.settings.Real("heartbeat_seconds")), *context.recorder,
       [&context, owner, request](std::function<void()> wake) -> absl::StatusOr<EventStream::Opened> {
-        Request resolved = *request;  // gRPC keeps the original until the call is over
-        INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &resolved));
-        for (const std::string& model : ModelsOf(resolved))
-          INDUCT_RETURN_IF_ERROR(context.registry->CheckExists(model));
-        INDUCT_ASSIGN_OR_RETURN(
-            const jobs::JobRecord record,
-            context.scheduler->Submit(JobSpecOf(std::move(resolved), owner, context.info.id())));
+        // A copy: gRPC keeps the original until the call is over.
+        const absl::StatusOr<jobs::JobRecord> record = Accept(context, *request, owner);
+        if (!record.ok()) {
+          context.recorder->RequestRejected(record.status());
+          return record.status();
+        }
         INDUCT_ASSIGN_OR_RETURN(auto watch,
-                                context.scheduler->OpenWatch(record.name, owner, 0, std::move(wake)));
-        return EventStream::Opened{record.name, std::move(watch)};
+                                context.scheduler->OpenWatch(record->name, owner, 0, std::move(wake)));
+        return EventStream::Opened{record->name, std::move(watch)};
       });
 }
 

@@ -22,8 +22,8 @@ bool IsTerminal(const v1::JobEvent& event) {
 }  // namespace
 
 grpc::ServerWriteReactor<v1::JobEvent>* EventStream::Start(BlockingPool& pool, absl::Duration heartbeat,
-                                                           Open open) {
-  std::shared_ptr<EventStream> stream(new EventStream(pool, heartbeat));
+                                                           metrics::Recorder& recorder, Open open) {
+  std::shared_ptr<EventStream> stream(new EventStream(pool, heartbeat, recorder));
   stream->self_ = stream;
   pool.Post([stream, open = std::move(open)] { stream->OpenAndPump(open); });
   return stream.get();
@@ -102,7 +102,10 @@ void EventStream::Continue() {
 EventStream::Step EventStream::NextStep() {
   absl::MutexLock lock(&mutex_);
   if (over_ || pumping_ || writing_) return Step::kNone;
-  if (cancelled_) return Step::kGone;
+  if (cancelled_) {
+    disconnected_ = !terminal_ || !pending_.empty();
+    return Step::kGone;
+  }
   if (!pending_.empty()) {
     current_ = std::move(pending_.front());
     pending_.pop_front();
@@ -137,6 +140,10 @@ void EventStream::OnCancel() {
 
 void EventStream::OnDone() {
   alarm_.Cancel();
+  {
+    absl::MutexLock lock(&mutex_);
+    recorder_.StreamClosed(disconnected_);
+  }
   // The watch takes the scheduler's locks when it closes: not on a gRPC thread.
   pool_.Post([stream = std::move(self_)] { stream->opened_.watch.reset(); });
 }

@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "induct/v1/job.pb.h"
 #include "server/jobs/scheduler.h"
+#include "server/metrics/recorder.h"
 #include "server/service/blocking_pool.h"
 
 namespace induct::service {
@@ -36,16 +37,19 @@ class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>,
   using Open = std::function<absl::StatusOr<Opened>(std::function<void()> wake)>;
 
   // Starts a stream that opens itself on the pool and sends a heartbeat after each `heartbeat` of silence.
-  // The pool must outlive it.
+  // Pool and recorder must outlive it.
   static grpc::ServerWriteReactor<v1::JobEvent>* Start(BlockingPool& pool, absl::Duration heartbeat,
-                                                       Open open);
+                                                       metrics::Recorder& recorder, Open open);
 
   void OnWriteDone(bool ok) override;
   void OnCancel() override;
   void OnDone() override;
 
  private:
-  EventStream(BlockingPool& pool, absl::Duration heartbeat) : pool_(pool), heartbeat_(heartbeat) {}
+  EventStream(BlockingPool& pool, absl::Duration heartbeat, metrics::Recorder& recorder)
+      : pool_(pool), heartbeat_(heartbeat), recorder_(recorder) {
+    recorder_.StreamOpened();
+  }
 
   void OpenAndPump(const Open& open);
   // Something may be new: makes sure that a pump begins after now.
@@ -66,6 +70,7 @@ class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>,
 
   BlockingPool& pool_;
   const absl::Duration heartbeat_;
+  metrics::Recorder& recorder_;
   std::shared_ptr<EventStream> self_;  // held while gRPC may call this object
 
   // Touched by pool tasks only, of which there is one at a time.
@@ -81,10 +86,11 @@ class EventStream : public grpc::ServerWriteReactor<v1::JobEvent>,
   std::deque<v1::JobEvent> pending_ ABSL_GUARDED_BY(mutex_);
   bool pumping_ ABSL_GUARDED_BY(mutex_) = true;  // opening counts
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
-  bool woken_ ABSL_GUARDED_BY(mutex_) = false;      // since the current pump began to read
-  bool terminal_ ABSL_GUARDED_BY(mutex_) = false;   // the terminal event has been read
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;  // the client is gone
-  bool over_ ABSL_GUARDED_BY(mutex_) = false;       // Finish was called
+  bool woken_ ABSL_GUARDED_BY(mutex_) = false;         // since the current pump began to read
+  bool terminal_ ABSL_GUARDED_BY(mutex_) = false;      // the terminal event has been read
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;     // the client is gone
+  bool disconnected_ ABSL_GUARDED_BY(mutex_) = false;  // it was so before its last event
+  bool over_ ABSL_GUARDED_BY(mutex_) = false;          // Finish was called
   absl::Time last_sent_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 

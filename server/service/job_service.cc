@@ -55,7 +55,7 @@ grpc::ServerUnaryReactor* JobService::ListJobs(grpc::CallbackServerContext* call
 grpc::ServerWriteReactor<v1::JobEvent>* JobService::WatchJob(grpc::CallbackServerContext* call,
                                                              const v1::WatchJobRequest* request) {
   return EventStream::Start(
-      *context_.pool, absl::Seconds(context_.settings.Real("heartbeat_seconds")),
+      *context_.pool, absl::Seconds(context_.settings.Real("heartbeat_seconds")), *context_.recorder,
       [this, owner = OwnerOf(*call),
        asked = *request](std::function<void()> wake) -> absl::StatusOr<EventStream::Opened> {
         INDUCT_ASSIGN_OR_RETURN(

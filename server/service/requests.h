@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -50,6 +51,10 @@ constexpr const char* KindOf(const v1::NullsRequest*) { return "nulls"; }
 constexpr const char* KindOf(const v1::CausalRequest*) { return "causal"; }
 constexpr const char* KindOf(const v1::LagBucketsRequest*) { return "lagbuckets"; }
 constexpr const char* KindOf(const v1::PatternRequest*) { return "pattern"; }
+
+// All of them.
+inline constexpr std::string_view kJobKinds[] = {"profile", "crosssize",  "nulls",
+                                                 "causal",  "lagbuckets", "pattern"};
 
 // Checks the request and fills in what it leaves open: every setting, the dtype that `auto` means, the tasks
 // of given prompts. INVALID_ARGUMENT naming the field for anything that can be told without the model.

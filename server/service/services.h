@@ -16,6 +16,7 @@
 #include "induct/v1/server_service.grpc.pb.h"
 #include "server/jobs/job_store.h"
 #include "server/jobs/scheduler.h"
+#include "server/metrics/recorder.h"
 #include "server/models/model_registry.h"
 #include "server/service/blocking_pool.h"
 #include "server/service/load_threads.h"
@@ -35,6 +36,7 @@ struct ServiceContext {
   Settings settings;  // the server's
   RequestLimits limits;
   v1::ServerInfo info;  // answered as it is
+  metrics::Recorder* recorder = metrics::NoRecorder();
 };
 
 // The job's owner as the call says it: the `induct-user` metadata (unauthenticated, for fairness only), else

@@ -31,8 +31,7 @@ google::rpc::Status ToRpcStatus(const absl::Status& status) {
   if (status.ok()) return rpc;
 
   google::rpc::ErrorInfo info;
-  const std::string reason = ReasonOf(status);
-  info.set_reason(reason.empty() ? absl::StatusCodeToString(status.code()) : reason);
+  info.set_reason(ReasonOrCode(status));
   info.set_domain("induct");
   rpc.add_details()->PackFrom(info);
   if (const std::string field = FieldOf(status); !field.empty()) {

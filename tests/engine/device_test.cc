@@ -69,29 +69,51 @@ class HostMemoryTest : public testing::Test {
 };
 
 TEST_F(HostMemoryTest, WithoutControlGroupsItIsTheMachines) {
-  EXPECT_EQ(HostMemoryBytes(root_), 16'384'000);
+  EXPECT_EQ(ReadHostMemory(root_).total, 16'384'000);
   Write("proc/meminfo", "nothing\n");
-  EXPECT_EQ(HostMemoryBytes(root_), 0);
+  EXPECT_EQ(ReadHostMemory(root_).total, 0);
 }
 
 TEST_F(HostMemoryTest, TheLowestLimitOfAVersion2GroupAndThoseAroundItCounts) {
   Write("proc/self/cgroup", "0::/system.slice/induct.service\n");
   Write("sys/fs/cgroup/system.slice/induct.service/memory.max", "max\n");
-  EXPECT_EQ(HostMemoryBytes(root_), 16'384'000);
+  EXPECT_EQ(ReadHostMemory(root_).total, 16'384'000);
   Write("sys/fs/cgroup/system.slice/memory.max", "9000000\n");
-  EXPECT_EQ(HostMemoryBytes(root_), 9'000'000);
+  EXPECT_EQ(ReadHostMemory(root_).total, 9'000'000);
   Write("sys/fs/cgroup/system.slice/induct.service/memory.max", "8000000\n");
-  EXPECT_EQ(HostMemoryBytes(root_), 8'000'000);
+  EXPECT_EQ(ReadHostMemory(root_).total, 8'000'000);
   Write("sys/fs/cgroup/memory.max", "7000000\n");
-  EXPECT_EQ(HostMemoryBytes(root_), 7'000'000);
+  EXPECT_EQ(ReadHostMemory(root_).total, 7'000'000);
 }
 
 TEST_F(HostMemoryTest, AVersion1LimitCountsAlsoWhereTheContainerHidesTheGroupsPath) {
   Write("proc/self/cgroup", "5:cpu,cpuacct:/docker/7\n4:memory:/docker/7\n0::/docker/7\n");
   Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
-  EXPECT_EQ(HostMemoryBytes(root_), 16'384'000);
+  EXPECT_EQ(ReadHostMemory(root_).total, 16'384'000);
   Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "6000000\n");
-  EXPECT_EQ(HostMemoryBytes(root_), 6'000'000);
+  EXPECT_EQ(ReadHostMemory(root_).total, 6'000'000);
+}
+
+TEST_F(HostMemoryTest, WhatTheMachineCanGiveBackIsNotInUse) {
+  EXPECT_EQ(ReadHostMemory(root_).used, 0);  // not known
+  Write("proc/meminfo", "MemTotal:       16000 kB\nMemFree: 5 kB\nMemAvailable:   4000 kB\n");
+  EXPECT_EQ(ReadHostMemory(root_).used, 12'288'000);
+}
+
+TEST_F(HostMemoryTest, OfAGroupWithALimitItIsTheGroupsMemoryThatIsInUse) {
+  Write("proc/meminfo", "MemTotal:       16000 kB\nMemAvailable:   4000 kB\n");
+  Write("proc/self/cgroup", "0::/induct\n");
+  Write("sys/fs/cgroup/induct/memory.current", "5000000\n");
+  Write("sys/fs/cgroup/induct/memory.stat", "anon 3000000\ninactive_file 1500000\n");
+  EXPECT_EQ(ReadHostMemory(root_).used, 12'288'000);  // it has no limit
+  Write("sys/fs/cgroup/induct/memory.max", "8000000\n");
+  EXPECT_EQ(ReadHostMemory(root_).used, 3'500'000);
+
+  Write("proc/self/cgroup", "4:memory:/induct\n");
+  Write("sys/fs/cgroup/memory/memory.limit_in_bytes", "6000000\n");
+  Write("sys/fs/cgroup/memory/memory.usage_in_bytes", "2000000\n");
+  Write("sys/fs/cgroup/memory/memory.stat", "inactive_file 1\ntotal_inactive_file 500000\n");
+  EXPECT_EQ(ReadHostMemory(root_).used, 1'500'000);
 }
 
 TEST(DeviceTest, MemoryIsKnownOfDevicesThatAreThere) {
@@ -99,6 +121,10 @@ TEST(DeviceTest, MemoryIsKnownOfDevicesThatAreThere) {
   EXPECT_EQ(DeviceMemoryBytes("cuda:99"), 0);
   EXPECT_EQ(DeviceMemoryBytes("tpu"), 0);
   EXPECT_EQ(DeviceMemoryBytes("cuda") > 0, at::hasCUDA());
+  EXPECT_GT(DeviceMemoryInUse("cpu"), int64_t{1} << 20);
+  EXPECT_LT(DeviceMemoryInUse("cpu"), DeviceMemoryBytes("cpu"));
+  EXPECT_EQ(DeviceMemoryInUse("cuda:99"), 0);
+  EXPECT_EQ(DeviceMemoryInUse("cuda") > 0, at::hasCUDA());
 }
 
 TEST(DeviceTest, VersionHasThreeNumbers) {

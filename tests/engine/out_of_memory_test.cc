@@ -73,6 +73,21 @@ TEST_F(OutOfMemoryTest, MicroBatchesAreHalvedUntilTheyFit) {
   for (size_t i = 0; i < sums->size(); ++i) EXPECT_NEAR((*sums)[i], (*expected)[i], 1e-5);
 }
 
+TEST_F(OutOfMemoryTest, EveryHalvingIsTold) {
+  int halvings = 0;
+  const std::unique_ptr<Model> model = test_model_.Load({.on_halving = [&] { ++halvings; }});
+  const Pass pass = {.prompts = prompts_.View(), .n_groups = 2, .batch_size = kPrompts};
+  AblationPass variants = {.prompts = {}, .variants = {{}}, .batch_size = kPrompts};
+  for (const std::vector<int32_t>& tokens : prompts_.tokens) variants.prompts.emplace_back(tokens);
+  ASSERT_TRUE(CollectSums(*model, pass).ok());
+  EXPECT_EQ(halvings, 0);
+  const LimitedMemory limited(256 * (kProjectionBytes + kMlpBytes) / 2);
+  ASSERT_TRUE(CollectSums(*model, pass).ok());
+  EXPECT_EQ(halvings, 2);  // from 512 prompts to 128
+  ASSERT_TRUE(CollectPredictions(*model, variants).ok());
+  EXPECT_EQ(halvings, 4);
+}
+
 TEST_F(OutOfMemoryTest, HeadOutputsOfARepeatedMicroBatchCountOnce) {
   const Pass pass = {.prompts = prompts_.View(), .n_groups = 2, .batch_size = kPrompts};
   const absl::StatusOr<HeadOutputTotals> expected = CollectHeadOutputs(*model_, pass);

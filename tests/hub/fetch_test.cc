@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "tests/hub/fetch_fixture.h"
+#include "tests/metrics/told.h"
 
 namespace induct::hub {
 namespace {
@@ -37,6 +38,30 @@ TEST_F(FetchTest, DownloadsTheNeededFilesAndNothingElse) {
     EXPECT_EQ(request.Header("accept-encoding"), "identity");
     EXPECT_THAT(request.Header("user-agent"), testing::StartsWith("induct/"));
   }
+}
+
+TEST_F(FetchTest, BytesOfFilesAreToldAsTheyCome) {
+  hub_.PutModel();
+  metrics::Told told;
+  options_.recorder = &told;
+  ExpectFetched();
+  uint64_t bytes = 0;
+  for (const char* file : {"config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"})
+    bytes += hub_.BytesOf(file).size();
+  EXPECT_EQ(told.sum("downloaded"), bytes);
+  ExpectFetched();  // from the cache
+  EXPECT_EQ(told.sum("downloaded"), bytes);
+}
+
+TEST_F(FetchTest, TheDiskOfACacheThatIsYetToBeMadeIsItsFolders) {
+  const auto free = Hub::Create(options_).value()->FreeBytes();
+  ASSERT_TRUE(free.has_value());
+  options_.cache_dir += "/not/there";
+  const auto free_later = Hub::Create(options_).value()->FreeBytes();
+  ASSERT_TRUE(free_later.has_value());
+  EXPECT_NEAR(static_cast<double>(*free_later), static_cast<double>(*free), 0.2 * static_cast<double>(*free));
+  options_.cache_dir = "/proc/self/status/x";  // below a file
+  EXPECT_EQ(Hub::Create(options_).value()->FreeBytes(), std::nullopt);
 }
 
 TEST_F(FetchTest, LaysTheCacheOutAsPythonDoes) {

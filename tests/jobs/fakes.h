@@ -87,6 +87,7 @@ class FakeStore final : public JobStore {
   absl::StatusOr<std::string> ReadArtifact(const std::string& job, const std::string& name,
                                            const std::string& sha256, uint64_t offset,
                                            size_t limit) const override;
+  Kept kept() const override { return store_->kept(); }
   absl::Status Delete(const std::string& job) override;
 
  private:

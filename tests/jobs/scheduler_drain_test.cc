@@ -10,7 +10,7 @@
 namespace induct::jobs {
 namespace {
 
-constexpr SchedulerOptions kQuick{
+const SchedulerOptions kQuick{
     .preparing_threads = 1, .ready_per_device = 0, .stop_grace = absl::Milliseconds(20)};
 
 class SchedulerDrainTest : public testing::Test {

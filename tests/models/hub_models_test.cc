@@ -9,6 +9,7 @@
 #include "common/status.h"
 #include "server/models/model_registry.h"
 #include "tests/hub/local_hub.h"
+#include "tests/metrics/told.h"
 
 namespace induct::models {
 namespace {
@@ -145,7 +146,8 @@ TEST_F(HubModelsTest, WhatIsMissingIsDownloadedWithProgressOnceAndThenLoads) {
     local.Put(name, BytesOf(entry.path()), /*is_large=*/name == "model.safetensors");
   }
   const auto hub = hub::Hub::Create(hub::LocalOptions(local, dir_ + "/cache")).value();
-  ModelRegistry registry({.hub = hub.get()});
+  metrics::Told told;
+  ModelRegistry registry({.hub = hub.get(), .recorder = &told});
   std::vector<PreparationStep> steps;
   const auto on_step = [&](const PreparationStep& step) { steps.push_back(step); };
 
@@ -162,6 +164,7 @@ TEST_F(HubModelsTest, WhatIsMissingIsDownloadedWithProgressOnceAndThenLoads) {
   local.ForgetRequests();
   EXPECT_EQ(registry.Open(hub::kTestRepo).value(), files);
   EXPECT_THAT(local.asked(), ElementsAre());
+  EXPECT_THAT(told.lines(), ElementsAre("downloaded", "loaded OK"));
 }
 
 TEST_F(HubModelsTest, AModelAtTheHubIsDescribedAsItWillBeWhenItIsHere) {

@@ -9,6 +9,7 @@
 
 #include "absl/time/clock.h"
 #include "common/status.h"
+#include "tests/metrics/told.h"
 
 namespace induct::models {
 namespace {
@@ -143,6 +144,21 @@ TEST_F(RegistryTest, DtypesAreCopiesOfTheirOwnAndStreamedModelsTheCallersAlone) 
   EXPECT_TRUE(streamed.streamed());
   EXPECT_FALSE(full.streamed());
   EXPECT_NE(&*streamed, &*Load(registry, files, {.stream_layers = true}));
+}
+
+TEST_F(RegistryTest, WhatIsReadForStreamedLayersIsTold) {
+  metrics::Told told;
+  ModelRegistry registry({.model_dirs = {kDemoModels}, .recorder = &told});
+  const auto files = registry.Open("demo-small").value();
+  const std::vector<int32_t> tokens = {1, 2, 3, 1, 2, 3};
+  engine::Pass pass{.prompts = {{.tokens = tokens, .targets = {}}}};
+  pass.on_layer = [](const engine::LayerReadout&) { return absl::OkStatus(); };
+  ASSERT_TRUE(Load(registry, files)->Run(pass, {}).ok());
+  EXPECT_EQ(told.sum("streamed"), 0);
+  ASSERT_TRUE(Load(registry, files, {.stream_layers = true})->Run(pass, {}).ok());
+  // Everything but the last layer's output and MLP, the final norm and the unembedding.
+  EXPECT_GT(told.sum("streamed"), files->checkpoint().stored_bytes() / 2);
+  EXPECT_LT(told.sum("streamed"), files->checkpoint().stored_bytes());
 }
 
 TEST_F(RegistryTest, AListingTellsWhatIsLoaded) {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "common/status.h"
+#include "tests/metrics/told.h"
 #include "tests/models/fake_model.h"
 
 namespace induct::models {
@@ -59,6 +60,43 @@ TEST_F(ResidencyTest, TheLeastRecentlyUsedModelMakesRoom) {
   EXPECT_EQ(StateOf("b"), ModelState::kUnloaded);
   EXPECT_EQ(StateOf("c"), ModelState::kAvailable);
   EXPECT_GT(residency_.StatsOf("b").last_use, absl::InfinitePast());
+}
+
+TEST_F(ResidencyTest, LoadsAndEvictionsAreTold) {
+  metrics::Told told;
+  Residency residency({{"cpu", 100}}, &told);
+  const auto acquire = [&](const LoadRequest& request, std::stop_token stop = {}) {
+    return residency.Acquire(request, WhenFull::kWait, {}, stop).status();
+  };
+  EXPECT_TRUE(acquire(Request("a", 60)).ok());
+  EXPECT_TRUE(acquire(Request("a", 60)).ok());  // is there
+  EXPECT_FALSE(
+      acquire(Request("b", 60, [](const auto&, auto) { return absl::DataLossError("broken"); })).ok());
+  EXPECT_TRUE(residency.Unload("a", "a").ok());  // nothing to do: "b" has taken its room
+  EXPECT_TRUE(acquire(Request("c", 60)).ok());
+  EXPECT_TRUE(residency.Unload("c", "c").ok());  // on request, which is no eviction
+  EXPECT_THAT(told.lines(),
+              ::testing::ElementsAre("loaded OK", "evicted from cpu", "loaded DATA_LOSS", "loaded OK"));
+}
+
+TEST_F(ResidencyTest, TheListHasAModelOnceForEachDeviceUntilItIsUnloaded) {
+  const auto list = [&] {
+    std::vector<std::string> lines;
+    for (const ResidentBytes& resident : residency_.List())
+      lines.push_back(resident.model + " " + resident.device + " " + std::to_string(resident.bytes));
+    return lines;
+  };
+  LoadRequest elsewhere = Request("b", 30);
+  elsewhere.options.device = "cuda:0";
+  LoadRequest early = Request("b", 20);
+  early.key = early.name = "b@step1";
+  Get(Request("b", 40));
+  Get(early);
+  Get(elsewhere);
+  Get(Request("a", 10));
+  EXPECT_THAT(list(), ::testing::ElementsAre("a cpu 10", "b cpu 60", "b cuda:0 30"));
+  EXPECT_TRUE(residency_.Unload("b", "b").ok());
+  EXPECT_THAT(list(), ::testing::ElementsAre("a cpu 10", "b cpu 20"));
 }
 
 TEST_F(ResidencyTest, NothingIsEvictedWhereThatWouldNotMakeRoom) {

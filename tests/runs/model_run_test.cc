@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/runs/run.h"
+#include "tests/metrics/told.h"
 
 namespace induct::runs {
 namespace {
@@ -22,6 +23,7 @@ class TextEncoder : public RunEncoder {
     std::string text = "started";
     for (const ModelUse& model : started.models)
       absl::StrAppend(&text, " ", model.source, model.streamed ? " streamed" : " resident");
+    n_tokens = started.n_tokens;
     if (started.n_prompts != 2) absl::StrAppend(&text, ", ", started.n_prompts, " of 2 prompts");
     return text;
   }
@@ -37,6 +39,8 @@ class TextEncoder : public RunEncoder {
     return text;
   }
   absl::StatusOr<std::string> Json(const std::string&, const RunResult&) const override { return "{}"; }
+
+  mutable uint64_t n_tokens = 0;  // of the last started event
 };
 
 // A job without a scheduler; keeps its events.
@@ -73,7 +77,7 @@ class ModelRunTest : public testing::Test {
  protected:
   explicit ModelRunTest(int64_t budget = 5'000'000)  // float32: demo-small takes 2.6 MB, demo-large 4.8 MB
       : registry_({.model_dirs = {INDUCT_SOURCE_DIR "/deploy/demo_models"}, .budgets = {{"cpu", budget}}}),
-        environment_{.registry = &registry_, .encoder = &encoder_, .devices = {"cpu"}} {}
+        environment_{.registry = &registry_, .encoder = &encoder_, .devices = {"cpu"}, .recorder = &told_} {}
 
   static RunRequest Request(const std::vector<std::string>& models) {
     return {.models = models,
@@ -88,6 +92,7 @@ class ModelRunTest : public testing::Test {
 
   models::ModelRegistry registry_;
   TextEncoder encoder_;
+  metrics::Told told_;
   const RunEnvironment environment_;
   PlainContext context_;
 };
@@ -114,6 +119,29 @@ TEST_F(ModelRunTest, APatternMeasuresOnePromptOfAll) {
   ASSERT_TRUE(work->Prepare(context_).ok());
   ASSERT_TRUE(work->Run(context_).ok());
   EXPECT_THAT(context_.events, Contains("started demo-small resident, 1 of 2 prompts"));
+}
+
+// Prompts, tokens and layers of all models, as the started event and the layer_scores events give them.
+TEST_F(ModelRunTest, WhatARunMeasuresIsToldOnceWhenItHasEnded) {
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  ASSERT_TRUE(work->Prepare(context_).ok());
+  EXPECT_EQ(told_.sum("tokens"), 0);
+  ASSERT_TRUE(work->Run(context_).ok());
+  EXPECT_EQ(told_.sum("prompts"), 2 * 2);
+  EXPECT_EQ(told_.sum("tokens"), encoder_.n_tokens);
+  EXPECT_EQ(told_.sum("layers"), 4 + 8);
+  EXPECT_EQ(told_.fraction(), 1);
+  EXPECT_THAT(told_.lines(), testing::ElementsAre("model demo-small on 0", "model demo-large on 0"));
+}
+
+TEST_F(ModelRunTest, AnAblationTellsEachPromptOnceHoweverManyVariantsItHas) {
+  RunRequest request = Request({"demo-small"});
+  request.prompts.n_sequences = 3;  // an odd number, in two passes
+  const auto work = NewCausalRun(request, {.top_k = 1, .random_k = 1, .random_draws = 5}, {}, environment_);
+  ASSERT_TRUE(work->Prepare(context_).ok());
+  ASSERT_TRUE(work->Run(context_).ok());
+  EXPECT_EQ(told_.sum("prompts"), 3);
+  EXPECT_EQ(told_.sum("tokens"), encoder_.n_tokens);
 }
 
 class SmallBudgetTest : public ModelRunTest {

@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "server/service/grpc_server.h"
 #include "server/service/messages.h"
 #include "server/service/request_settings.h"
+#include "tests/metrics/told.h"
 
 namespace induct::service {
 namespace {
@@ -109,6 +111,7 @@ class GatedStore : public jobs::JobStore {
                                            size_t limit) const override {
     return store_->ReadArtifact(job, name, sha256, offset, limit);
   }
+  Kept kept() const override { return store_->kept(); }
   absl::Status Delete(const std::string& job) override { return store_->Delete(job); }
 
  private:
@@ -147,7 +150,8 @@ class ServiceTest : public ::testing::Test {
                 .slow_pool = pool_.get(),
                 .scheduler = scheduler_.get(),
                 .store = store_.get(),
-                .registry = registry_.get()};
+                .registry = registry_.get(),
+                .recorder = &told_};
     ASSERT_TRUE(context_.settings.SetText(*FindSettingKey("heartbeat_seconds"), "0.05").ok());
     context_.limits = {.dtypes = {DType::kFloat32}, .device = "cpu"};
     context_.info.set_id("SERVER");
@@ -204,6 +208,12 @@ class ServiceTest : public ::testing::Test {
     return events.empty() ? "" : events.back().accepted().job();
   }
 
+  // How often the recorder was told that.
+  int64_t Told(const std::string& line) const {
+    const std::vector<std::string> lines = told_.lines();
+    return std::count(lines.begin(), lines.end(), line);
+  }
+
   // grpc.health.v1's answer for the whole server, or why there was none in time. Debian has no generated code
   // for it: the response is one enum field, SERVING = 1.
   std::string HealthWithin(absl::Duration limit) {
@@ -226,6 +236,7 @@ class ServiceTest : public ::testing::Test {
   }
 
   std::string model_dir_;
+  metrics::Told told_;
   Script script_;
   std::unique_ptr<models::ModelRegistry> registry_;
   std::unique_ptr<GatedStore> store_;
@@ -351,6 +362,44 @@ TEST_F(ServiceTest, WhatCanBeToldFromTheRequestIsTheCallsStatus) {
   v1::RunProfileRequest nearly = Request();
   nearly.set_model("mm");
   EXPECT_THAT(status_of(nearly).error_message(), HasSubstr("did you mean m?"));
+}
+
+TEST_F(ServiceTest, WhatIsRefusedBeforeThereIsAJobIsTold) {
+  v1::RunProfileRequest unknown = Request(), wrong = Request();
+  unknown.set_model("x");
+  wrong.mutable_run()->set_seq_len(1);
+  for (const v1::RunProfileRequest& request : {unknown, wrong}) {
+    grpc::ClientContext context;
+    EXPECT_FALSE(analysis_->RunProfile(&context, request)->Finish().ok());
+  }
+  v1::WatchJobRequest watch;  // asks for no job
+  watch.set_name("jobs/NONE");
+  grpc::ClientContext context;
+  EXPECT_FALSE(jobs_->WatchJob(&context, watch)->Finish().ok());
+  EXPECT_EQ(Told("rejected MODEL_NOT_FOUND"), 1);
+  EXPECT_EQ(Told("rejected INVALID_FIELD"), 1);
+  EXPECT_EQ(Told("rejected JOB_NOT_FOUND"), 0);
+}
+
+TEST_F(ServiceTest, StreamsAreToldWhenTheyOpenAndCloseAndWhoClosedThem) {
+  grpc::ClientContext gone, stays;
+  std::unique_ptr<grpc::ClientReader<v1::JobEvent>> reader;
+  const std::string job = Submit(&gone, &reader);
+  EXPECT_EQ(Told("stream opened"), 1);
+  EXPECT_EQ(Told("stream closed") + Told("stream closed by its client"), 0);
+  gone.TryCancel();
+  ReadUntil(*reader, Never);
+  while (Told("stream closed by its client") == 0) std::this_thread::yield();
+
+  script_.release.Notify();
+  v1::WatchJobRequest watch;
+  watch.set_name(job);
+  auto again = jobs_->WatchJob(&stays, watch);
+  ReadUntil(*again, Never);
+  EXPECT_TRUE(again->Finish().ok());
+  while (Told("stream closed") == 0) std::this_thread::yield();
+  EXPECT_EQ(Told("stream opened"), 2);
+  EXPECT_EQ(Told("stream closed by its client"), 1);
 }
 
 TEST_F(ServiceTest, TheSameRequestIdGivesTheSameJobAndAnotherRequestIsRefused) {

@@ -11,12 +11,13 @@ ALLOWED = {
     "proto": set(),
     "server/engine": set(),
     "server/checkpoint": set(),
-    "server/hub": set(),
-    "server/jobs": set(),
+    "server/metrics": set(),
+    "server/hub": {"server/metrics"},
+    "server/jobs": {"server/metrics"},
     "server/analysis": {"server/engine"},
-    "server/models": {"server/checkpoint", "server/engine", "server/hub"},
-    "server/runs": {"server/jobs", "server/models", "server/analysis", "server/checkpoint"},
-    "server/service": {"server/runs", "server/jobs", "server/models", "proto"},
+    "server/models": {"server/checkpoint", "server/engine", "server/hub", "server/metrics"},
+    "server/runs": {"server/jobs", "server/models", "server/analysis", "server/checkpoint", "server/metrics"},
+    "server/service": {"server/runs", "server/jobs", "server/models", "server/metrics", "proto"},
     "client": {"proto"},
 }
 # main.cc wires all of them.
@@ -68,6 +69,10 @@ class Rooms(unittest.TestCase):
     def test_libcurl_is_seen_by_one_file(self):
         seen = [p.relative_to(ROOT).as_posix() for p in sources() if "#include <curl/" in p.read_text()]
         self.assertEqual(seen, ["server/hub/http_client.cc"])
+
+    def test_prometheus_and_its_http_server_are_seen_by_metrics_alone_and_not_by_its_public_headers(self):
+        seen = {p.relative_to(ROOT).as_posix() for p in sources() if re.search(r"#include <(prometheus/|civetweb)", p.read_text())}
+        self.assertEqual(seen, {f"server/metrics/{name}" for name in ("endpoint.cc", "metrics.cc", "standing.h")})
 
     def test_grpc_and_messages_are_seen_by_service_and_client_alone(self):
         for path in sources():

@@ -7,8 +7,8 @@ cd "$(dirname "$0")/../.."
 build=$1
 command -v clang++ >/dev/null || { echo "skipped: there is no clang++ (apt-get install clang)"; exit 77; }
 
-mapfile -t files < <(grep -rlE 'ABSL_GUARDED_BY|synchronization/mutex.h|_impl.h|watch_list.h|active_job.h|event_stream.h|load_stream.h|load_threads.h|connection.h' \
-  server/checkpoint server/jobs server/models server/service client --include='*.cc')
+mapfile -t files < <(grep -rlE 'ABSL_GUARDED_BY|synchronization/mutex.h|_impl.h|watch_list.h|active_job.h|device_activity.h|residency.h|event_stream.h|load_stream.h|load_threads.h|connection.h' \
+  server/checkpoint server/jobs server/metrics server/models server/service client --include='*.cc')
 [ "${#files[@]}" -gt 5 ] || { echo "found only ${#files[@]} files to check"; exit 1; }
 printf '%s\n' "${files[@]}" | xargs -P "$(nproc)" -I{} clang++ -std=c++20 -fsyntax-only -Wno-everything -Wthread-safety -Werror=thread-safety \
   -I. -I"$build" -isystem "$build/proto" {}
