@@ -11,6 +11,7 @@ import unittest
 import urllib.request
 
 from harness import DEMO_MODELS, LONG, SERVER, SIGINT, SIGKILL, ProgramTest, wait_for
+from prometheus import PROMTOOL
 from tiny_hub import TinyHub
 from tiny_model import write_tiny_model
 
@@ -144,10 +145,10 @@ class PageTest(MetricsTest):
         rss = 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
         self.assertAlmostEqual(page("process_resident_memory_bytes"), rss, delta=0.3 * rss)
 
-    @unittest.skipUnless(shutil.which("promtool"), "there is no promtool")
+    @unittest.skipUnless(PROMTOOL, "there is no promtool")
     def test_promtool_finds_no_fault_in_names_and_types(self):
         self.start()
-        check = subprocess.run(["promtool", "check", "metrics"], input=self.page().text, capture_output=True, text=True)
+        check = subprocess.run([PROMTOOL, "check", "metrics"], input=self.page().text, capture_output=True, text=True)
         self.assertEqual((check.returncode, check.stdout + check.stderr), (0, ""))
 
     def test_without_the_setting_nothing_is_served(self):
