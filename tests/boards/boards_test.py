@@ -1,8 +1,9 @@
-"""Rules and boards by themselves: what promtool says of them and where they point to."""
+"""Rules and boards by themselves: what promtool says of them, where they point to, and that the dashboards are what their generator writes."""
 import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -42,6 +43,14 @@ class RulesTest(unittest.TestCase):
         self.assertEqual([anchor for _, anchor in runbooks], [name.lower() for name in ALERTS])
         for page, anchor in runbooks:
             self.assertIn(anchor, heading_anchors(ROOT / page))
+
+
+class DashboardsTest(unittest.TestCase):
+    def test_they_are_what_the_generator_writes(self):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run([sys.executable, DEPLOY / "grafana" / "make_dashboards.py", folder], check=True)
+            written = {path.name: path.read_text() for path in pathlib.Path(folder).iterdir()}
+        self.assertEqual(written, {path.name: path.read_text() for path in (DEPLOY / "grafana" / "dashboards").iterdir()})
 
 
 if __name__ == "__main__":
