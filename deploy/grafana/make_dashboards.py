@@ -31,29 +31,29 @@ def panel(kind, title, says, asked, options, defaults, overrides=(), instant=Fal
             "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}}
 
 
-def stat(title, says, asked, unit="short", thresholds=None, none="0", decimals=None, names=False, curve=False):
-    """One number, or `names`: a box for each series with its legend."""
+def stat(title, says, asked, unit="short", thresholds=None, none="0", decimals=None, text="value", curve=False):
+    """A number for each series, with a `curve` behind it; its legend where `text` says so."""
     return panel("stat", title, says, asked, instant=not curve, options={
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "orientation": "auto", "justifyMode": "auto",
-        "textMode": "name" if names else "value", "wideLayout": True, "colorMode": "background" if names else "value", "graphMode": "area" if curve else "none",
+        "textMode": text, "wideLayout": True, "colorMode": "background" if text == "name" else "value", "graphMode": "area" if curve else "none",
         "showPercentChange": False, "percentChangeColorMode": "standard"}, defaults={
         "unit": unit, "noValue": none, "thresholds": thresholds or steps("text"), "color": {"mode": "thresholds"}, "mappings": [],
         **({} if decimals is None else {"decimals": decimals})})
 
 
-def curves(title, says, asked, unit="short", stacked=False, bars=False, limits=(), most=None):
-    """`limits`: legends of what is a limit, drawn dashed; `most`: the top of the axis."""
+def curves(title, says, asked, unit="short", stacked=False, bars=False, limits=(), most=None, none="No data"):
+    """`limits`: legends of what is a limit, drawn dashed; `most`: the top of the axis; `none`: shown where there is nothing to draw."""
     dashed = [{"matcher": {"id": "byRegexp", "options": f".*{legend}.*"},
                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}},
                               {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}},
                               {"id": "custom.fillOpacity", "value": 0},
                               {"id": "custom.stacking", "value": {"mode": "none", "group": "A"}}]} for legend in limits]
-    return {"interval": "1m", **panel("timeseries", title, says, asked, options={
+    return {**({"interval": "1m"} if bars else {}), **panel("timeseries", title, says, asked, options={
         "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}, defaults={
-        "unit": unit, "min": 0, **({} if most is None else {"max": most}), "color": {"mode": "palette-classic"}, "thresholds": steps("text"), "mappings": [],
+        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "color": {"mode": "palette-classic"}, "thresholds": steps("text"), "mappings": [],
         "custom": {"drawStyle": "bars" if bars else "line", "lineInterpolation": "linear", "lineWidth": 0 if bars else 2,
-                   "fillOpacity": 80 if bars else 25 if stacked else 8, "gradientMode": "none", "showPoints": "auto" if not bars else "never", "pointSize": 4,
-                   "spanNulls": False, "axisPlacement": "auto", "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
+                   "fillOpacity": 80 if bars else 25 if stacked else 0, "gradientMode": "none", "showPoints": "auto" if not bars else "never", "pointSize": 4, "barAlignment": 0, "barWidthFactor": 0.8,
+                   "spanNulls": False, "axisPlacement": "auto", **({"axisSoftMax": 1} if unit == "short" else {}), "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
                    "thresholdsStyle": {"mode": "off"}}}, overrides=dashed)}
 
 
@@ -129,8 +129,8 @@ HALVED = curves("Too little memory", "Micro-batches that were halved because the
 OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wait? How many do, what runs, what fails.", "induct", [
     (3, [(24, stat("Alerts that are firing", "docs/operations.md says of each what to do.", {
         "{{instance}}: {{alertname}}": 'ALERTS{alertname=~"Induct.*",alertstate="firing",instance=~"$instance"}'},
-        thresholds=steps(GREEN, (1, RED)), none="None", names=True))]),
-    (4, [
+        thresholds=steps(GREEN, (1, RED)), none="None", text="name"))]),
+    (5, [
         (3, stat("Waiting", "Jobs that have no device yet, those that are being prepared included.", {"waiting": "sum(induct_jobs_queued{SERVERS})"}, curve=True)),
         (3, stat("Oldest wait", "Since when the oldest of them waits.", {"oldest": "max(induct_queue_oldest_seconds{SERVERS})"}, "s",
                  steps("text", (600, ORANGE), (3600, RED)), decimals=0, curve=True)),
@@ -140,7 +140,7 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
         (3, stat("Jobs in an hour", "Jobs that ended in the last hour.", {"jobs": "sum(increase(induct_jobs_total{SERVERS}[1h]))"}, decimals=0)),
         (3, stat("Failed", "Share of these that failed, for whatever reason.", {
             "failed": "sum(increase(induct_job_failures_total{SERVERS}[1h])) / sum(increase(induct_jobs_total{SERVERS}[1h]))"}, "percentunit",
-            steps("text", (0.05, ORANGE), (0.25, RED)), decimals=0)),
+            steps("text", (0.25, ORANGE), (0.5, RED)), decimals=0)),
         (3, stat("Tokens a second", "Measured, all devices together.", {"tokens": "sum(rate(induct_tokens_total{SERVERS}[$__rate_interval]))"}, decimals=0,
                  curve=True)),
         (3, stat("Servers down", "Servers whose metrics are not answered.", {"down": 'count(up{SERVERS} == 0) or vector(0)'}, thresholds=steps(GREEN, (1, RED))))]),
@@ -157,14 +157,14 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
                        "{{instance}} p95": "instance:induct_job_queue_seconds:p95_1h{SERVERS}"}, "s")),
         (8, READ),
         (8, curves("Failures by reason", "Jobs that failed in each step of time, by the reason that their clients were told.", {
-            "{{reason}}": "sum by (reason) (increase(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True))]),
+            "{{reason}}": "sum by (reason) (increase(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True, none="No job failed"))]),
     (ROW, "Jobs"),
     (7, [
         (8, curves("Jobs by kind", "Jobs that ended, a minute.", {"{{kind}}": "sum by (kind) (60 * rate(induct_jobs_total{SERVERS}[$__rate_interval]))"}, stacked=True)),
         (8, curves("How long jobs ran: p95 by kind", "Of the jobs of the hour before, all but one in twenty had their device for less.", {
             "{{kind}}": "max by (kind) (instance_kind:induct_job_run_seconds:p95_1h{SERVERS})"}, "s")),
         (8, curves("Requests refused, by reason", "Requests of which no job was made, in each step of time.", {
-            "{{reason}}": "sum by (reason) (increase(induct_rejections_total{SERVERS}[$__rate_interval])) > 0"}, bars=True))]),
+            "{{reason}}": "sum by (reason) (increase(induct_rejections_total{SERVERS}[$__rate_interval])) > 0"}, bars=True, none="No request was refused"))]),
     (ROW, "Models and memory"),
     (7, [
         (8, curves("Models against the budget", "Share of model_memory_mb that loaded models take.", {
@@ -185,10 +185,10 @@ MODELS = dashboard("induct-models", "induct: models and devices", "Which models 
         (8, gauges("Models that are loaded", "Bytes reserved for the weights of each, loads under way included.", {
             "{{instance}} {{device}}: {{model}}": "induct_model_resident_bytes{SERVERS}"}, "bytes", none="No model is loaded")),
         (8, curves("Models against the budget", "Bytes of loaded models; the dashed line is what they may take together (model_memory_mb), where they take a tenth of it.", {
-            "{{instance}} {{device}}: {{model}}": "induct_model_resident_bytes{SERVERS}",
-            "{{instance}} {{device}} budget": "induct_model_budget_bytes{SERVERS} < 10 * on (job, instance, device) sum by (job, instance, device) "
-                                              "(induct_model_resident_bytes{SERVERS})"},
-            "bytes", stacked=True, limits=["budget"])),
+            "{{instance}} {{device}}": "sum by (job, instance, device) (induct_model_resident_bytes{SERVERS})",
+            "{{instance}} {{device}} budget": "induct_model_budget_bytes{SERVERS} < on (job, instance, device) (10 * sum by (job, instance, device) "
+                                              "(induct_model_resident_bytes{SERVERS}))"},
+            "bytes", limits=["budget"])),
         (8, LOADS)]),
     (7, [
         (8, curves("Time spent loading", "Share of the time in which weights were read into memory, or files came from the hub; two at once count twice.", {
@@ -215,8 +215,9 @@ MODELS = dashboard("induct-models", "induct: models and devices", "Which models 
         (6, curves("Memory of the process", "In RAM.", {"{{instance}}": "process_resident_memory_bytes{SERVERS}"}, "bytes")),
         (6, curves("Ended jobs kept", "Bytes of their requests, events and artifacts (limits.kept_mb).", {"{{instance}}": "induct_kept_bytes{SERVERS}"}, "bytes")),
         (6, curves("Open files", "File descriptors, connections included.", {"{{instance}}": "process_open_fds{SERVERS}"})),
-        (6, gauges("Runs since", "Time since the process started.", {"{{instance}}: {{version}}, LibTorch {{libtorch}}":
-            "(time() - process_start_time_seconds{SERVERS}) * on (job, instance) group_left (version, libtorch) induct_build_info{SERVERS}"}, "s"))])])
+        (6, stat("Running since", "Time since the process started, and what it is.", {"{{instance}}: {{version}}, LibTorch {{libtorch}}":
+            "(time() - process_start_time_seconds{SERVERS}) * on (job, instance) group_left (version, libtorch) induct_build_info{SERVERS}"}, "s",
+            text="value_and_name"))])])
 
 GPU = dashboard("induct-gpu", "induct: GPU", "What dcgm-exporter reads of the GPUs' driver.", "dcgm", [
     (8, [

@@ -101,6 +101,15 @@ class MetricsTest(ProgramTest):
         self.wait_for_value(1, "jobs_running", device="cpu")
         return client
 
+    def run_each_kind(self, address):
+        at = ["--server", address, *SMALL]
+        self.client("profile", "--model", "demo-small", *at)
+        self.client("crosssize", "--models", "demo-small", "demo-large", *at)
+        self.client("nulls", "--model", "demo-small", "--null_resamples", "19", "--permutation_resamples", "19", *at)
+        self.client("causal", "--model", "demo-small", "--draws", "2", *at)
+        self.client("lagbuckets", "--model", "demo-small", *at)
+        self.client("pattern", "--model", "demo-small", "--head", "3.0", "--prompt", "5", *at)
+
     def interrupt(self, client):
         client.send_signal(SIGINT)
         client.communicate(timeout=60)
@@ -193,13 +202,7 @@ class PageTest(MetricsTest):
 class JobsTest(MetricsTest):
     def test_a_job_of_each_kind_is_counted_with_what_it_measured(self):
         _, address = self.start()
-        at = ["--server", address, *SMALL]
-        self.client("profile", "--model", "demo-small", *at)
-        self.client("crosssize", "--models", "demo-small", "demo-large", *at)
-        self.client("nulls", "--model", "demo-small", "--null_resamples", "19", "--permutation_resamples", "19", *at)
-        self.client("causal", "--model", "demo-small", "--draws", "2", *at)
-        self.client("lagbuckets", "--model", "demo-small", *at)
-        self.client("pattern", "--model", "demo-small", "--head", "3.0", "--prompt", "5", *at)
+        self.run_each_kind(address)
         for kind in KINDS:
             self.wait_for_value(1, "jobs_total", kind=kind, outcome="succeeded")
         page = self.page()
