@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Writes the dashboards that Grafana is provisioned with: a panel is a line here, and some forty in Grafana's JSON.
 
     deploy/grafana/make_dashboards.py [FOLDER]     without it into deploy/grafana/dashboards, which is kept in the repository
@@ -21,8 +22,8 @@ def steps(*colours):
 
 def queries(asked, instant):
     """`asked`: legend to PromQL, in which SERVERS and GPUS stand for the filters. A legend may name labels: {{kind}}."""
-    return [{"refId": chr(ord("A") + i), "datasource": SOURCE, "legendFormat": legend,
-             "expr": expression.replace("SERVERS", SERVERS).replace("GPUS", GPUS), **({"instant": True, "range": False} if instant else {"range": True})}
+    return [{"refId": chr(ord("A") + i), "datasource": SOURCE, "legendFormat": legend, "instant": instant, "range": not instant,
+             "expr": expression.replace("SERVERS", SERVERS).replace("GPUS", GPUS)}
             for i, (legend, expression) in enumerate(asked.items())]
 
 
@@ -50,11 +51,12 @@ def curves(title, says, asked, unit="short", stacked=False, bars=False, limits=(
                               {"id": "custom.stacking", "value": {"mode": "none", "group": "A"}}]} for legend in limits]
     return {**({"interval": "1m"} if bars else {}), **panel("timeseries", title, says, asked, options={
         "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}, defaults={
-        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "color": {"mode": "palette-classic"}, "thresholds": steps("text"), "mappings": [],
-        "custom": {"drawStyle": "bars" if bars else "line", "lineInterpolation": "linear", "lineWidth": 0 if bars else 2,
-                   "fillOpacity": 80 if bars else 25 if stacked else 0, "gradientMode": "none", "showPoints": "auto" if not bars else "never", "pointSize": 4, "barAlignment": 0, "barWidthFactor": 0.8,
-                   "spanNulls": False, "axisPlacement": "auto", **({"axisSoftMax": 1} if unit == "short" else {}), "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"},
-                   "thresholdsStyle": {"mode": "off"}}}, overrides=dashed)}
+        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "color": {"mode": "palette-classic"},
+        "thresholds": steps("text"), "mappings": [], "custom": {
+            "drawStyle": "bars" if bars else "line", "lineInterpolation": "linear", "lineWidth": 0 if bars else 2, "lineStyle": {"fill": "solid"},
+            "fillOpacity": 80 if bars else 25 if stacked else 0, "gradientMode": "none", "showPoints": "never" if bars else "auto", "pointSize": 4,
+            "barAlignment": 0, "barWidthFactor": 0.8, "spanNulls": False, "axisPlacement": "auto", **({"axisSoftMax": 1} if unit == "short" else {}),
+            "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"}, "thresholdsStyle": {"mode": "off"}}}, overrides=dashed)}
 
 
 def gauges(title, says, asked, unit="short", most=None, none="none"):
@@ -106,21 +108,20 @@ RUNNING = gauges("What runs now, and how far it is", "A job on its device: its k
     "{{instance}} {{device}}: {{kind}} of {{model}}":
         "induct_running_job_progress{SERVERS} * on (job, instance, device) group_left (kind, model) induct_running_job_info{SERVERS}"},
     "percentunit", most=1, none="No device has a job")
-BUSY = curves("Devices busy", "Share of the time in which a device had a job. At 100 % jobs wait because there is more work than the devices do; where jobs wait and "
-              "this is 0, they are being prepared: look at what is downloaded and loaded.", {
+BUSY = curves("Devices busy", "Share of the time in which a device had a job. At 100 % jobs wait because there is more work than the devices do; where jobs "
+              "wait and this is 0, they are being prepared: look at what is downloaded and loaded.", {
                   "{{instance}} {{device}}": "rate(induct_device_busy_seconds_total{SERVERS}[$__rate_interval])"}, "percentunit", most=1)
-LOADS = curves("Models loaded, and unloaded to make room", "Per minute. Where models are unloaded as often as they are loaded, memory is too small for the models that are "
-               "asked for in turn.", {
+LOADS = curves("Models loaded, and unloaded to make room", "Per minute. Where they are unloaded as often as they are loaded, memory is too small for the "
+               "models that are asked for in turn.", {
                    "{{instance}} loaded": 'sum by (instance) (60 * rate(induct_model_loads_total{SERVERS,outcome="succeeded"}[$__rate_interval]))',
                    "{{instance}} unloaded": "sum by (instance) (60 * rate(induct_model_evictions_total{SERVERS}[$__rate_interval]))"})
-READ = curves("Weights streamed, files downloaded", "Bytes a second: layers read anew with each pass because their model does not fit into memory; files from the hub.", {
+READ = curves("Weights streamed, files downloaded", "A second: layers read anew with each pass, as their model does not fit into memory; files from the hub.", {
     "{{instance}} streamed": "rate(induct_streamed_bytes_total{SERVERS}[$__rate_interval])",
     "{{instance}} downloaded": "rate(induct_hub_downloaded_bytes_total{SERVERS}[$__rate_interval])"}, "Bps")
 MEMORY = curves("Device memory", "Used by all programs, and what there is. Of a CPU: the machine's, or what the server's control group may use.", {
     "{{instance}} {{device}}": "induct_device_memory_used_bytes{SERVERS}",
     "{{instance}} {{device}} in all": "induct_device_memory_total_bytes{SERVERS}"}, "bytes", limits=["in all"])
-HALVED = curves("Too little memory", "Micro-batches that were halved because they did not fit, which costs time; jobs that failed all the same, requests whose results fail. In a "
-                "minute.", {
+HALVED = curves("Too little memory", "A minute: micro-batches that were halved because they did not fit, which costs time; jobs that failed all the same.", {
                     "{{instance}} micro-batches halved": "60 * rate(induct_micro_batch_halvings_total{SERVERS}[$__rate_interval])",
                     "{{instance}} jobs failed": '60 * rate(induct_job_failures_total{SERVERS,reason="OUT_OF_MEMORY"}[$__rate_interval])'})
 
@@ -131,7 +132,8 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
         "{{instance}}: {{alertname}}": 'ALERTS{alertname=~"Induct.*",alertstate="firing",instance=~"$instance"}'},
         thresholds=steps(GREEN, (1, RED)), none="None", text="name"))]),
     (5, [
-        (3, stat("Waiting", "Jobs that have no device yet, those that are being prepared included.", {"waiting": "sum(induct_jobs_queued{SERVERS})"}, curve=True)),
+        (3, stat("Waiting", "Jobs that have no device yet, those that are being prepared included.", {
+            "waiting": "sum(induct_jobs_queued{SERVERS})"}, curve=True)),
         (3, stat("Oldest wait", "Since when the oldest of them waits.", {"oldest": "max(induct_queue_oldest_seconds{SERVERS})"}, "s",
                  steps("text", (600, ORANGE), (3600, RED)), decimals=0, curve=True)),
         (3, stat("Running", "Jobs that have a device.", {"running": "sum(induct_jobs_running{SERVERS})"}, curve=True)),
@@ -143,7 +145,8 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
             steps("text", (0.25, ORANGE), (0.5, RED)), decimals=0)),
         (3, stat("Tokens a second", "Measured, all devices together.", {"tokens": "sum(rate(induct_tokens_total{SERVERS}[$__rate_interval]))"}, decimals=0,
                  curve=True)),
-        (3, stat("Servers down", "Servers whose metrics are not answered.", {"down": 'count(up{SERVERS} == 0) or vector(0)'}, thresholds=steps(GREEN, (1, RED))))]),
+        (3, stat("Servers down", "Servers whose metrics are not answered.", {
+            "down": "count(up{SERVERS} == 0) or vector(0)"}, thresholds=steps(GREEN, (1, RED))))]),
     (8, [
         (8, RUNNING),
         (8, curves("Waiting jobs", "By server; the dashed line is how many may wait before others are refused (limits.max_queued), where it is near.", {
@@ -151,8 +154,8 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
             "{{instance}} limit": "induct_queue_limit{SERVERS} < 2 * induct_jobs_queued{SERVERS}"}, limits=["limit"])),
         (8, BUSY)]),
     (8, [
-        (8, curves("How long jobs waited", "Of the jobs that began to run in the hour before: half waited less than p50, all but one in twenty less than p95. Preparing "
-                   "not included.", {
+        (8, curves("How long jobs waited", "Of the jobs that began to run in the hour before: half waited less than p50, all but one in twenty less than "
+                   "p95. Preparing is not included.", {
                        "{{instance}} p50": "instance:induct_job_queue_seconds:p50_1h{SERVERS}",
                        "{{instance}} p95": "instance:induct_job_queue_seconds:p95_1h{SERVERS}"}, "s")),
         (8, READ),
@@ -160,7 +163,8 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
             "{{reason}}": "sum by (reason) (increase(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True, none="No job failed"))]),
     (ROW, "Jobs"),
     (7, [
-        (8, curves("Jobs by kind", "Jobs that ended, a minute.", {"{{kind}}": "sum by (kind) (60 * rate(induct_jobs_total{SERVERS}[$__rate_interval]))"}, stacked=True)),
+        (8, curves("Jobs by kind", "Jobs that ended, a minute.", {
+            "{{kind}}": "sum by (kind) (60 * rate(induct_jobs_total{SERVERS}[$__rate_interval]))"}, stacked=True)),
         (8, curves("How long jobs ran: p95 by kind", "Of the jobs of the hour before, all but one in twenty had their device for less.", {
             "{{kind}}": "max by (kind) (instance_kind:induct_job_run_seconds:p95_1h{SERVERS})"}, "s")),
         (8, curves("Requests refused, by reason", "Requests of which no job was made, in each step of time.", {
@@ -168,8 +172,8 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
     (ROW, "Models and memory"),
     (7, [
         (8, curves("Models against the budget", "Share of model_memory_mb that loaded models take.", {
-            "{{instance}} {{device}}": "sum by (job, instance, device) (induct_model_resident_bytes{SERVERS}) / on (job, instance, device) induct_model_budget_bytes{SERVERS}"},
-            "percentunit", most=1)),
+            "{{instance}} {{device}}": "sum by (job, instance, device) (induct_model_resident_bytes{SERVERS}) / on (job, instance, device) "
+                                       "induct_model_budget_bytes{SERVERS}"}, "percentunit", most=1)),
         (8, LOADS),
         (8, MEMORY)]),
     (7, [
@@ -184,7 +188,7 @@ MODELS = dashboard("induct-models", "induct: models and devices", "Which models 
     (8, [
         (8, gauges("Models that are loaded", "Bytes reserved for the weights of each, loads under way included.", {
             "{{instance}} {{device}}: {{model}}": "induct_model_resident_bytes{SERVERS}"}, "bytes", none="No model is loaded")),
-        (8, curves("Models against the budget", "Bytes of loaded models; the dashed line is what they may take together (model_memory_mb), where they take a tenth of it.", {
+        (8, curves("Models against the budget", "Bytes of loaded models; dashed: what they may take (model_memory_mb), where they take a tenth of it.", {
             "{{instance}} {{device}}": "sum by (job, instance, device) (induct_model_resident_bytes{SERVERS})",
             "{{instance}} {{device}} budget": "induct_model_budget_bytes{SERVERS} < on (job, instance, device) (10 * sum by (job, instance, device) "
                                               "(induct_model_resident_bytes{SERVERS}))"},
@@ -194,26 +198,30 @@ MODELS = dashboard("induct-models", "induct: models and devices", "Which models 
         (8, curves("Time spent loading", "Share of the time in which weights were read into memory, or files came from the hub; two at once count twice.", {
             "{{instance}} {{source}}": "rate(induct_model_load_seconds_sum{SERVERS}[$__rate_interval])"}, "percentunit")),
         (8, curves("How long a load takes", "The mean: disk, weights into memory; hub, a model's files onto the disk.", {
-            "{{instance}} {{source}}": "rate(induct_model_load_seconds_sum{SERVERS}[$__rate_interval]) / rate(induct_model_load_seconds_count{SERVERS}[$__rate_interval])"},
-            "s")),
+            "{{instance}} {{source}}": "rate(induct_model_load_seconds_sum{SERVERS}[$__rate_interval]) "
+                                       "/ rate(induct_model_load_seconds_count{SERVERS}[$__rate_interval])"}, "s")),
         (8, READ)]),
     (7, [
         (8, curves("How long jobs were prepared: p95 by kind", "Downloading, making prompts, loading, waiting for model memory.", {
             "{{kind}}": "histogram_quantile(0.95, sum by (kind, le) (rate(induct_job_prepare_seconds_bucket{SERVERS}[$__rate_interval])))"}, "s")),
         (8, curves("Loads that did not succeed", "In each step of time.", {
-            "{{instance}} {{outcome}}": 'sum by (instance, outcome) (increase(induct_model_loads_total{SERVERS,outcome!="succeeded"}[$__rate_interval]))'}, bars=True)),
+            "{{instance}} {{outcome}}": 'increase(induct_model_loads_total{SERVERS,outcome!="succeeded"}[$__rate_interval]) > 0'}, bars=True,
+            none="None failed or was cancelled")),
         (8, HALVED)]),
     (ROW, "Devices"),
     (7, [(8, RUNNING), (8, BUSY), (8, MEMORY)]),
     (7, [
         (8, curves("Tokens a second", "Measured, each once for each model; an ablation's variants are not counted.", {
             "{{instance}} {{device}}": "rate(induct_tokens_total{SERVERS}[$__rate_interval])"})),
-        (8, curves("Prompts a second", "Measured, each once for each model.", {"{{instance}} {{device}}": "rate(induct_prompts_total{SERVERS}[$__rate_interval])"})),
-        (8, curves("Layers a second", "Layers whose scores are final.", {"{{instance}} {{device}}": "rate(induct_layers_total{SERVERS}[$__rate_interval])"}))]),
+        (8, curves("Prompts a second", "Measured, each once for each model.", {
+            "{{instance}} {{device}}": "rate(induct_prompts_total{SERVERS}[$__rate_interval])"})),
+        (8, curves("Layers a second", "Layers whose scores are final.", {
+            "{{instance}} {{device}}": "rate(induct_layers_total{SERVERS}[$__rate_interval])"}))]),
     (ROW, "Processes"),
     (7, [
         (6, curves("Memory of the process", "In RAM.", {"{{instance}}": "process_resident_memory_bytes{SERVERS}"}, "bytes")),
-        (6, curves("Ended jobs kept", "Bytes of their requests, events and artifacts (limits.kept_mb).", {"{{instance}}": "induct_kept_bytes{SERVERS}"}, "bytes")),
+        (6, curves("Ended jobs kept", "Bytes of their requests, events and artifacts (limits.kept_mb).", {
+            "{{instance}}": "induct_kept_bytes{SERVERS}"}, "bytes")),
         (6, curves("Open files", "File descriptors, connections included.", {"{{instance}}": "process_open_fds{SERVERS}"})),
         (6, stat("Running since", "Time since the process started, and what it is.", {"{{instance}}: {{version}}, LibTorch {{libtorch}}":
             "(time() - process_start_time_seconds{SERVERS}) * on (job, instance) group_left (version, libtorch) induct_build_info{SERVERS}"}, "s",
@@ -226,8 +234,8 @@ GPU = dashboard("induct-gpu", "induct: GPU", "What dcgm-exporter reads of the GP
         (8, curves("Memory", "Used by all programs, and what there is.", {
             "{{Hostname}} {{gpu}}": "2^20 * DCGM_FI_DEV_FB_USED{GPUS}",
             "{{Hostname}} {{gpu}} in all": "2^20 * (DCGM_FI_DEV_FB_USED{GPUS} + DCGM_FI_DEV_FB_FREE{GPUS})"}, "bytes", limits=["in all"])),
-        (8, gauges("Last Xid error", "The driver's number of the last error since dcgm-exporter was started; 0: none. InductGpuXid says what to do.", {
-            "{{Hostname}} {{gpu}}": "DCGM_FI_DEV_XID_ERRORS{GPUS}"}, "none", none="No dcgm-exporter answers"))]),
+        (8, stat("Last Xid error", "The driver's number of the last error since dcgm-exporter was started; 0: none. InductGpuXid says what to do.", {
+            "{{Hostname}} {{gpu}}": "DCGM_FI_DEV_XID_ERRORS{GPUS}"}, "none", steps(GREEN, (1, RED)), none="No dcgm-exporter answers", text="value_and_name"))]),
     (7, [
         (8, curves("Power", "Drawn by the card.", {"{{Hostname}} {{gpu}}": "DCGM_FI_DEV_POWER_USAGE{GPUS}"}, "watt")),
         (8, curves("Temperature", "Of the GPU, and of its memory where it tells.", {
@@ -235,9 +243,10 @@ GPU = dashboard("induct-gpu", "induct: GPU", "What dcgm-exporter reads of the GP
         (8, curves("Clock", "Of the multiprocessors: it falls when the card is too hot or may draw no more power.", {
             "{{Hostname}} {{gpu}}": "1e6 * DCGM_FI_DEV_SM_CLOCK{GPUS}"}, "hertz"))]),
     (7, [
-        (8, curves("Memory traffic", "Share of the time in which memory was read or written.", {"{{Hostname}} {{gpu}}": "DCGM_FI_DEV_MEM_COPY_UTIL{GPUS}"}, "percent",
-                   most=100)),
-        (8, curves("PCIe retries", "A minute: a card that sits badly, or a bad slot.", {"{{Hostname}} {{gpu}}": "60 * rate(DCGM_FI_DEV_PCIE_REPLAY_COUNTER{GPUS}[$__rate_interval])"})),
+        (8, curves("Memory traffic", "Share of the time in which memory was read or written.", {
+            "{{Hostname}} {{gpu}}": "DCGM_FI_DEV_MEM_COPY_UTIL{GPUS}"}, "percent", most=100)),
+        (8, curves("PCIe retries", "A minute: a card that sits badly, or a bad slot.", {
+            "{{Hostname}} {{gpu}}": "60 * rate(DCGM_FI_DEV_PCIE_REPLAY_COUNTER{GPUS}[$__rate_interval])"})),
         (8, curves("Rows of memory remapped", "After errors that could not be corrected. Many: the card wears out.", {
             "{{Hostname}} {{gpu}}": "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS{GPUS}"}))])])
 

@@ -1,6 +1,7 @@
+#!/usr/bin/env python3
 """Draws a dashboard as Grafana would, by its own components out of npm, from a Prometheus that answers, in headless Chromium.
 
-    tests/boards/draw_boards.py --board overview --server gpu01 --minutes 30 --theme dark --to picture.png [--prometheus URL] [--end SECONDS_SINCE_1970]
+    tests/boards/draw_boards.py --board overview --server gpu01 --minutes 30 --theme dark --to picture.png [--prometheus URL] [--at_work]
 
 What Grafana's server does beside drawing (variables, provisioning) is not shown by it. The packages (0.5 GB) go into the user's cache at the first call.
 """
@@ -13,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "report"))
@@ -58,17 +61,24 @@ def draw(browser, script, board, path):
     return drawn["empty"]
 
 
+def last_at_work(given):
+    query = f'max(max_over_time(timestamp(induct_running_job_info{{instance=~"{given.server}"}})[{given.minutes:.0f}m:2s]))'
+    with urllib.request.urlopen(f"{given.prometheus}/api/v1/query?query={urllib.parse.quote(query)}") as answer:
+        found = json.load(answer)["data"]["result"]
+    return int(float(found[0]["value"][1])) if found else sys.exit("no server had a job")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--board", required=True, choices=["overview", "models", "gpu"])
     parser.add_argument("--server", default=".*", help="as in {instance=~...}; all of them without it")
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--end", type=float, default=0, help="0: now")
+    parser.add_argument("--at_work", action="store_true", help="the picture ends when a server had a job for the last time, not now")
     parser.add_argument("--theme", choices=["light", "dark"], default="light")
     parser.add_argument("--prometheus", default="http://127.0.0.1:9097")
     parser.add_argument("--to", required=True)
     given = parser.parse_args()
-    end = int(given.end or time.time())
+    end = last_at_work(given) if given.at_work else int(time.time())
     browser = Browser(find_browser() or sys.exit("there is no Chromium"))
     try:
         empty = draw(browser, bundle(), {

@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Four induct-servers in four situations, watched by Prometheus with the rules of deploy/prometheus: what the pictures of the boards show.
 
     tests/boards/stage.py BIN_FOLDER MINUTES     with prometheus in PATH; it answers on http://127.0.0.1:9097 until this ends

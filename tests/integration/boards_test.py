@@ -40,7 +40,8 @@ class BoardsTest(MetricsTest):
             process = subprocess.Popen([PROMETHEUS, "--config.file=prometheus.yml", "--storage.tsdb.path=data", "--web.listen-address=127.0.0.1:0"],
                                        cwd=self.dir, stderr=stderr, stdout=subprocess.DEVNULL)
         self.addCleanup(self._end, process)
-        self.prometheus = "http://" + wait_for(lambda: re.search(r"address=(127\.0\.0\.1:[1-9]\d*)", log.read_text()), "Prometheus to listen")[1]
+        wait_for(lambda: "Server is ready" in log.read_text(), "Prometheus to be ready")
+        self.prometheus = "http://" + re.search(r"address=(127\.0\.0\.1:[1-9]\d*)", log.read_text())[1]
 
     def ask(self, query):
         try:

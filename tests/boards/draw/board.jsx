@@ -45,7 +45,7 @@ function withGaps(frame, step) {
   for (let time = Math.ceil(start / step) * step; time <= end; time += step) every.push(time * 1000);
   times.values = every;
   numbers.values = every.map(time => at.get(time) ?? null);
-  return frame;
+  return Object.assign(frame, { length: every.length });
 }
 
 function Values({ panel, frames, width, height }) {
