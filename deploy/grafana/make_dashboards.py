@@ -10,6 +10,8 @@ import sys
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 # Filters of the servers chosen, by what scrapes them.
 SERVERS, GPUS = 'job="induct",instance=~"$instance"', 'job="dcgm",instance=~"$instance"'
+# Reasons of failures that an operator can do something about: those of instance:induct_server_failures:increase15m.
+SERVERS_REASONS = "INTERNAL|UNKNOWN|DATA_LOSS|HUB_UNREACHABLE|HUB_UNAVAILABLE|HUB_WRONG_CONTENT|HUB_CACHE_UNUSABLE"
 # In Grafana's palette, telling good, doubtful, bad.
 GREEN, ORANGE, RED = "green", "orange", "red"
 
@@ -42,21 +44,24 @@ def stat(title, says, asked, unit="short", thresholds=None, none="0", decimals=N
         **({} if decimals is None else {"decimals": decimals})})
 
 
-def curves(title, says, asked, unit="short", stacked=False, bars=False, limits=(), most=None, none="No data"):
-    """`limits`: legends of what is a limit, drawn dashed; `most`: the top of the axis; `none`: shown where there is nothing to draw."""
-    dashed = [{"matcher": {"id": "byRegexp", "options": f".*{legend}.*"},
-               "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}},
-                              {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}},
-                              {"id": "custom.fillOpacity", "value": 0},
-                              {"id": "custom.stacking", "value": {"mode": "none", "group": "A"}}]} for legend in limits]
+def curves(title, says, asked, unit="short", stacked=False, bars=False, alarming=(), colours=None, most=None, none="No data"):
+    """`alarming`: ends of the legends of limits, and of what should not be, drawn dashed in red; `colours`: regular expressions of legends to colours; `most`:
+    the top of the axis; `none`: shown where there is nothing to draw."""
+    overrides = [{"matcher": {"id": "byRegexp", "options": f".* {legend}"},
+                  "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}},
+                                 {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}},
+                                 {"id": "custom.fillOpacity", "value": 0},
+                                 {"id": "custom.stacking", "value": {"mode": "none", "group": "A"}}]} for legend in alarming]
+    overrides += [{"matcher": {"id": "byRegexp", "options": legends}, "properties": [{"id": "color", "value": {"mode": "shades", "fixedColor": colour}}]}
+                  for legends, colour in (colours or {}).items()]
     return {**({"interval": "1m"} if bars else {}), **panel("timeseries", title, says, asked, options={
         "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}, defaults={
-        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "color": {"mode": "palette-classic"},
-        "thresholds": steps("text"), "mappings": [], "custom": {
+        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "thresholds": steps("text"), "mappings": [],
+        "color": {"mode": "shades", "fixedColor": "blue"} if colours else {"mode": "palette-classic"}, "custom": {
             "drawStyle": "bars" if bars else "line", "lineInterpolation": "linear", "lineWidth": 0 if bars else 2, "lineStyle": {"fill": "solid"},
             "fillOpacity": 80 if bars else 25 if stacked else 0, "gradientMode": "none", "showPoints": "never" if bars else "auto", "pointSize": 4,
             "barAlignment": 0, "barWidthFactor": 0.8, "spanNulls": False, "axisPlacement": "auto", **({"axisSoftMax": 1} if unit == "short" else {}),
-            "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"}, "thresholdsStyle": {"mode": "off"}}}, overrides=dashed)}
+            "stacking": {"mode": "normal" if stacked or bars else "none", "group": "A"}, "thresholdsStyle": {"mode": "off"}}}, overrides=overrides)}
 
 
 def gauges(title, says, asked, unit="short", most=None, none="none"):
@@ -65,8 +70,8 @@ def gauges(title, says, asked, unit="short", most=None, none="none"):
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "orientation": "horizontal", "displayMode": "basic",
         "valueMode": "text", "namePlacement": "top", "showUnfilled": True, "sizing": "manual", "minVizWidth": 8, "minVizHeight": 16, "maxVizHeight": 28,
         "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []}}, defaults={
-        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "thresholds": steps("blue"), "color": {"mode": "thresholds"},
-        "mappings": []})
+        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "thresholds": steps("blue"), "mappings": [],
+        "color": {"mode": "thresholds"}})
 
 
 ROW = "row"  # (ROW, title): a heading
@@ -114,16 +119,18 @@ BUSY = curves("Devices busy", "Share of the time in which a device had a job. At
 LOADS = curves("Models loaded, and unloaded to make room", "Per minute. Where they are unloaded as often as they are loaded, memory is too small for the "
                "models that are asked for in turn.", {
                    "{{instance}} loaded": 'sum by (instance) (60 * rate(induct_model_loads_total{SERVERS,outcome="succeeded"}[$__rate_interval]))',
-                   "{{instance}} unloaded": "sum by (instance) (60 * rate(induct_model_evictions_total{SERVERS}[$__rate_interval]))"})
+                   "{{instance}} unloaded": "sum by (instance) (60 * rate(induct_model_evictions_total{SERVERS}[$__rate_interval]))"},
+               alarming=["unloaded"])
 READ = curves("Weights streamed, files downloaded", "A second: layers read anew with each pass, as their model does not fit into memory; files from the hub.", {
     "{{instance}} streamed": "rate(induct_streamed_bytes_total{SERVERS}[$__rate_interval])",
     "{{instance}} downloaded": "rate(induct_hub_downloaded_bytes_total{SERVERS}[$__rate_interval])"}, "Bps")
 MEMORY = curves("Device memory", "Used by all programs, and what there is. Of a CPU: the machine's, or what the server's control group may use.", {
     "{{instance}} {{device}}": "induct_device_memory_used_bytes{SERVERS}",
-    "{{instance}} {{device}} in all": "induct_device_memory_total_bytes{SERVERS}"}, "bytes", limits=["in all"])
+    "{{instance}} {{device}} in all": "induct_device_memory_total_bytes{SERVERS}"}, "bytes", alarming=["in all"])
 HALVED = curves("Too little memory", "A minute: micro-batches that were halved because they did not fit, which costs time; jobs that failed all the same.", {
                     "{{instance}} micro-batches halved": "60 * rate(induct_micro_batch_halvings_total{SERVERS}[$__rate_interval])",
-                    "{{instance}} jobs failed": '60 * rate(induct_job_failures_total{SERVERS,reason="OUT_OF_MEMORY"}[$__rate_interval])'})
+                    "{{instance}} jobs failed": '60 * rate(induct_job_failures_total{SERVERS,reason="OUT_OF_MEMORY"}[$__rate_interval])'},
+                alarming=["jobs failed"])
 
 # --- the boards ---------------------------------------------------------------------------------------------------------------------
 
@@ -151,7 +158,7 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
         (8, RUNNING),
         (8, curves("Waiting jobs", "By server; the dashed line is how many may wait before others are refused (limits.max_queued), where it is near.", {
             "{{instance}}": "induct_jobs_queued{SERVERS}",
-            "{{instance}} limit": "induct_queue_limit{SERVERS} < 2 * induct_jobs_queued{SERVERS}"}, limits=["limit"])),
+            "{{instance}} limit": "induct_queue_limit{SERVERS} < 2 * induct_jobs_queued{SERVERS}"}, alarming=["limit"])),
         (8, BUSY)]),
     (8, [
         (8, curves("How long jobs waited", "Of the jobs that began to run in the hour before: half waited less than p50, all but one in twenty less than "
@@ -159,16 +166,20 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
                        "{{instance}} p50": "instance:induct_job_queue_seconds:p50_1h{SERVERS}",
                        "{{instance}} p95": "instance:induct_job_queue_seconds:p95_1h{SERVERS}"}, "s")),
         (8, READ),
-        (8, curves("Failures by reason", "Jobs that failed in each step of time, by the reason that their clients were told.", {
-            "{{reason}}": "sum by (reason) (increase(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True, none="No job failed"))]),
+        (8, curves("Failures by reason", "Jobs that failed in each step of time. Red: a fault of the server or the hub; orange: memory; blue: the request, the model, "
+                   "a deadline.", {
+            "{{reason}}": "sum by (reason) (increase(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True,
+            colours={SERVERS_REASONS: RED, "OUT_OF_MEMORY": ORANGE}, none="No job failed"))]),
     (ROW, "Jobs"),
     (7, [
         (8, curves("Jobs by kind", "Jobs that ended, a minute.", {
             "{{kind}}": "sum by (kind) (60 * rate(induct_jobs_total{SERVERS}[$__rate_interval]))"}, stacked=True)),
         (8, curves("How long jobs ran: p95 by kind", "Of the jobs of the hour before, all but one in twenty had their device for less.", {
             "{{kind}}": "max by (kind) (instance_kind:induct_job_run_seconds:p95_1h{SERVERS})"}, "s")),
-        (8, curves("Requests refused, by reason", "Requests of which no job was made, in each step of time.", {
-            "{{reason}}": "sum by (reason) (increase(induct_rejections_total{SERVERS}[$__rate_interval])) > 0"}, bars=True, none="No request was refused"))]),
+        (8, curves("Requests refused, by reason", "Requests of which no job was made, in each step of time. Orange: too much is waiting, or the server "
+                   "stops; blue: the request.", {
+            "{{reason}}": "sum by (reason) (increase(induct_rejections_total{SERVERS}[$__rate_interval])) > 0"}, bars=True,
+            colours={"QUEUE_FULL|QUOTA_USED|TOO_MANY_LOADS|DRAINING": ORANGE}, none="No request was refused"))]),
     (ROW, "Models and memory"),
     (7, [
         (8, curves("Models against the budget", "Share of model_memory_mb that loaded models take.", {
@@ -192,7 +203,7 @@ MODELS = dashboard("induct-models", "induct: models and devices", "Which models 
             "{{instance}} {{device}}": "sum by (job, instance, device) (induct_model_resident_bytes{SERVERS})",
             "{{instance}} {{device}} budget": "induct_model_budget_bytes{SERVERS} < on (job, instance, device) (10 * sum by (job, instance, device) "
                                               "(induct_model_resident_bytes{SERVERS}))"},
-            "bytes", limits=["budget"])),
+            "bytes", alarming=["budget"])),
         (8, LOADS)]),
     (7, [
         (8, curves("Time spent loading", "Share of the time in which weights were read into memory, or files came from the hub; two at once count twice.", {
@@ -233,7 +244,7 @@ GPU = dashboard("induct-gpu", "induct: GPU", "What dcgm-exporter reads of the GP
             "{{Hostname}} {{gpu}}": "DCGM_FI_DEV_GPU_UTIL{GPUS}"}, "percent", most=100)),
         (8, curves("Memory", "Used by all programs, and what there is.", {
             "{{Hostname}} {{gpu}}": "2^20 * DCGM_FI_DEV_FB_USED{GPUS}",
-            "{{Hostname}} {{gpu}} in all": "2^20 * (DCGM_FI_DEV_FB_USED{GPUS} + DCGM_FI_DEV_FB_FREE{GPUS})"}, "bytes", limits=["in all"])),
+            "{{Hostname}} {{gpu}} in all": "2^20 * (DCGM_FI_DEV_FB_USED{GPUS} + DCGM_FI_DEV_FB_FREE{GPUS})"}, "bytes", alarming=["in all"])),
         (8, stat("Last Xid error", "The driver's number of the last error since dcgm-exporter was started; 0: none. InductGpuXid says what to do.", {
             "{{Hostname}} {{gpu}}": "DCGM_FI_DEV_XID_ERRORS{GPUS}"}, "none", steps(GREEN, (1, RED)), none="No dcgm-exporter answers", text="value_and_name"))]),
     (7, [

@@ -1,4 +1,5 @@
 """Rules and boards by themselves: what promtool says of them, where they point to, and that the dashboards are what their generator writes."""
+import json
 import pathlib
 import re
 import subprocess
@@ -51,6 +52,12 @@ class DashboardsTest(unittest.TestCase):
             subprocess.run([sys.executable, DEPLOY / "grafana" / "make_dashboards.py", folder], check=True)
             written = {path.name: path.read_text() for path in pathlib.Path(folder).iterdir()}
         self.assertEqual(written, {path.name: path.read_text() for path in (DEPLOY / "grafana" / "dashboards").iterdir()})
+
+    def test_they_take_the_same_failures_for_the_servers_as_the_alert_does(self):
+        [reasons] = set(re.findall(r'reason=~"([A-Z_|]+)"', RULES.read_text()))
+        overview = json.loads((DEPLOY / "grafana" / "dashboards" / "overview.json").read_text())
+        [failures] = [panel for panel in overview["panels"] if panel["title"] == "Failures by reason"]
+        self.assertIn(reasons, [override["matcher"]["options"] for override in failures["fieldConfig"]["overrides"]])
 
 
 if __name__ == "__main__":

@@ -12,10 +12,9 @@ draw() {
 }
 
 minutes=${1:-25}
-for theme in light dark; do
-  draw "overview_$theme" --board overview --server gpu01 --at_work --theme "$theme"
-  draw "models_$theme" --board models --at_work --theme "$theme"
-done
-draw queue_stuck --board overview --server gpu02
-draw models_thrash --board overview --server gpu03 --at_work
-draw out_of_memory --board overview --server gpu04
+draw overview --board overview --server gpu01 --at_work
+draw overview_of_all --board overview --at_work --theme dark
+draw models --board models --at_work
+draw queue_stuck --board overview --server gpu02 --theme dark
+draw models_thrash --board overview --server gpu03
+draw out_of_memory --board overview --server gpu04 --theme dark

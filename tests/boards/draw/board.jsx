@@ -58,7 +58,7 @@ function Values({ panel, frames, width, height }) {
     : <BarGauge width={width} height={height} value={value.display} field={value.field} display={value.view?.getFieldDisplayProcessor(value.colIndex)}
         orientation="horizontal" displayMode={displayMode} showUnfilled={showUnfilled} namePlacement="top" theme={theme} />;
   return <VizRepeater width={width} height={height} source={frames} renderCounter={0} getValues={() => values} renderValue={draw} itemSpacing={GAP}
-    orientation={panel.type === 'stat' ? 'vertical' : orientation} autoGrid={panel.type === 'stat'} minVizWidth={minVizWidth} minVizHeight={minVizHeight}
+    orientation={orientation} autoGrid={panel.type === 'stat'} minVizWidth={minVizWidth} minVizHeight={minVizHeight}
     maxVizHeight={maxVizHeight} />;
 }
 
