@@ -166,8 +166,8 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
                        "{{instance}} p50": "instance:induct_job_queue_seconds:p50_1h{SERVERS}",
                        "{{instance}} p95": "instance:induct_job_queue_seconds:p95_1h{SERVERS}"}, "s")),
         (8, READ),
-        (8, curves("Failures by reason", "Jobs that failed in each step of time. Red: a fault of the server or the hub; orange: memory; blue: the request, the model, "
-                   "a deadline.", {
+        (8, curves("Failures by reason", "Jobs that failed in each step of time. Red: a fault of the server or the hub; orange: memory; blue: the request, the "
+                   "model, a deadline.", {
             "{{reason}}": "sum by (reason) (increase(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True,
             colours={SERVERS_REASONS: RED, "OUT_OF_MEMORY": ORANGE}, none="No job failed"))]),
     (ROW, "Jobs"),
