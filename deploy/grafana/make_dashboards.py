@@ -234,7 +234,7 @@ MODELS = dashboard("induct-models", "induct: models and devices", "Which models 
         (6, curves("Ended jobs kept", "Bytes of their requests, events and artifacts (limits.kept_mb).", {
             "{{instance}}": "induct_kept_bytes{SERVERS}"}, "bytes")),
         (6, curves("Open files", "File descriptors, connections included.", {"{{instance}}": "process_open_fds{SERVERS}"})),
-        (6, stat("Running since", "Time since the process started, and what it is.", {"{{instance}}: {{version}}, LibTorch {{libtorch}}":
+        (6, stat("Running for", "Time since the process started, and what it is.", {"{{instance}}: {{version}}, LibTorch {{libtorch}}":
             "(time() - process_start_time_seconds{SERVERS}) * on (job, instance) group_left (version, libtorch) induct_build_info{SERVERS}"}, "s",
             text="value_and_name"))])])
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Four induct-servers in four situations, watched by Prometheus with the rules of deploy/prometheus: what the pictures of the boards show.
 
-    tests/boards/stage.py BIN_FOLDER MINUTES     with prometheus in PATH; it answers on http://127.0.0.1:9097 until this ends
+    tests/boards/stage.py BIN_FOLDER MINUTES     Prometheus answers on http://127.0.0.1:9097 until this ends
 
 gpu01 works as it should; of gpu02 the hub hangs, so that its queue is stuck; gpu03 has memory for one model and is asked for two in turn; gpu04 may have
 little memory and is asked for much. All four work as they should for the first fifth of the time. Jobs are real, and small enough for two cores.
@@ -20,6 +20,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
+from prometheus import PROMETHEUS  # noqa: E402
 from tiny_hub import TinyHub  # noqa: E402
 from tiny_model import write_tiny_model  # noqa: E402
 
@@ -75,7 +76,7 @@ class Stage:
             f"global: {{scrape_interval: 2s, evaluation_interval: 5s}}\nrule_files: ['{ROOT}/deploy/prometheus/rules/*.yml']\n"
             "scrape_configs:\n  - {job_name: induct, file_sd_configs: [{files: [servers.yml]}]}\n")
         with open(self.folder / "prometheus.log", "w") as log:
-            self.start("prometheus", "--config.file", "prometheus.yml", "--storage.tsdb.path", "data",
+            self.start(PROMETHEUS, "--config.file", "prometheus.yml", "--storage.tsdb.path", "data",
                        "--web.listen-address", f"127.0.0.1:{PROMETHEUS_PORT}", stderr=log)
 
     # A client's work; `user` so that owners differ.
@@ -153,6 +154,8 @@ class Stage:
 
 
 def main():
+    if not PROMETHEUS:
+        sys.exit("there is no Prometheus; deploy/install.sh --tests gets it")
     stage = Stage(sys.argv[1], float(sys.argv[2]))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Draws the pictures of the boards, of four servers that tests/boards/stage.py has in four situations. Usage:
-#   tests/boards/stage.py BIN_FOLDER 40 &       in another terminal; after 30 minutes all alerts of the situations are firing
-#   docs/figures/boards/draw.sh [MINUTES]       how far back the pictures go, 25 without it
+#   tests/boards/stage.py BIN_FOLDER 40         in another terminal; after 25 minutes all three alerts are firing
+#   docs/figures/boards/draw.sh [MINUTES]       how far back the pictures go, 20 without it
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
@@ -11,7 +11,7 @@ draw() {
   tests/boards/draw_boards.py --minutes "$minutes" --to "docs/figures/boards/$picture.png" "$@"
 }
 
-minutes=${1:-25}
+minutes=${1:-20}
 draw overview --board overview --server gpu01 --at_work
 draw overview_of_all --board overview --at_work --theme dark
 draw models --board models --at_work
