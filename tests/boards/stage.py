@@ -144,11 +144,11 @@ class Stage:
             time.sleep(1)
 
     def end(self):
-        for process in self.processes:
-            if process.poll() is None:
+        self.seconds = 0
+        while running := [process for process in self.processes if process.poll() is None]:  # a thread may be starting one more
+            for process in running:
                 process.kill()
-        for process in self.processes:
-            process.wait()
+            time.sleep(0.1)
         self.hub.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
