@@ -34,7 +34,7 @@ def panel(kind, title, says, asked, options, defaults, overrides=(), instant=Fal
             "fieldConfig": {"defaults": defaults, "overrides": list(overrides)}}
 
 
-def stat(title, says, asked, unit="short", thresholds=None, none="0", decimals=None, text="value", curve=False):
+def stat(title, says, asked, unit="short", thresholds=None, none="–", decimals=None, text="value", curve=False):
     """A number for each series, with a `curve` behind it; its legend where `text` says so."""
     return panel("stat", title, says, asked, instant=not curve, options={
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}, "orientation": "auto", "justifyMode": "auto",
@@ -132,12 +132,13 @@ HALVED = curves("Too little memory", "A minute: micro-batches that were halved b
                     "{{instance}} jobs failed": '60 * rate(induct_job_failures_total{SERVERS,reason="OUT_OF_MEMORY"}[$__rate_interval])'},
                 alarming=["jobs failed"])
 
+FIRING = 'ALERTS{alertname=~"Induct.*",alertstate="firing",instance=~"$instance"}'
+
 # --- the boards ---------------------------------------------------------------------------------------------------------------------
 
 OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wait? How many do, what runs, what fails.", "induct", [
     (3, [(24, stat("Alerts that are firing", "docs/operations.md says of each what to do.", {
-        "{{instance}}: {{alertname}}": 'ALERTS{alertname=~"Induct.*",alertstate="firing",instance=~"$instance"}'},
-        thresholds=steps(GREEN, (1, RED)), none="None", text="name"))]),
+        "{{instance}}: {{alertname}}": FIRING, "None": f"0 * absent({FIRING})"}, thresholds=steps(GREEN, (1, RED)), text="name"))]),
     (5, [
         (3, stat("Waiting", "Jobs that have no device yet, those that are being prepared included.", {
             "waiting": "sum(induct_jobs_queued{SERVERS})"}, curve=True)),
@@ -148,7 +149,7 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
             "busy": "avg(rate(induct_device_busy_seconds_total{SERVERS}[$__rate_interval]))"}, "percentunit", decimals=0, curve=True)),
         (3, stat("Jobs in an hour", "Jobs that ended in the last hour.", {"jobs": "sum(increase(induct_jobs_total{SERVERS}[1h]))"}, decimals=0)),
         (3, stat("Failed", "Share of these that failed, for whatever reason.", {
-            "failed": "sum(increase(induct_job_failures_total{SERVERS}[1h])) / sum(increase(induct_jobs_total{SERVERS}[1h]))"}, "percentunit",
+            "failed": "sum(increase(induct_job_failures_total{SERVERS}[1h])) / (sum(increase(induct_jobs_total{SERVERS}[1h])) > 0)"}, "percentunit",
             steps("text", (0.25, ORANGE), (0.5, RED)), decimals=0)),
         (3, stat("Tokens a second", "Measured, all devices together.", {"tokens": "sum(rate(induct_tokens_total{SERVERS}[$__rate_interval]))"}, decimals=0,
                  curve=True)),
@@ -265,7 +266,7 @@ GPU = dashboard("induct-gpu", "induct: GPU", "What dcgm-exporter reads of the GP
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent / "dashboards"
     for name, board in (("overview", OVERVIEW), ("models", MODELS), ("gpu", GPU)):
-        (folder / f"{name}.json").write_text(json.dumps(board, indent=1) + "\n")
+        (folder / f"{name}.json").write_text(json.dumps(board, indent=1, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ function Values({ panel, frames, width, height }) {
   const { orientation, colorMode, graphMode, textMode, displayMode, showUnfilled, minVizWidth, minVizHeight, maxVizHeight } = panel.options;
   const draw = ({ value, width, height }) => panel.type === 'stat'
     ? <BigValue width={width} height={height} value={value.display} sparkline={value.sparkline} colorMode={colorMode} graphMode={graphMode}
-        textMode={frames.length ? textMode : 'value'} theme={theme} />
+        textMode={textMode} theme={theme} />
     : <BarGauge width={width} height={height} value={value.display} field={value.field} display={value.view?.getFieldDisplayProcessor(value.colIndex)}
         orientation="horizontal" displayMode={displayMode} showUnfilled={showUnfilled} namePlacement="top" theme={theme} />;
   return <VizRepeater width={width} height={height} source={frames} renderCounter={0} getValues={() => values} renderValue={draw} itemSpacing={GAP}
