@@ -266,7 +266,7 @@ GPU = dashboard("induct-gpu", "induct: GPU", "What dcgm-exporter reads of the GP
 def main():
     folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent / "dashboards"
     for name, board in (("overview", OVERVIEW), ("models", MODELS), ("gpu", GPU)):
-        (folder / f"{name}.json").write_text(json.dumps(board, indent=1, ensure_ascii=False) + "\n")
+        (folder / f"{name}.json").write_text(json.dumps(board, indent=1) + "\n")
 
 
 if __name__ == "__main__":
