@@ -4,7 +4,8 @@
 #
 #   deploy/install.sh            everything
 #   deploy/install.sh --client   what the client alone needs (no LibTorch)
-#   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports; the Python packages that induct is compared with
+#   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports; the Python packages that induct is compared with;
+#                                Prometheus, which reads metrics, rules and boards; the types of Grafana's dashboards
 #   deploy/install.sh --verbose  shows all that apt, pip and npm say
 #
 # Environment:
@@ -35,6 +36,12 @@ peer_venv="${XDG_CACHE_HOME:-$HOME/.cache}/induct/test-venv-$peer_version"
 # transformers takes its torch from the wheel that LibTorch came in; the rest is what torch imports.
 peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3 transformers==5.24.0 safetensors==0.8.0 numpy==2.4.6
   jinja2==3.1.6 networkx==3.6.1 sympy==1.14.0)
+# tests/integration/prometheus.py looks in the same folder.
+prometheus_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/prometheus"
+# tests/boards/dashboard_types_test.sh looks in the same folder.
+grafana_version=13.2.3
+typescript_version=6.0.3
+dashboard_types="${XDG_CACHE_HOME:-$HOME/.cache}/induct/dashboard-types-$grafana_version"
 client_only=false
 for_tests=false
 verbose=false
@@ -252,6 +259,34 @@ install_peers() {
   fi
 }
 
+# Two programs out of Debian's package, which is not installed: it would start a server that everybody on the network can ask.
+install_prometheus() {
+  if { command -v prometheus && command -v promtool; } >/dev/null || [ -x "$prometheus_cache/promtool" ]; then say_if_verbose "Prometheus: there already"; return; fi
+  say "Prometheus: out of Debian's package, into $prometheus_cache"
+  local staging
+  staging=$(mktemp -d)
+  if (cd "$staging" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg-deb --extract prometheus_*.deb .); then
+    mkdir -p "$prometheus_cache"
+    mv "$staging"/usr/bin/{prometheus,promtool} "$prometheus_cache"
+  else
+    say "apt-get could not fetch it: the tests that need it will be skipped"
+  fi
+  rm -rf "$staging"
+}
+
+# What dashboards may hold, as TypeScript's types, and what checks them.
+install_dashboard_types() {
+  if [ -e "$dashboard_types/ready" ]; then say_if_verbose "types of dashboards: $dashboard_types (there already)"; return; fi
+  say "types of dashboards: @grafana/schema $grafana_version from npm, into $dashboard_types"
+  install_npm
+  mkdir -p "$dashboard_types"
+  if run_npm install --silent --no-audit --no-fund --prefix "$dashboard_types" "@grafana/schema@$grafana_version" "typescript@$typescript_version" >/dev/null; then
+    touch "$dashboard_types/ready"
+  else
+    say "npm could not install them: the test that needs them will be skipped"
+  fi
+}
+
 [ "$client_only" = true ] || start_torch
 packages=("${client_packages[@]}")
 vega_is_there || command -v npm >/dev/null || packages+=(python3 python3-pip)
@@ -260,5 +295,9 @@ vega_is_there || command -v npm >/dev/null || packages+=(python3 python3-pip)
 install_packages "${packages[@]}"
 install_vega
 finish_torch
-[ "$for_tests" = false ] || install_peers
+if [ "$for_tests" = true ]; then
+  install_peers
+  install_prometheus
+  install_dashboard_types
+fi
 say "done"

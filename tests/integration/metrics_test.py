@@ -11,6 +11,7 @@ import unittest
 import urllib.request
 
 from harness import DEMO_MODELS, LONG, SERVER, SIGINT, SIGKILL, ProgramTest, wait_for
+from prometheus import PROMTOOL
 from tiny_hub import TinyHub
 from tiny_model import write_tiny_model
 
@@ -100,6 +101,15 @@ class MetricsTest(ProgramTest):
         self.wait_for_value(1, "jobs_running", device="cpu")
         return client
 
+    def run_each_kind(self, address):
+        at = ["--server", address, *SMALL]
+        self.client("profile", "--model", "demo-small", *at)
+        self.client("crosssize", "--models", "demo-small", "demo-large", *at)
+        self.client("nulls", "--model", "demo-small", "--null_resamples", "19", "--permutation_resamples", "19", *at)
+        self.client("causal", "--model", "demo-small", "--draws", "2", *at)
+        self.client("lagbuckets", "--model", "demo-small", *at)
+        self.client("pattern", "--model", "demo-small", "--head", "3.0", "--prompt", "5", *at)
+
     def interrupt(self, client):
         client.send_signal(SIGINT)
         client.communicate(timeout=60)
@@ -144,10 +154,10 @@ class PageTest(MetricsTest):
         rss = 1024 * int(re.search(r"VmRSS:\s+(\d+)", status)[1])
         self.assertAlmostEqual(page("process_resident_memory_bytes"), rss, delta=0.3 * rss)
 
-    @unittest.skipUnless(shutil.which("promtool"), "there is no promtool")
+    @unittest.skipUnless(PROMTOOL, "there is no promtool")
     def test_promtool_finds_no_fault_in_names_and_types(self):
         self.start()
-        check = subprocess.run(["promtool", "check", "metrics"], input=self.page().text, capture_output=True, text=True)
+        check = subprocess.run([PROMTOOL, "check", "metrics"], input=self.page().text, capture_output=True, text=True)
         self.assertEqual((check.returncode, check.stdout + check.stderr), (0, ""))
 
     def test_without_the_setting_nothing_is_served(self):
@@ -192,13 +202,7 @@ class PageTest(MetricsTest):
 class JobsTest(MetricsTest):
     def test_a_job_of_each_kind_is_counted_with_what_it_measured(self):
         _, address = self.start()
-        at = ["--server", address, *SMALL]
-        self.client("profile", "--model", "demo-small", *at)
-        self.client("crosssize", "--models", "demo-small", "demo-large", *at)
-        self.client("nulls", "--model", "demo-small", "--null_resamples", "19", "--permutation_resamples", "19", *at)
-        self.client("causal", "--model", "demo-small", "--draws", "2", *at)
-        self.client("lagbuckets", "--model", "demo-small", *at)
-        self.client("pattern", "--model", "demo-small", "--head", "3.0", "--prompt", "5", *at)
+        self.run_each_kind(address)
         for kind in KINDS:
             self.wait_for_value(1, "jobs_total", kind=kind, outcome="succeeded")
         page = self.page()
