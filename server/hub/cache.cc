@@ -91,6 +91,10 @@ RepoCache::RepoCache(const std::string& cache_dir, const std::string& repo)
     : folder_(absl::StrCat(cache_dir, "/", FolderOfRepo(repo))),
       lock_folder_(absl::StrCat(cache_dir, "/.locks/", FolderOfRepo(repo))) {}
 
+std::string RepoCache::RefPath(const std::string& revision) const {
+  return absl::StrCat(folder_, "/refs/", revision);
+}
+
 std::string RepoCache::SnapshotPath(const std::string& commit) const {
   return absl::StrCat(folder_, "/snapshots/", commit);
 }
@@ -103,13 +107,15 @@ std::string RepoCache::BlobPath(const std::string& etag) const {
   return absl::StrCat(folder_, "/blobs/", etag);
 }
 
+std::string RepoCache::IncompletePath(const std::string& etag) const { return BlobPath(etag) + ".incomplete"; }
+
 std::string RepoCache::LockPath(const std::string& etag) const {
   return absl::StrCat(lock_folder_, "/", etag, ".lock");
 }
 
 std::optional<std::string> RepoCache::CommitOf(const std::string& revision) const {
   if (IsCommit(revision)) return revision;
-  const absl::StatusOr<std::string> ref = ReadFile(absl::StrCat(folder_, "/refs/", revision), kMaxRefBytes);
+  const absl::StatusOr<std::string> ref = ReadFile(RefPath(revision), kMaxRefBytes);
   if (!ref.ok()) return std::nullopt;
   const std::string commit(absl::StripAsciiWhitespace(*ref));
   if (!IsCommit(commit)) return std::nullopt;
@@ -170,6 +176,26 @@ std::vector<std::string> RepoCache::Revisions() const {
   return revisions;
 }
 
+std::map<std::string, std::string> RepoCache::FilesOf(const std::string& commit) const {
+  std::map<std::string, std::string> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(SnapshotPath(commit), error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code no_file;
+    if (fs::is_directory(it->symlink_status(no_file))) continue;
+    const fs::path target = fs::read_symlink(it->path(), no_file);
+    const bool is_blob = target.parent_path().filename() == "blobs";
+    files[it->path().string()] = is_blob ? target.filename().string() : "";
+  }
+  return files;
+}
+
+bool RepoCache::IsLinked(const std::string& etag) const {
+  return std::ranges::any_of(Commits(), [&](const std::string& commit) {
+    return std::ranges::any_of(FilesOf(commit), [&](const auto& file) { return file.second == etag; });
+  });
+}
+
 absl::Status RepoCache::MakeBlobFolders() const {
   INDUCT_RETURN_IF_ERROR(MakeFolder(folder_ + "/blobs"));
   return MakeFolder(lock_folder_);
@@ -191,7 +217,7 @@ absl::Status RepoCache::AddToSnapshot(const std::string& etag, const std::string
 
 absl::Status RepoCache::WriteRef(const std::string& revision, const std::string& commit) const {
   if (revision == commit || CommitOf(revision) == commit) return absl::OkStatus();
-  const std::string path = absl::StrCat(folder_, "/refs/", revision);
+  const std::string path = RefPath(revision);
   INDUCT_RETURN_IF_ERROR(MakeFolder(ParentOf(path)));
   return WriteNote(path, commit);
 }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -10,6 +12,9 @@
 #include "common/quoted.h"
 #include "common/shard_limits.h"
 #include "common/status.h"
+#include "server/hub/fetch_record.h"
+#include "server/hub/file_lock.h"
+#include "server/hub/prune.h"
 
 namespace induct::hub {
 namespace {
@@ -50,19 +55,21 @@ SnapshotFetch::SnapshotFetch(const RepoRevision& wanted, const HubOptions& optio
       client_(options, wanted, stop),
       fetcher_(client_, cache, options, progress_, stop) {}
 
-absl::StatusOr<std::string> SnapshotFetch::Run() {
+absl::StatusOr<Snapshot> SnapshotFetch::Run() {
   progress_.BeginFile("");
   INDUCT_ASSIGN_OR_RETURN(const RepoListing listing, Retried(NewRetry(), [&] { return client_.List(); }));
+  INDUCT_ASSIGN_OR_RETURN(std::shared_ptr<const FileLock> use, FetchRecord(cache_, listing.commit).Begin(stop_));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<std::string> names, NeededFiles(listing));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<RemoteFile> missing, StatMissing(listing.commit, names));
-  INDUCT_RETURN_IF_ERROR(CheckSpace(missing));
+  INDUCT_RETURN_IF_ERROR(MakeRoom(missing));
   for (const RemoteFile& file : missing) INDUCT_RETURN_IF_ERROR(fetcher_.Fetch(listing.commit, file));
   INDUCT_RETURN_IF_ERROR(cache_.WriteRef(wanted_.revision, listing.commit));
-  return listing.commit;
+  return Snapshot{.directory = cache_.SnapshotPath(listing.commit), .commit = listing.commit, .use = std::move(use)};
 }
 
 absl::StatusOr<Outline> SnapshotFetch::RunWithoutWeights() {
   INDUCT_ASSIGN_OR_RETURN(const RepoListing listing, Retried(NewRetry(), [&] { return client_.List(); }));
+  INDUCT_ASSIGN_OR_RETURN(const auto use, FetchRecord(cache_, listing.commit).Begin(stop_));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<std::string> names, NeededFiles(listing));
   Outline outline{.directory = cache_.SnapshotPath(listing.commit), .commit = listing.commit, .weight_bytes = 0};
   for (const std::string& name : names) {
@@ -138,13 +145,14 @@ absl::StatusOr<RemoteFile> SnapshotFetch::Stat(const std::string& commit, const 
   return Retried(NewRetry(), [&] { return client_.Stat(commit, name); });
 }
 
-absl::Status SnapshotFetch::CheckSpace(const std::vector<RemoteFile>& missing) const {
+absl::Status SnapshotFetch::MakeRoom(const std::vector<RemoteFile>& missing) const {
   INDUCT_RETURN_IF_ERROR(cache_.MakeBlobFolders());
   uint64_t needed = 0;
   for (const RemoteFile& file : missing) {
     const uint64_t size = file.size.value_or(0);
     needed += size - std::min(size, fetcher_.BytesThere(file));
   }
+  INDUCT_RETURN_IF_ERROR(KeepWithinLimit(options_, needed, stop_));
   const std::optional<uint64_t> free = FreeBytes(cache_.folder());
   if (!free || needed <= *free) return absl::OkStatus();
   return WithReason(

@@ -24,8 +24,8 @@ class SnapshotFetch {
   SnapshotFetch(const RepoRevision& wanted, const HubOptions& options, const RepoCache& cache,
                 const ProgressSink& on_progress, std::stop_token stop);
 
-  // The commit whose snapshot is whole now.
-  absl::StatusOr<std::string> Run();
+  // The snapshot, whole now and in use.
+  absl::StatusOr<Snapshot> Run();
   // The same without weights, whose sizes are asked for; the revision is not noted as one that is here.
   absl::StatusOr<Outline> RunWithoutWeights();
 
@@ -35,7 +35,8 @@ class SnapshotFetch {
   absl::StatusOr<std::vector<std::string>> ShardsOf(const RepoListing& listing, const WeightChoice& weights);
   absl::StatusOr<std::vector<RemoteFile>> StatMissing(const std::string& commit,
                                                       const std::vector<std::string>& names);
-  absl::Status CheckSpace(const std::vector<RemoteFile>& missing) const;
+  // Within the limit of the cache, then on its disk.
+  absl::Status MakeRoom(const std::vector<RemoteFile>& missing) const;
   absl::StatusOr<RemoteFile> Stat(const std::string& commit, const std::string& name);
   Retry NewRetry();
 
