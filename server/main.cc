@@ -476,7 +476,9 @@ int BlockSignals() {
 
 void AddCacheCommands(CLI::App& app, Arguments& arguments) {
   CLI::App* cache = app.add_subcommand("cache", "Shows or prunes the hub's cache, beside servers that run");
-  cache->require_subcommand(1)->fallthrough();
+  cache->fallthrough()->callback([cache] {
+    if (cache->get_subcommands().empty()) throw CLI::RequiredError("cache: list or prune");
+  });
   cache->excludes(app.get_option("--listen"))->excludes(app.get_option("--check"));
   cache->add_subcommand("list", "What takes room there, and what of it servers fetched")
       ->fallthrough()

@@ -65,6 +65,13 @@ absl::Status WriteNote(const std::string& path, const std::string& text) {
                     reason::kHubCacheUnusable);
 }
 
+// The ETag of the blob that a file of a snapshot links to; empty for a file that is no such link.
+std::string LinkedBlob(const fs::path& file) {
+  std::error_code no_link;
+  const fs::path target = fs::read_symlink(file, no_link);
+  return target.parent_path().filename() == "blobs" ? target.filename().string() : "";
+}
+
 // Whether the file system, not this one link, is what is wrong.
 bool LinksAreUnsupported(int error) { return error == EPERM || error == EOPNOTSUPP || error == ENOSYS; }
 
@@ -183,17 +190,19 @@ std::map<std::string, std::string> RepoCache::FilesOf(const std::string& commit)
        it.increment(error)) {
     std::error_code no_file;
     if (fs::is_directory(it->symlink_status(no_file))) continue;
-    const fs::path target = fs::read_symlink(it->path(), no_file);
-    const bool is_blob = target.parent_path().filename() == "blobs";
-    files[it->path().string()] = is_blob ? target.filename().string() : "";
+    files[it->path().string()] = LinkedBlob(it->path());
   }
   return files;
 }
 
-bool RepoCache::IsLinked(const std::string& etag) const {
-  return std::ranges::any_of(Commits(), [&](const std::string& commit) {
-    return std::ranges::any_of(FilesOf(commit), [&](const auto& file) { return file.second == etag; });
-  });
+bool RepoCache::MayBeLinked(const std::string& etag) const {
+  const std::string snapshots = folder_ + "/snapshots";
+  std::error_code error;
+  if (!fs::exists(snapshots, error) && !error) return false;
+  for (fs::recursive_directory_iterator it(snapshots, error), end; !error && it != end; it.increment(error)) {
+    if (LinkedBlob(it->path()) == etag) return true;
+  }
+  return static_cast<bool>(error);
 }
 
 absl::Status RepoCache::MakeBlobFolders() const {

@@ -58,8 +58,8 @@ class RepoCache {
   // The paths of all that is in the snapshot, subfolders included, and the blob that each links to: its ETag,
   // empty for a file that is no link to a blob.
   std::map<std::string, std::string> FilesOf(const std::string& commit) const;
-  // Whether any snapshot links to the blob.
-  bool IsLinked(const std::string& etag) const;
+  // Whether any snapshot links to the blob, as far as they can be read; where they cannot, it may.
+  bool MayBeLinked(const std::string& etag) const;
 
   // Each of these makes the folders that it needs, and appears to others whole or not at all.
   absl::Status MakeBlobFolders() const;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iterator>
 #include <system_error>
+#include <utility>
 
 #include "server/hub/cache.h"
 #include "server/hub/fetch_record.h"
@@ -49,8 +50,10 @@ std::vector<ScannedRevision> ScanRepo(const std::string& cache_dir, const std::s
   std::ranges::set_union(here, recorded, std::back_inserter(commits));
   std::vector<ScannedRevision> revisions;
   for (const std::string& commit : commits) {
-    revisions.push_back(ScanRevision(cache, commit, std::ranges::binary_search(recorded, commit)));
-    revisions.back().repo = repo;
+    ScannedRevision revision = ScanRevision(cache, commit, std::ranges::binary_search(recorded, commit));
+    if (revision.files.empty()) continue;  // as a record is whose revision somebody else has removed
+    revision.repo = repo;
+    revisions.push_back(std::move(revision));
   }
   return revisions;
 }

@@ -73,7 +73,7 @@ class RevisionRemover {
   bool RemoveBlob(const std::string& etag, bool is_begun) {
     const std::unique_ptr<FileLock> lock = FileLock::TryAcquire(cache_.LockPath(etag));
     if (lock == nullptr) return false;
-    if (cache_.IsLinked(etag)) return true;
+    if (cache_.MayBeLinked(etag)) return true;
     return Remove(cache_.BlobPath(etag)) && (!is_begun || Remove(cache_.IncompletePath(etag)));
   }
 
