@@ -67,9 +67,9 @@ std::string JsonLine(LogLevel level, std::string_view subject, std::string_view 
 
 void Write(LogLevel level, std::string_view subject, std::string_view job, std::string_view text) {
   if (!spdlog::should_log(ToSpdlog(level))) return;
-  spdlog::log(ToSpdlog(level), "{}",
-              log_format == LogFormat::kJson ? JsonLine(level, subject, job, text)
-                                             : TextLine(subject, job, text));
+  spdlog::log(
+      ToSpdlog(level), "{}",
+      log_format == LogFormat::kJson ? JsonLine(level, subject, job, text) : TextLine(subject, job, text));
 }
 
 }  // namespace

@@ -49,8 +49,9 @@ void ListCache(const hub::Hub& hub) {
   const int columns = static_cast<int>(width);
   std::printf("%-*s  %12s  %-16s  %s\n", columns, "REVISION", "SIZE", "LAST USE", "STATE");
   for (const hub::HeldRevision& revision : revisions) {
-    std::printf("%-*s  %12s  %-16s  %s\n", columns, NameOf(revision).c_str(), Gigabytes(revision.bytes).c_str(),
-                LastUse(revision).c_str(), StandingName(revision.standing));
+    std::printf("%-*s  %12s  %-16s  %s\n", columns, NameOf(revision).c_str(),
+                Gigabytes(revision.bytes).c_str(), LastUse(revision).c_str(),
+                StandingName(revision.standing));
   }
   std::printf("what servers fetched takes %s of %s\n", Gigabytes(hub.FetchedBytes()).c_str(),
               hub.options().cache_dir.c_str());
@@ -63,7 +64,8 @@ absl::Status PruneCache(const hub::Hub& hub, uint64_t keep_bytes, bool dry_run) 
                 Gigabytes(revision.bytes).c_str(), LastUse(revision).c_str());
   }
   std::printf("%s %s; of what servers fetched %s %s%s\n", Gigabytes(report.freed_bytes).c_str(),
-              dry_run ? "would be free" : "freed", Gigabytes(report.left_bytes).c_str(), dry_run ? "would stay" : "stay",
+              dry_run ? "would be free" : "freed", Gigabytes(report.left_bytes).c_str(),
+              dry_run ? "would stay" : "stay",
               report.left_bytes > keep_bytes ? ", more than allowed: in use, or not removable" : "");
   if (report.problems.empty()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrJoin(report.problems, "\n"));

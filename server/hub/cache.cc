@@ -114,7 +114,9 @@ std::string RepoCache::BlobPath(const std::string& etag) const {
   return absl::StrCat(folder_, "/blobs/", etag);
 }
 
-std::string RepoCache::IncompletePath(const std::string& etag) const { return BlobPath(etag) + ".incomplete"; }
+std::string RepoCache::IncompletePath(const std::string& etag) const {
+  return BlobPath(etag) + ".incomplete";
+}
 
 std::string RepoCache::LockPath(const std::string& etag) const {
   return absl::StrCat(lock_folder_, "/", etag, ".lock");

@@ -22,7 +22,8 @@ void AddFile(const std::string& path, std::map<std::string, uint64_t>& files) {
 
 // What its snapshot holds, links followed once.
 void AddSnapshot(const RepoCache& cache, const std::string& commit, std::map<std::string, uint64_t>& files) {
-  for (const auto& [path, blob] : cache.FilesOf(commit)) AddFile(blob.empty() ? path : cache.BlobPath(blob), files);
+  for (const auto& [path, blob] : cache.FilesOf(commit))
+    AddFile(blob.empty() ? path : cache.BlobPath(blob), files);
 }
 
 ScannedRevision ScanRevision(const RepoCache& cache, const std::string& commit, bool has_record) {

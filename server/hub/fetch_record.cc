@@ -91,7 +91,8 @@ FetchRecord::Facts FetchRecord::Read() const {
     int64_t time = 0;
     if (words[0] != kFile || words.size() != 4 || !absl::SimpleAtoi(words[2], &time)) continue;
     facts.blobs.insert(words[1]);
-    const bool is_the_same = IsPlainFileName(words[3]) && LinkTime(absl::StrCat(snapshot_, "/", words[3])) == time;
+    const bool is_the_same =
+        IsPlainFileName(words[3]) && LinkTime(absl::StrCat(snapshot_, "/", words[3])) == time;
     if (is_the_same) facts.files.insert(words[3]);
   }
   std::error_code error;

@@ -44,7 +44,7 @@ class FetchRecord {
   struct Facts {
     std::set<std::string> blobs;  // ETags of files and of downloads
     std::set<std::string> begun;
-    std::set<std::string> files;  // names, of those that are as they were put there
+    std::set<std::string> files;    // names, of those that are as they were put there
     bool snapshot_is_ours = false;  // nothing else is in it; also where there is none
     absl::Time last_use = absl::InfinitePast();
   };

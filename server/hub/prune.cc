@@ -26,22 +26,25 @@ namespace fs = std::filesystem;
 
 constexpr char kLogSubject[] = "hub cache";
 
-std::string InMegabytes(uint64_t bytes) { return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / 1e6); }
+std::string InMegabytes(uint64_t bytes) {
+  return absl::StrFormat("%.1f MB", static_cast<double>(bytes) / 1e6);
+}
 
 // One removes at a time: two at once would each make all the room that is wanted.
-absl::StatusOr<std::unique_ptr<FileLock>> LockPruning(const std::string& cache_dir, const std::stop_token& stop) {
+absl::StatusOr<std::unique_ptr<FileLock>> LockPruning(const std::string& cache_dir,
+                                                      const std::stop_token& stop) {
   const std::string folder = cache_dir + "/.locks";
   std::error_code error;
   fs::create_directories(folder, error);
-  return FileLock::Acquire(
-      folder + "/induct-prune.lock", [] {}, stop);
+  return FileLock::Acquire(folder + "/induct-prune.lock", [] {}, stop);
 }
 
 // Removes one revision, whose record the caller has locked. The order is such that wherever it ends, nobody
 // finds half a revision by its branch, and the record tells the next one what is left to remove.
 class RevisionRemover {
  public:
-  RevisionRemover(const ScannedRevision& revision, const std::string& cache_dir, std::vector<std::string>& problems)
+  RevisionRemover(const ScannedRevision& revision, const std::string& cache_dir,
+                  std::vector<std::string>& problems)
       : commit_(revision.commit),
         cache_(cache_dir, revision.repo),
         record_(cache_, commit_),
@@ -88,7 +91,8 @@ std::unique_ptr<FileLock> Claim(const ScannedRevision& revision, const std::stri
   return FileLock::TryAcquire(FetchRecord(RepoCache(cache_dir, revision.repo), revision.commit).path());
 }
 
-HeldRevision Described(const ScannedRevision& revision, const CacheBytes& bytes, HeldRevision::Standing standing) {
+HeldRevision Described(const ScannedRevision& revision, const CacheBytes& bytes,
+                       HeldRevision::Standing standing) {
   HeldRevision held{.repo = revision.repo,
                     .commit = revision.commit,
                     .names = revision.names,
@@ -114,8 +118,9 @@ std::vector<const ScannedRevision*> OursByLastUse(const std::vector<ScannedRevis
 void LogReport(const PruneReport& report) {
   for (const HeldRevision& removed : report.removed) {
     Log(LogLevel::kInfo, kLogSubject,
-        absl::StrCat("removed ", removed.repo, "@", removed.names.empty() ? removed.commit : absl::StrJoin(removed.names, ", "),
-                     ", ", InMegabytes(removed.bytes), ", last used ",
+        absl::StrCat("removed ", removed.repo, "@",
+                     removed.names.empty() ? removed.commit : absl::StrJoin(removed.names, ", "), ", ",
+                     InMegabytes(removed.bytes), ", last used ",
                      absl::FormatTime("%Y-%m-%d %H:%M", removed.last_use, absl::LocalTimeZone())));
   }
   for (const std::string& problem : report.problems) Log(LogLevel::kWarning, kLogSubject, problem);
@@ -129,7 +134,9 @@ std::vector<HeldRevision> ListHeld(const std::string& cache_dir) {
   const CacheBytes bytes(revisions);
   std::vector<HeldRevision> list;
   for (const ScannedRevision& revision : revisions) {
-    const auto standing = !revision.is_ours ? kOfOthers : Claim(revision, cache_dir) != nullptr ? kUnused : kInUse;
+    const auto standing = !revision.is_ours                       ? kOfOthers
+                          : Claim(revision, cache_dir) != nullptr ? kUnused
+                                                                  : kInUse;
     list.push_back(Described(revision, bytes, standing));
   }
   return list;
@@ -166,14 +173,16 @@ absl::Status KeepWithinLimit(const HubOptions& options, uint64_t bytes_to_come, 
   const absl::StatusOr<PruneReport> report = Prune(options.cache_dir, keep, /*dry_run=*/false, stop);
   if (absl::IsCancelled(report.status())) return report.status();
   if (!report.ok()) {
-    Log(LogLevel::kWarning, kLogSubject, absl::StrCat("nothing was removed: ", std::string(report.status().message())));
+    Log(LogLevel::kWarning, kLogSubject,
+        absl::StrCat("nothing was removed: ", std::string(report.status().message())));
     return absl::OkStatus();
   }
   LogReport(*report);
   if (report->left_bytes <= keep) return absl::OkStatus();
   Log(LogLevel::kWarning, kLogSubject,
-      absl::StrCat(InMegabytes(report->left_bytes), " stay, as they are in use or cannot be removed, ", InMegabytes(bytes_to_come),
-                   " are about to come, and limits.hub_cache_mb allows ", InMegabytes(limit)));
+      absl::StrCat(InMegabytes(report->left_bytes), " stay, as they are in use or cannot be removed, ",
+                   InMegabytes(bytes_to_come), " are about to come, and limits.hub_cache_mb allows ",
+                   InMegabytes(limit)));
   return absl::OkStatus();
 }
 

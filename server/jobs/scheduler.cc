@@ -151,7 +151,8 @@ absl::StatusOr<JobRecord> SchedulerImpl::Accept(const JobPointer& job) {
     active_.erase(record.name);
     return Annotate(stored, "the job could not be stored");
   }
-  LogJob(LogLevel::kInfo, record.name, absl::StrCat("accepted, ", record.spec.kind, " by ", record.spec.owner));
+  LogJob(LogLevel::kInfo, record.name,
+         absl::StrCat("accepted, ", record.spec.kind, " by ", record.spec.owner));
   job->watches()->Wake();
   Enqueue(job);
   return job->record();

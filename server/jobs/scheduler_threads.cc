@@ -109,8 +109,8 @@ absl::StatusOr<std::unique_ptr<Work>> SchedulerImpl::Prepare(ActiveJob& job) {
   const WorkingForJob working(job.job_name());
   const JobRecord record = job.record();
   LogJob(LogLevel::kInfo, record.name,
-      absl::StrCat("preparing for device ", job.device(), " after waiting ",
-                   Seconds(record.created, record.preparing_since)));
+         absl::StrCat("preparing for device ", job.device(), " after waiting ",
+                      Seconds(record.created, record.preparing_since)));
   INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<Work> work,
                           WithoutExceptions("factory", [&] { return factory_(record); }));
   if (work == nullptr)
@@ -159,8 +159,8 @@ absl::StatusOr<std::string> SchedulerImpl::Run(ActiveJob& job, Work& work) {
   alarm_->Ring();
   const JobRecord record = job.record();
   LogJob(LogLevel::kInfo, record.name,
-      absl::StrCat("started on device ", job.device(), ", attempt ", record.attempt, ", after preparing ",
-                   Seconds(record.preparing_since, record.running_since)));
+         absl::StrCat("started on device ", job.device(), ", attempt ", record.attempt, ", after preparing ",
+                      Seconds(record.preparing_since, record.running_since)));
   options_.recorder->JobStarted(
       job.device(), record.spec.kind,
       record.preparing_since - record.created + (record.running_since - record.ready_since),

@@ -61,8 +61,8 @@ std::string ShortestForm(const fs::path& path) {
   return (normal.has_filename() ? normal : normal.parent_path()).string();
 }
 
-// Whoever holds the result uses the snapshot. What the opened files themselves keep would last as long as they
-// are remembered.
+// Whoever holds the result uses the snapshot. What the opened files themselves keep would last as long as
+// they are remembered.
 std::shared_ptr<const ModelFiles> KeptInUse(const std::shared_ptr<const ModelFiles>& files,
                                             const hub::Snapshot& snapshot) {
   struct InUse {

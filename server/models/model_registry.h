@@ -119,7 +119,8 @@ class ModelRegistry {
   std::map<std::string, ModelOrigin> Cached() const;
   absl::Status NotFound(const std::string& name) const;
   bool Allows(const std::string& asked, const ModelName& full) const;
-  absl::StatusOr<hub::Snapshot> FetchFromHub(const Found& found, const StepSink& on_step, std::stop_token stop);
+  absl::StatusOr<hub::Snapshot> FetchFromHub(const Found& found, const StepSink& on_step,
+                                             std::stop_token stop);
   absl::StatusOr<std::shared_ptr<const ModelFiles>> OpenAt(const ModelOrigin& origin);
   absl::StatusOr<std::unique_ptr<engine::Model>> LoadWeights(const std::shared_ptr<const ModelFiles>& files,
                                                              engine::LoadOptions options,

@@ -25,7 +25,8 @@ const std::string kFirst(40, 'a'), kSecond(40, 'b'), kThird(40, 'c');
 
 class PruneTest : public FetchFixture {
  protected:
-  // Three revisions of one repository, which differ in their weights alone, each used an hour after the other.
+  // Three revisions of one repository, which differ in their weights alone, each used an hour after the
+  // other.
   PruneTest() {
     for (const std::string& commit : {kFirst, kSecond, kThird}) {
       hub_.Put("config.json", "{}", false, commit);
@@ -54,7 +55,8 @@ class PruneTest : public FetchFixture {
   }
   std::vector<std::string> Removed(uint64_t keep_bytes, bool dry_run = false) const {
     std::vector<std::string> commits;
-    for (const HeldRevision& revision : PruneTo(keep_bytes, dry_run).removed) commits.push_back(revision.commit);
+    for (const HeldRevision& revision : PruneTo(keep_bytes, dry_run).removed)
+      commits.push_back(revision.commit);
     return commits;
   }
 
@@ -187,7 +189,8 @@ TEST_F(PruneTest, ABlobThatSomebodyDownloadsStaysForNow) {
 
 TEST_F(PruneTest, APartOfAnUnfinishedDownloadGoesToo) {
   options_.retry.max_attempts = 1;
-  hub_.OnEvery("GET /" + kFirst + "/model.safetensors", [](const Request&, Reply& reply) { reply.cut_after = 1000; });
+  hub_.OnEvery("GET /" + kFirst + "/model.safetensors",
+               [](const Request&, Reply& reply) { reply.cut_after = 1000; });
   EXPECT_FALSE(Fetch(StepOf(kFirst)).ok());
   const fs::path part = WeightsOf(kFirst).string() + ".incomplete";
   ASSERT_TRUE(fs::exists(part));
@@ -199,7 +202,8 @@ TEST_F(PruneTest, APartThatOthersBeganStays) {
   options_.retry.max_attempts = 1;
   const fs::path part = WeightsOf(kFirst).string() + ".incomplete";
   WriteTestFile(part, std::string(500, 'a'));
-  hub_.OnEvery("GET /" + kFirst + "/model.safetensors", [](const Request&, Reply& reply) { reply.cut_after = 1000; });
+  hub_.OnEvery("GET /" + kFirst + "/model.safetensors",
+               [](const Request&, Reply& reply) { reply.cut_after = 1000; });
   EXPECT_FALSE(Fetch(StepOf(kFirst)).ok());
   PruneTo(0);
   EXPECT_TRUE(fs::exists(part));
