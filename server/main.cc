@@ -440,8 +440,8 @@ absl::Status RunCacheCommand(const Arguments& arguments) {
   const std::optional<uint64_t> limit = hub->options().max_fetched_bytes;
   if (!arguments.keep_mb && !limit) {
     return absl::InvalidArgumentError(
-        "limits.hub_cache_mb is off, so nothing says how much may stay: set it, or give --keep_mb (0 removes all "
-        "that servers fetched and nobody uses)");
+        "limits.hub_cache_mb is off, so nothing says how much may stay: set it, or give --keep_mb (0 removes "
+        "all that servers fetched and nobody uses)");
   }
   return PruneCache(*hub, arguments.keep_mb ? *arguments.keep_mb << 20 : *limit, arguments.dry_run);
 }
@@ -458,7 +458,8 @@ int Run(const Arguments& arguments, int signals) {
   const absl::Status status = CheckOrServe(arguments, *settings, signals);
   if (status.ok()) return 0;
   if (arguments.check || LogFormatOf(*settings) == LogFormat::kText) return Complain(status);
-  Log(LogLevel::kError, "server", std::string(status.message()));  // whoever reads lines of JSON gets nothing else
+  // Whoever reads lines of JSON gets nothing else.
+  Log(LogLevel::kError, "server", std::string(status.message()));
   return kFailure;
 }
 

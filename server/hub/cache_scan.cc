@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void AddFile(const std::string& path, std::map<std::string, uint64_t>& files) {
+void AddBytesOf(const std::string& path, std::map<std::string, uint64_t>& files) {
   std::error_code error;
   const uint64_t size = fs::file_size(path, error);
   if (!error) files[path] = size;
@@ -23,7 +23,7 @@ void AddFile(const std::string& path, std::map<std::string, uint64_t>& files) {
 // What its snapshot holds, links followed once.
 void AddSnapshot(const RepoCache& cache, const std::string& commit, std::map<std::string, uint64_t>& files) {
   for (const auto& [path, blob] : cache.FilesOf(commit))
-    AddFile(blob.empty() ? path : cache.BlobPath(blob), files);
+    AddBytesOf(blob.empty() ? path : cache.BlobPath(blob), files);
 }
 
 ScannedRevision ScanRevision(const RepoCache& cache, const std::string& commit, bool has_record) {
@@ -37,8 +37,8 @@ ScannedRevision ScanRevision(const RepoCache& cache, const std::string& commit, 
   revision.is_ours = facts.snapshot_is_ours;
   if (!revision.is_ours) return revision;
   revision.last_use = facts.last_use;
-  for (const std::string& etag : facts.blobs) AddFile(cache.BlobPath(etag), revision.files);
-  for (const std::string& etag : facts.begun) AddFile(cache.IncompletePath(etag), revision.files);
+  for (const std::string& etag : facts.blobs) AddBytesOf(cache.BlobPath(etag), revision.files);
+  for (const std::string& etag : facts.begun) AddBytesOf(cache.IncompletePath(etag), revision.files);
   return revision;
 }
 

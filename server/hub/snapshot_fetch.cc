@@ -2,9 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <memory>
 #include <set>
-#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -13,7 +11,6 @@
 #include "common/shard_limits.h"
 #include "common/status.h"
 #include "server/hub/fetch_record.h"
-#include "server/hub/file_lock.h"
 #include "server/hub/prune.h"
 
 namespace induct::hub {
@@ -58,18 +55,16 @@ SnapshotFetch::SnapshotFetch(const RepoRevision& wanted, const HubOptions& optio
 absl::StatusOr<Snapshot> SnapshotFetch::Run() {
   progress_.BeginFile("");
   INDUCT_ASSIGN_OR_RETURN(const RepoListing listing, Retried(NewRetry(), [&] { return client_.List(); }));
-  INDUCT_ASSIGN_OR_RETURN(std::shared_ptr<const FileLock> use, FetchRecord(cache_, listing.commit).Begin(stop_));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<std::string> names, NeededFiles(listing));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<RemoteFile> missing, StatMissing(listing.commit, names));
   INDUCT_RETURN_IF_ERROR(MakeRoom(missing));
   for (const RemoteFile& file : missing) INDUCT_RETURN_IF_ERROR(fetcher_.Fetch(listing.commit, file));
   INDUCT_RETURN_IF_ERROR(cache_.WriteRef(wanted_.revision, listing.commit));
-  return Snapshot{.directory = cache_.SnapshotPath(listing.commit), .commit = listing.commit, .use = std::move(use)};
+  return Snapshot{.directory = cache_.SnapshotPath(listing.commit), .commit = listing.commit, .use = use_};
 }
 
 absl::StatusOr<Outline> SnapshotFetch::RunWithoutWeights() {
   INDUCT_ASSIGN_OR_RETURN(const RepoListing listing, Retried(NewRetry(), [&] { return client_.List(); }));
-  INDUCT_ASSIGN_OR_RETURN(const auto use, FetchRecord(cache_, listing.commit).Begin(stop_));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<std::string> names, NeededFiles(listing));
   Outline outline{.directory = cache_.SnapshotPath(listing.commit), .commit = listing.commit, .weight_bytes = 0};
   for (const std::string& name : names) {
@@ -94,6 +89,7 @@ absl::StatusOr<std::vector<std::string>> SnapshotFetch::NeededFiles(const RepoLi
   if (!is_there(kConfigFile)) return NoModel(wanted_, listing, "no config.json");
   const std::optional<WeightChoice> weights = ChooseWeights(is_there);
   if (!weights) return NoModel(wanted_, listing, "no weights as safetensors or pytorch_model.bin");
+  INDUCT_ASSIGN_OR_RETURN(use_, FetchRecord(cache_, listing.commit).Begin(stop_));
 
   std::vector<std::string> needed = {kConfigFile};
   for (const char* name : {kTokenizerFile, kTokenizerConfigFile}) {

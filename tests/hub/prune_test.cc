@@ -273,6 +273,13 @@ TEST_F(PruneTest, AListTellsWhatIsWhose) {
   EXPECT_THAT(held[kFirst].names, ElementsAre("step-a"));
 }
 
+TEST_F(PruneTest, ARepositoryWithoutAModelLeavesNothing) {
+  hub_.Put("README.md", "x", false, std::string(40, 'e'));
+  hub_.PutRevision("empty", std::string(40, 'e'));
+  EXPECT_FALSE(Fetch("empty").ok());
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
 TEST_F(PruneTest, ACacheThatIsNotThereHoldsNothing) {
   const auto report = Prune((folder_ / "none").string(), 0, /*dry_run=*/false, {});
   ASSERT_TRUE(report.ok());
