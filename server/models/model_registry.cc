@@ -61,8 +61,8 @@ std::string ShortestForm(const fs::path& path) {
   return (normal.has_filename() ? normal : normal.parent_path()).string();
 }
 
-// Whoever holds the result uses the snapshot. What the opened files themselves keep would last as long as
-// they are remembered.
+// Whoever holds the result uses the snapshot, a loaded model too, which keeps its source. What the opened
+// files themselves keep would last as long as they are remembered.
 std::shared_ptr<const ModelFiles> KeptInUse(const std::shared_ptr<const ModelFiles>& files,
                                             const hub::Snapshot& snapshot) {
   struct InUse {
@@ -226,7 +226,6 @@ absl::StatusOr<ModelHandle> ModelRegistry::Load(const std::shared_ptr<const Mode
                             .fingerprint = files->fingerprint(),
                             .options = options,
                             .bytes = WeightBytesOf(files->spec(), options.dtype),
-                            .files = files,
                             .load = [&](const engine::LoadOptions& as, std::stop_token stopped) {
                               return LoadWeights(files, as, std::move(stopped));
                             }};

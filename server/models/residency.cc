@@ -174,8 +174,7 @@ Residency::Next Residency::Reserve(const LoadRequest& request, bool streamed, Li
                 .fingerprint = request.fingerprint,
                 .options = request.options,
                 .bytes = bytes,
-                .n_pins = 1,
-                .files = request.files};
+                .n_pins = 1};
   next.copy->options.stream_layers = streamed;
   SetState(*next.copy, ModelState::kLoading);
   copies_.push_back(next.copy);

@@ -70,7 +70,6 @@ struct LoadRequest {
   std::string fingerprint;  // of its files: copies made of other contents are out of date
   engine::LoadOptions options;
   WeightBytes bytes;
-  std::shared_ptr<const void> files;  // held as long as what is loaded of them
   LoadFunction load;
 };
 
@@ -147,7 +146,6 @@ class Residency {
     uint32_t n_pins = 0;
     bool is_outdated = false;
     absl::Time last_use;
-    std::shared_ptr<const void> files;
     std::unique_ptr<engine::Model> model;
   };
   using CopyPtr = std::shared_ptr<Copy>;
