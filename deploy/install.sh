@@ -135,7 +135,7 @@ download_torch() {
   if pip_install "$staging" --no-deps "$wheel" 2>"$errors"; then return; fi
   rm -rf "$staging"
   wheel="torch==$torch_version"
-  say "LibTorch: no index has that build, so the CPU's part of $wheel, 0.55 GB to download"
+  say "LibTorch: no index that could be asked has that build, so the CPU's part of $wheel, 0.55 GB to download"
   pip_install "$staging" --no-deps "$wheel" || die "pip could not install $wheel; set TORCH_DIR to a LibTorch of your own"
 }
 

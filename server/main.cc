@@ -1,4 +1,5 @@
 // induct-server: reads settings, wires the rooms, runs, drains.
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -10,7 +11,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <iterator>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +24,7 @@
 #include "common/status.h"
 #include "common/threads.h"
 #include "common/version.h"
+#include "server/cache_command.h"
 #include "server/engine/engine.h"
 #include "server/hub/hub.h"
 #include "server/jobs/scheduler.h"
@@ -37,15 +41,19 @@
 namespace induct {
 namespace {
 
-constexpr int kUsage = 2;
+constexpr int kFailure = 1, kUsage = 2;
 constexpr int kBlockingThreads = 4;
 constexpr int kSlowThreads = 2;
+constexpr uint64_t kMaxKeepMegabytes = uint64_t{1} << 24;
 constexpr int kMaxConcurrentLoads = 4;  // at once, of those that clients ask for
 
 struct Arguments {
   std::string settings_file;
   std::string listen;
   bool check = false;
+  bool cache_list = false, cache_prune = false;  // the commands on the cache, in place of serving
+  bool dry_run = false;
+  std::optional<uint64_t> keep_mb;
 };
 
 // The file, then the environment, then --listen.
@@ -81,6 +89,25 @@ LogLevel LogLevelOf(const Settings& settings) {
                               : LogLevel::kError;
 }
 
+LogFormat LogFormatOf(const Settings& settings) {
+  return settings.Text("log_format") == "json" ? LogFormat::kJson : LogFormat::kText;
+}
+
+// Takes over log_level as the settings have it now; where they cannot be read it stays.
+void ReloadLogLevel(const Arguments& arguments) {
+  const absl::StatusOr<Settings> settings = ReadSettings(arguments);
+  if (!settings.ok()) {
+    Log(LogLevel::kError, "server",
+        absl::StrCat("SIGHUP: log_level stays as it was: ", settings.status().message()));
+    return;
+  }
+  SetLogLevel(LogLevel::kInfo);  // this line is to be seen, whatever the levels are
+  Log(LogLevel::kInfo, "server",
+      absl::StrCat("SIGHUP: log_level is ", settings->Text("log_level"),
+                   "; other settings are read at the start only"));
+  SetLogLevel(LogLevelOf(*settings));
+}
+
 int ThreadsOf(const Settings& settings) {
   const int threads = static_cast<int>(settings.Integer("threads"));
   return threads > 0 ? threads : AvailableCores();
@@ -109,6 +136,13 @@ std::shared_ptr<engine::LinearChooser> LinearChooserOf(const Settings& settings)
   return engine::MakeLinearChooser(
       engine::ParseLinearProduct(settings.Text("linear")),  // "auto" is none
       path.empty() ? nullptr : std::make_shared<models::LinearChoicesFile>(path));
+}
+
+hub::HubOptions HubOptionsOf(const Settings& settings) {
+  hub::HubOptions options = hub::HubOptions::FromEnvironment();
+  if (const uint64_t limit = settings.Integer("limits.hub_cache_mb"); limit > 0)
+    options.max_fetched_bytes = limit << 20;
+  return options;
 }
 
 models::RegistryOptions RegistryOptionsOf(const Settings& settings, const std::vector<std::string>& devices,
@@ -223,9 +257,10 @@ class Server {
     return absl::OkStatus();
   }
 
-  // Loads the models of the setting `models` on every device, downloading what is missing. One that can't be
-  // loaded is an error in the log: the others still serve.
+  // Keeps the hub's cache within its limit, then loads the models of the setting `models` on every device,
+  // downloading what is missing. One that can't be loaded is an error in the log: the others still serve.
   void Preload(const v1::RunProfileRequest& defaults, std::stop_token stop) {
+    if (!hub_->KeepWithinLimit(stop).ok()) return;  // stopped
     for (const std::string& name : context_.settings.Texts("models")) {
       for (const std::string& device : environment_.devices) {
         const absl::Status status =
@@ -307,14 +342,28 @@ v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& 
   return info;
 }
 
-// Blocks until SIGINT or SIGTERM, or until the other end of a private socket is gone. True: somebody may
-// still be connected.
-bool WaitForTheEnd(int signals, int private_socket) {
-  std::array<pollfd, 2> fds = {{{.fd = signals, .events = POLLIN, .revents = 0},
-                                {.fd = private_socket, .events = POLLRDHUP, .revents = 0}}};
-  while (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
+// Whether a terminal controls this process: its hangup is a SIGHUP, too.
+bool HasTerminal() {
+  const int fd = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+// Blocks until SIGINT or SIGTERM, until the terminal hangs up, or until the other end of a private socket is
+// gone; every other SIGHUP calls `on_reload`. True: somebody may still be connected.
+bool WaitForTheEnd(int signals, int private_socket, const std::function<void()>& on_reload) {
+  const bool had_terminal = HasTerminal();
+  while (true) {
+    std::array<pollfd, 2> fds = {{{.fd = signals, .events = POLLIN, .revents = 0},
+                                  {.fd = private_socket, .events = POLLRDHUP, .revents = 0}}};
+    while (poll(fds.data(), fds.size(), -1) < 0 && errno == EINTR) {
+    }
+    if (fds[1].revents != 0) return false;
+    signalfd_siginfo signal = {};
+    if (read(signals, &signal, sizeof(signal)) != sizeof(signal)) continue;
+    if (signal.ssi_signo != SIGHUP || (had_terminal && !HasTerminal())) return true;
+    on_reload();
   }
-  return fds[1].revents == 0;
 }
 
 // What a request that asks for nothing gets; an error where the server's own defaults break its limits.
@@ -358,7 +407,7 @@ absl::Status Check(const Settings& settings, const std::vector<std::string>& dev
 
 absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaults,
                    std::vector<std::string> devices, hub::HubOptions hub_options,
-                   const std::string& metrics_address, int signals) {
+                   const std::string& metrics_address, int signals, const std::function<void()>& on_reload) {
   const int fd = service::ListenFd(settings.Text("listen"));
   const int private_socket = fd >= 0 ? dup(fd) : -1;  // a copy: gRPC closes its own when the client goes
   std::unique_ptr<metrics::Metrics> metrics = metrics::Metrics::Create(MetricsOptionsOf(settings, devices));
@@ -369,7 +418,7 @@ absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaul
   INDUCT_RETURN_IF_ERROR(server.Listen(settings.Text("listen")));
   std::jthread preload([&](std::stop_token stop) { server.Preload(defaults, stop); });
 
-  const bool connected = WaitForTheEnd(signals, private_socket);
+  const bool connected = WaitForTheEnd(signals, private_socket, on_reload);
   Log(LogLevel::kInfo, "server", "draining");
   preload.request_stop();  // a job may be waiting for a model that it loads
   if (!server.Drain(absl::Seconds(connected ? settings.Real("drain_seconds") : 0.0))) {
@@ -380,16 +429,48 @@ absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaul
   return absl::OkStatus();
 }
 
-absl::Status Run(const Arguments& arguments, int signals) {
-  INDUCT_ASSIGN_OR_RETURN(const Settings settings, ReadSettings(arguments));
-  InitLogging(LogLevelOf(settings));
+absl::Status CheckOrServe(const Arguments& arguments, const Settings& settings, int signals) {
   engine::SetThreads(ThreadsOf(settings));
   INDUCT_ASSIGN_OR_RETURN(std::vector<std::string> devices, ResolveDevices(settings));
   INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest defaults, DefaultRequest(settings, devices));
   INDUCT_ASSIGN_OR_RETURN(const std::string metrics_address, MetricsAddressOf(settings));
-  const hub::HubOptions hub_options = hub::HubOptions::FromEnvironment();
+  const hub::HubOptions hub_options = HubOptionsOf(settings);
   if (arguments.check) return Check(settings, devices, hub_options);
-  return Serve(settings, defaults, std::move(devices), hub_options, metrics_address, signals);
+  return Serve(settings, defaults, std::move(devices), hub_options, metrics_address, signals,
+               [&] { ReloadLogLevel(arguments); });
+}
+
+absl::Status RunCacheCommand(const Arguments& arguments) {
+  INDUCT_ASSIGN_OR_RETURN(const Settings settings, ReadSettings(arguments));
+  INDUCT_ASSIGN_OR_RETURN(const std::unique_ptr<hub::Hub> hub, hub::Hub::Create(HubOptionsOf(settings)));
+  if (arguments.cache_list) {
+    ListCache(*hub);
+    return absl::OkStatus();
+  }
+  const std::optional<uint64_t> limit = hub->options().max_fetched_bytes;
+  if (!arguments.keep_mb && !limit) {
+    return absl::InvalidArgumentError(
+        "limits.hub_cache_mb is off, so nothing says how much may stay: set it, or give --keep_mb (0 removes "
+        "all that servers fetched and nobody uses)");
+  }
+  return PruneCache(*hub, arguments.keep_mb ? *arguments.keep_mb << 20 : *limit, arguments.dry_run);
+}
+
+int Complain(const absl::Status& status) {
+  std::fprintf(stderr, "induct-server: %s\n", std::string(status.message()).c_str());
+  return kFailure;
+}
+
+int Run(const Arguments& arguments, int signals) {
+  const absl::StatusOr<Settings> settings = ReadSettings(arguments);
+  if (!settings.ok()) return Complain(settings.status());
+  InitLogging(LogLevelOf(*settings), LogFormatOf(*settings));
+  const absl::Status status = CheckOrServe(arguments, *settings, signals);
+  if (status.ok()) return 0;
+  if (arguments.check || LogFormatOf(*settings) == LogFormat::kText) return Complain(status);
+  // Whoever reads lines of JSON gets nothing else.
+  Log(LogLevel::kError, "server", std::string(status.message()));
+  return kFailure;
 }
 
 // Signals are read from a descriptor by the main thread; every thread made later inherits the mask.
@@ -399,8 +480,26 @@ int BlockSignals() {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  sigaddset(&set, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+void AddCacheCommands(CLI::App& app, Arguments& arguments) {
+  CLI::App* cache = app.add_subcommand("cache", "Shows or prunes the hub's cache, beside servers that run");
+  cache->fallthrough()->callback([cache] {
+    if (cache->get_subcommands().empty()) throw CLI::RequiredError("cache: list or prune");
+  });
+  cache->excludes(app.get_option("--listen"))->excludes(app.get_option("--check"));
+  cache->add_subcommand("list", "What takes room there, and what of it servers fetched")
+      ->fallthrough()
+      ->callback([&] { arguments.cache_list = true; });
+  CLI::App* prune = cache->add_subcommand(
+      "prune", "Removes what servers fetched and nobody uses, the least recently used first");
+  prune->fallthrough()->callback([&] { arguments.cache_prune = true; });
+  prune->add_flag("--dry_run", arguments.dry_run, "Only say what would be removed");
+  prune->add_option("--keep_mb", arguments.keep_mb, "Megabytes that may stay, instead of limits.hub_cache_mb")
+      ->check(CLI::Range(uint64_t{0}, kMaxKeepMegabytes));
 }
 
 int Main(int argc, char** argv) {
@@ -414,17 +513,18 @@ int Main(int argc, char** argv) {
                "Check settings, device and models, print what is wrong, and exit");
   app.set_version_flag("--version",
                        absl::StrCat("induct-server ", kVersion, ", LibTorch ", engine::LibTorchVersion()));
+  AddCacheCommands(app, arguments);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? 0 : kUsage;
   }
-  setenv("GRPC_VERBOSITY", "NONE", 0);  // gRPC's own lines say the same in another form
-  if (absl::Status status = Run(arguments, BlockSignals()); !status.ok()) {
-    std::fprintf(stderr, "induct-server: %s\n", std::string(status.message()).c_str());
-    return 1;
+  if (arguments.cache_list || arguments.cache_prune) {
+    const absl::Status status = RunCacheCommand(arguments);
+    return status.ok() ? 0 : Complain(status);
   }
-  return 0;
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // gRPC's own lines say the same in another form
+  return Run(arguments, BlockSignals());
 }
 
 }  // namespace

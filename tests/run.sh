@@ -3,7 +3,8 @@
 #
 #   tests/run.sh                    every test
 #   tests/run.sh -R engine          only tests whose name matches a regular expression; -E leaves out those that match
-#   tests/run.sh -L unit            only tests with a label: unit, integration, peer (compared with a Python package), structure
+#   tests/run.sh -L unit            only tests with a label: unit (the C++ of a room), integration (the programs as users run them), peer (compared with a
+#                                   Python package), structure (rooms, includes, names, scripts, the contract)
 #   tests/run.sh -N                 names them and runs none
 #
 # Whatever runs, everything is built. What takes longer than a test should is in tests/long.sh.

@@ -65,6 +65,13 @@ absl::Status WriteNote(const std::string& path, const std::string& text) {
                     reason::kHubCacheUnusable);
 }
 
+// The ETag of the blob that a file of a snapshot links to; empty for a file that is no such link.
+std::string LinkedBlob(const fs::path& file) {
+  std::error_code no_link;
+  const fs::path target = fs::read_symlink(file, no_link);
+  return target.parent_path().filename() == "blobs" ? target.filename().string() : "";
+}
+
 // Whether the file system, not this one link, is what is wrong.
 bool LinksAreUnsupported(int error) { return error == EPERM || error == EOPNOTSUPP || error == ENOSYS; }
 
@@ -91,6 +98,10 @@ RepoCache::RepoCache(const std::string& cache_dir, const std::string& repo)
     : folder_(absl::StrCat(cache_dir, "/", FolderOfRepo(repo))),
       lock_folder_(absl::StrCat(cache_dir, "/.locks/", FolderOfRepo(repo))) {}
 
+std::string RepoCache::RefPath(const std::string& revision) const {
+  return absl::StrCat(folder_, "/refs/", revision);
+}
+
 std::string RepoCache::SnapshotPath(const std::string& commit) const {
   return absl::StrCat(folder_, "/snapshots/", commit);
 }
@@ -103,13 +114,17 @@ std::string RepoCache::BlobPath(const std::string& etag) const {
   return absl::StrCat(folder_, "/blobs/", etag);
 }
 
+std::string RepoCache::IncompletePath(const std::string& etag) const {
+  return BlobPath(etag) + ".incomplete";
+}
+
 std::string RepoCache::LockPath(const std::string& etag) const {
   return absl::StrCat(lock_folder_, "/", etag, ".lock");
 }
 
 std::optional<std::string> RepoCache::CommitOf(const std::string& revision) const {
   if (IsCommit(revision)) return revision;
-  const absl::StatusOr<std::string> ref = ReadFile(absl::StrCat(folder_, "/refs/", revision), kMaxRefBytes);
+  const absl::StatusOr<std::string> ref = ReadFile(RefPath(revision), kMaxRefBytes);
   if (!ref.ok()) return std::nullopt;
   const std::string commit(absl::StripAsciiWhitespace(*ref));
   if (!IsCommit(commit)) return std::nullopt;
@@ -170,6 +185,28 @@ std::vector<std::string> RepoCache::Revisions() const {
   return revisions;
 }
 
+std::map<std::string, std::string> RepoCache::FilesOf(const std::string& commit) const {
+  std::map<std::string, std::string> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator it(SnapshotPath(commit), error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code no_file;
+    if (fs::is_directory(it->symlink_status(no_file))) continue;
+    files[it->path().string()] = LinkedBlob(it->path());
+  }
+  return files;
+}
+
+bool RepoCache::MayBeLinked(const std::string& etag) const {
+  const std::string snapshots = folder_ + "/snapshots";
+  std::error_code error;
+  if (!fs::exists(snapshots, error) && !error) return false;
+  for (fs::recursive_directory_iterator it(snapshots, error), end; !error && it != end; it.increment(error)) {
+    if (LinkedBlob(it->path()) == etag) return true;
+  }
+  return static_cast<bool>(error);
+}
+
 absl::Status RepoCache::MakeBlobFolders() const {
   INDUCT_RETURN_IF_ERROR(MakeFolder(folder_ + "/blobs"));
   return MakeFolder(lock_folder_);
@@ -191,7 +228,7 @@ absl::Status RepoCache::AddToSnapshot(const std::string& etag, const std::string
 
 absl::Status RepoCache::WriteRef(const std::string& revision, const std::string& commit) const {
   if (revision == commit || CommitOf(revision) == commit) return absl::OkStatus();
-  const std::string path = absl::StrCat(folder_, "/refs/", revision);
+  const std::string path = RefPath(revision);
   INDUCT_RETURN_IF_ERROR(MakeFolder(ParentOf(path)));
   return WriteNote(path, commit);
 }

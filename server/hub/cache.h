@@ -5,10 +5,13 @@
 //   models--ORG--NAME/snapshots/COMMIT/FILE    a link to ../../blobs/ETAG
 //   models--ORG--NAME/blobs/ETAG[.incomplete]  the bytes; ETAG: their SHA-256, of small files git's SHA-1
 //   models--ORG--NAME/.no_exist/COMMIT/FILE    empty: the repository has no such file
-//   .locks/models--ORG--NAME/ETAG.lock         held (flock) by who downloads the blob
+//   .locks/models--ORG--NAME/ETAG.lock         held (flock) by who downloads or removes the blob
+//
+// Beside it servers keep fetch_record.h's .induct folder in each repository's.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -33,9 +36,12 @@ class RepoCache {
   RepoCache(const std::string& cache_dir, const std::string& repo);
 
   const std::string& folder() const { return folder_; }
+  std::string RefPath(const std::string& revision) const;
   std::string SnapshotPath(const std::string& commit) const;
   std::string FilePath(const std::string& commit, const std::string& file) const;
   std::string BlobPath(const std::string& etag) const;
+  // Where a download puts the blob until it is whole.
+  std::string IncompletePath(const std::string& etag) const;
   std::string LockPath(const std::string& etag) const;
 
   // The commit that `revision` stands for here; nullopt where that is not known.
@@ -49,6 +55,11 @@ class RepoCache {
   // Every commit that has a folder, and every revision that refs name.
   std::vector<std::string> Commits() const;
   std::vector<std::string> Revisions() const;
+  // The paths of all that is in the snapshot, subfolders included, and the blob that each links to: its ETag,
+  // empty for a file that is no link to a blob.
+  std::map<std::string, std::string> FilesOf(const std::string& commit) const;
+  // Whether any snapshot links to the blob, as far as they can be read; where they cannot, it may.
+  bool MayBeLinked(const std::string& etag) const;
 
   // Each of these makes the folders that it needs, and appears to others whole or not at all.
   absl::Status MakeBlobFolders() const;

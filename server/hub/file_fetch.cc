@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
 #include "server/hub/content_check.h"
+#include "server/hub/fetch_record.h"
 #include "server/hub/file_lock.h"
 
 namespace induct::hub {
@@ -20,8 +21,6 @@ constexpr uint64_t kMaxUnsizedBytes = uint64_t{256} << 20;  // of a file whose s
 constexpr uint64_t kProgressThatCounts = uint64_t{1} << 20;
 constexpr uint64_t kWritebackBytes = uint64_t{32} << 20;
 constexpr int kRounds = 2;  // wrong bytes are fetched once more from the start
-
-std::string IncompletePath(const std::string& blob) { return blob + ".incomplete"; }
 
 uint64_t SizeOnDisk(const std::string& path) {
   struct stat info = {};
@@ -124,7 +123,7 @@ FileFetcher::FileFetcher(HubClient& client, const RepoCache& cache, const HubOpt
 
 uint64_t FileFetcher::BytesThere(const RemoteFile& file) const {
   const std::string blob = cache_.BlobPath(file.etag);
-  return BlobIsThere(cache_, file) ? SizeOnDisk(blob) : SizeOnDisk(IncompletePath(blob));
+  return SizeOnDisk(BlobIsThere(cache_, file) ? blob : cache_.IncompletePath(file.etag));
 }
 
 absl::Status FileFetcher::Fetch(const std::string& commit, const RemoteFile& file) {
@@ -133,16 +132,19 @@ absl::Status FileFetcher::Fetch(const std::string& commit, const RemoteFile& fil
   const auto on_wait = [&] { progress_.Note("waiting for another process that downloads it"); };
   INDUCT_ASSIGN_OR_RETURN(const auto lock, FileLock::Acquire(cache_.LockPath(file.etag), on_wait, stop_));
   if (!cache_.Holds(commit, file.name)) {
+    const FetchRecord record(cache_, commit);
     const bool is_new = !BlobIsThere(cache_, file);
+    if (is_new && access(cache_.IncompletePath(file.etag).c_str(), F_OK) != 0) record.NoteBegun(file.etag);
     if (is_new) INDUCT_RETURN_IF_ERROR(DownloadBlob(commit, file));
     INDUCT_RETURN_IF_ERROR(cache_.AddToSnapshot(file.etag, commit, file.name, options_.use_symlinks, is_new));
+    record.NoteFile(file.etag, file.name);
   }
   progress_.EndFile(SizeOnDisk(cache_.FilePath(commit, file.name)));
   return absl::OkStatus();
 }
 
 absl::Status FileFetcher::DownloadBlob(const std::string& commit, const RemoteFile& file) {
-  const std::string blob = cache_.BlobPath(file.etag), path = IncompletePath(blob);
+  const std::string blob = cache_.BlobPath(file.etag), path = cache_.IncompletePath(file.etag);
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd < 0) return CacheError(errno, "write", path);
   const absl::Cleanup closer = [fd] { close(fd); };

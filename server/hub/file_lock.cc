@@ -39,6 +39,26 @@ absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& p
   }
 }
 
+absl::StatusOr<std::unique_ptr<FileLock>> FileLock::AcquireShared(const std::string& path,
+                                                                  const std::stop_token& stop) {
+  while (true) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return nullptr;
+    std::unique_ptr<FileLock> lock(new FileLock(fd));
+    const bool is_taken = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!is_taken && HasName(fd)) return lock;
+    if (!SleepUnlessStopped(kPoll, stop)) return absl::CancelledError("cancelled");
+  }
+}
+
+std::unique_ptr<FileLock> FileLock::TryAcquire(const std::string& path) {
+  const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kLockMode);
+  if (fd < 0) return nullptr;
+  std::unique_ptr<FileLock> lock(new FileLock(fd));
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 || !HasName(fd)) return nullptr;
+  return lock;
+}
+
 FileLock::~FileLock() { close(fd_); }
 
 }  // namespace induct::hub

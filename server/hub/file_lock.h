@@ -20,6 +20,14 @@ class FileLock {
   static absl::StatusOr<std::unique_ptr<FileLock>> Acquire(const std::string& path,
                                                            const std::function<void()>& on_wait,
                                                            const std::stop_token& stop);
+  // The same on a file that is there, beside others who share the lock. Nullptr where it is not there, or
+  // cannot be opened.
+  static absl::StatusOr<std::unique_ptr<FileLock>> AcquireShared(const std::string& path,
+                                                                 const std::stop_token& stop);
+  // Without waiting; nullptr unless it is surely held: also where the file cannot be opened for writing, and
+  // where the file system has no locks.
+  static std::unique_ptr<FileLock> TryAcquire(const std::string& path);
+
   ~FileLock();
   FileLock(const FileLock&) = delete;
   FileLock& operator=(const FileLock&) = delete;

@@ -8,6 +8,10 @@
 #include "common/logging.h"
 #include "common/status.h"
 #include "server/hub/cache.h"
+#include "server/hub/cache_scan.h"
+#include "server/hub/fetch_record.h"
+#include "server/hub/file_lock.h"
+#include "server/hub/prune.h"
 #include "server/hub/snapshot_fetch.h"
 
 namespace induct::hub {
@@ -48,10 +52,20 @@ absl::StatusOr<Snapshot> Hub::Find(const RepoRevision& wanted) const {
   return Snapshot{.directory = cache.SnapshotPath(*commit), .commit = *commit};
 }
 
+absl::StatusOr<Snapshot> Hub::Use(const RepoRevision& wanted, const std::stop_token& stop) const {
+  INDUCT_ASSIGN_OR_RETURN(const Snapshot found, Find(wanted));
+  const RepoCache cache(options_.cache_dir, wanted.repo);
+  INDUCT_ASSIGN_OR_RETURN(auto use, FetchRecord(cache, found.commit).Use(stop));
+  // Until then somebody may have removed it.
+  INDUCT_ASSIGN_OR_RETURN(Snapshot snapshot, Find({.repo = wanted.repo, .revision = found.commit}));
+  snapshot.use = std::move(use);
+  return snapshot;
+}
+
 absl::StatusOr<Snapshot> Hub::Fetch(const RepoRevision& wanted, const ProgressSink& on_progress,
                                     std::stop_token stop) const {
-  absl::StatusOr<Snapshot> found = Find(wanted);
-  if (found.ok() || !CheckNames(wanted).ok()) return found;
+  absl::StatusOr<Snapshot> found = Use(wanted, stop);
+  if (found.ok() || !CheckNames(wanted).ok() || absl::IsCancelled(found.status())) return found;
   if (options_.offline) return WhileOffline(found.status());
 
   const RepoCache cache(options_.cache_dir, wanted.repo);
@@ -62,12 +76,12 @@ absl::StatusOr<Snapshot> Hub::Fetch(const RepoRevision& wanted, const ProgressSi
   // A branch stays where it was when it was fetched, so what it lacks is that commit's.
   const RepoRevision lacking = {.repo = wanted.repo,
                                 .revision = only_tokenizer_is_missing ? *known : wanted.revision};
-  const absl::StatusOr<std::string> commit = SnapshotFetch(lacking, options, cache, on_progress, stop).Run();
-  if (commit.ok()) return Snapshot{.directory = cache.SnapshotPath(*commit), .commit = *commit};
-  if (!only_tokenizer_is_missing || absl::IsCancelled(commit.status())) return commit.status();
+  absl::StatusOr<Snapshot> snapshot = SnapshotFetch(lacking, options, cache, on_progress, stop).Run();
+  if (snapshot.ok() || !only_tokenizer_is_missing || absl::IsCancelled(snapshot.status())) return snapshot;
   Log(LogLevel::kWarning, wanted.repo,
-      absl::StrCat("used from the cache without a tokenizer: ", commit.status().message()));
-  return Snapshot{.directory = cache.SnapshotPath(*known), .commit = *known};
+      absl::StrCat("used from the cache without a tokenizer: ", snapshot.status().message()));
+  INDUCT_ASSIGN_OR_RETURN(auto use, FetchRecord(cache, *known).Use(stop));
+  return Snapshot{.directory = cache.SnapshotPath(*known), .commit = *known, .use = std::move(use)};
 }
 
 absl::StatusOr<Outline> Hub::Look(const RepoRevision& wanted, std::stop_token stop) const {
@@ -78,6 +92,18 @@ absl::StatusOr<Outline> Hub::Look(const RepoRevision& wanted, std::stop_token st
   options.retry.max_attempts = std::min(options.retry.max_attempts, kLookAttempts);
   const ProgressSink nobody;
   return SnapshotFetch(wanted, options, cache, nobody, std::move(stop)).RunWithoutWeights();
+}
+
+uint64_t Hub::FetchedBytes() const { return CacheBytes(ScanCache(options_.cache_dir)).ours(); }
+
+std::vector<HeldRevision> Hub::ListHeld() const { return hub::ListHeld(options_.cache_dir); }
+
+absl::StatusOr<PruneReport> Hub::Prune(uint64_t keep_bytes, bool dry_run, std::stop_token stop) const {
+  return hub::Prune(options_.cache_dir, keep_bytes, dry_run, stop);
+}
+
+absl::Status Hub::KeepWithinLimit(std::stop_token stop) const {
+  return hub::KeepWithinLimit(options_, /*bytes_to_come=*/0, stop);
 }
 
 std::vector<CachedRevision> Hub::List() const {

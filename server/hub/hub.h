@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/hub/hub_options.h"
 #include "server/hub/repo_revision.h"
 
@@ -22,6 +23,9 @@ namespace induct::hub {
 struct Snapshot {
   std::string directory;
   std::string commit;
+  // Of what Fetch returns: while it lives, no server that uses this cache removes the snapshot. Nullptr where
+  // none ever would.
+  std::shared_ptr<const void> use = nullptr;
 };
 
 // What a model is that need not be here: its configuration and tokenizer, without its weights.
@@ -37,6 +41,28 @@ struct CachedRevision {
   std::string revision;
   std::string commit;
   std::string directory;
+};
+
+// A revision as it takes room in the cache, whole or not.
+struct HeldRevision {
+  // Those that servers fetched may be removed when they are unused; what others (Python) put there, all of it
+  // or a file, stays.
+  enum class Standing { kUnused, kInUse, kOfOthers };
+
+  std::string repo;
+  std::string commit;
+  std::vector<std::string> names;  // the branches and tags that stand for it here
+  Standing standing = Standing::kOfOthers;
+  // Of its files; without those that revisions of others need, too, where it is not of others itself.
+  uint64_t bytes = 0;
+  absl::Time last_use = absl::InfinitePast();  // by servers
+};
+
+struct PruneReport {
+  std::vector<HeldRevision> removed;  // the least recently used first; of a dry run those that would be
+  uint64_t freed_bytes = 0;
+  uint64_t left_bytes = 0;            // in revisions that servers fetched
+  std::vector<std::string> problems;  // a sentence for each file that could not be removed
 };
 
 // What a download is doing.
@@ -68,7 +94,8 @@ class Hub {
   absl::StatusOr<Snapshot> Find(const RepoRevision& wanted) const;
 
   // The same, downloading what is missing; blocks on the network: never on a gRPC or device thread. What is
-  // in the cache is used without a request, a branch as it was when it was fetched. What one call has
+  // in the cache is used without a request, a branch as it was when it was fetched. Before it downloads it
+  // keeps the cache within the options' limit. What one call has
   // downloaded when it ends early, the next one does not download again. Errors:
   // - NOT_FOUND (MODEL_NOT_FOUND): no such repository or revision, or not without a token; or offline.
   // - FAILED_PRECONDITION (HUB_ACCESS_DENIED): gated, or the token is refused.
@@ -91,7 +118,24 @@ class Hub {
   // What the cache holds whole, sorted by repository and revision.
   std::vector<CachedRevision> List() const;
 
+  // Of the cache, what only revisions fetched by servers need.
+  uint64_t FetchedBytes() const;
+
+  // All that takes room in the cache, sorted by repository and commit.
+  std::vector<HeldRevision> ListHeld() const;
+
+  // Removes revisions that servers fetched and nobody uses, the least recently used first, until those that
+  // are left take `keep_bytes` or less; a dry run only says which. Blobs that other revisions need stay.
+  // FAILED_PRECONDITION (HUB_CACHE_UNUSABLE) where the cache cannot be locked; CANCELLED soon after `stop`.
+  absl::StatusOr<PruneReport> Prune(uint64_t keep_bytes, bool dry_run, std::stop_token stop) const;
+
+  // Prunes to the options' limit, if there is one, and says in the log what was done. Only CANCELLED fails.
+  absl::Status KeepWithinLimit(std::stop_token stop) const;
+
  private:
+  // What Find finds, in use from now on.
+  absl::StatusOr<Snapshot> Use(const RepoRevision& wanted, const std::stop_token& stop) const;
+
   explicit Hub(HubOptions options) : options_(std::move(options)) {}
 
   const HubOptions options_;

@@ -1,6 +1,7 @@
 // Where the hub is, where its files are kept, and who asks: as the Python library huggingface_hub reads it.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,6 +35,8 @@ struct HubOptions {
   absl::Duration metadata_timeout = absl::Seconds(10);  // HF_HUB_ETAG_TIMEOUT: to connect; without an answer
   absl::Duration stall_timeout = absl::Seconds(10);     // HF_HUB_DOWNLOAD_TIMEOUT: without a byte of a file
   RetryPolicy retry;
+  // What the revisions that servers fetched may take of the cache's disk; nullopt: whatever they take.
+  std::optional<uint64_t> max_fetched_bytes;
   metrics::Recorder* recorder = metrics::NoRecorder();  // must outlive the hub
 
   static HubOptions FromEnvironment();

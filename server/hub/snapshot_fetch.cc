@@ -10,6 +10,8 @@
 #include "common/quoted.h"
 #include "common/shard_limits.h"
 #include "common/status.h"
+#include "server/hub/fetch_record.h"
+#include "server/hub/prune.h"
 
 namespace induct::hub {
 namespace {
@@ -50,15 +52,15 @@ SnapshotFetch::SnapshotFetch(const RepoRevision& wanted, const HubOptions& optio
       client_(options, wanted, stop),
       fetcher_(client_, cache, options, progress_, stop) {}
 
-absl::StatusOr<std::string> SnapshotFetch::Run() {
+absl::StatusOr<Snapshot> SnapshotFetch::Run() {
   progress_.BeginFile("");
   INDUCT_ASSIGN_OR_RETURN(const RepoListing listing, Retried(NewRetry(), [&] { return client_.List(); }));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<std::string> names, NeededFiles(listing));
   INDUCT_ASSIGN_OR_RETURN(const std::vector<RemoteFile> missing, StatMissing(listing.commit, names));
-  INDUCT_RETURN_IF_ERROR(CheckSpace(missing));
+  INDUCT_RETURN_IF_ERROR(MakeRoom(missing));
   for (const RemoteFile& file : missing) INDUCT_RETURN_IF_ERROR(fetcher_.Fetch(listing.commit, file));
   INDUCT_RETURN_IF_ERROR(cache_.WriteRef(wanted_.revision, listing.commit));
-  return listing.commit;
+  return Snapshot{.directory = cache_.SnapshotPath(listing.commit), .commit = listing.commit, .use = use_};
 }
 
 absl::StatusOr<Outline> SnapshotFetch::RunWithoutWeights() {
@@ -87,6 +89,7 @@ absl::StatusOr<std::vector<std::string>> SnapshotFetch::NeededFiles(const RepoLi
   if (!is_there(kConfigFile)) return NoModel(wanted_, listing, "no config.json");
   const std::optional<WeightChoice> weights = ChooseWeights(is_there);
   if (!weights) return NoModel(wanted_, listing, "no weights as safetensors or pytorch_model.bin");
+  INDUCT_ASSIGN_OR_RETURN(use_, FetchRecord(cache_, listing.commit).Begin(stop_));
 
   std::vector<std::string> needed = {kConfigFile};
   for (const char* name : {kTokenizerFile, kTokenizerConfigFile}) {
@@ -138,13 +141,14 @@ absl::StatusOr<RemoteFile> SnapshotFetch::Stat(const std::string& commit, const 
   return Retried(NewRetry(), [&] { return client_.Stat(commit, name); });
 }
 
-absl::Status SnapshotFetch::CheckSpace(const std::vector<RemoteFile>& missing) const {
+absl::Status SnapshotFetch::MakeRoom(const std::vector<RemoteFile>& missing) const {
   INDUCT_RETURN_IF_ERROR(cache_.MakeBlobFolders());
   uint64_t needed = 0;
   for (const RemoteFile& file : missing) {
     const uint64_t size = file.size.value_or(0);
     needed += size - std::min(size, fetcher_.BytesThere(file));
   }
+  INDUCT_RETURN_IF_ERROR(KeepWithinLimit(options_, needed, stop_));
   const std::optional<uint64_t> free = FreeBytes(cache_.folder());
   if (!free || needed <= *free) return absl::OkStatus();
   return WithReason(

@@ -1,6 +1,7 @@
 // A whole model: asks the hub what there is, chooses what is needed, and fetches what is missing.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/hub/cache.h"
 #include "server/hub/file_fetch.h"
+#include "server/hub/file_lock.h"
 #include "server/hub/hub.h"
 #include "server/hub/hub_client.h"
 #include "server/hub/needed_files.h"
@@ -24,18 +26,20 @@ class SnapshotFetch {
   SnapshotFetch(const RepoRevision& wanted, const HubOptions& options, const RepoCache& cache,
                 const ProgressSink& on_progress, std::stop_token stop);
 
-  // The commit whose snapshot is whole now.
-  absl::StatusOr<std::string> Run();
+  // The snapshot, whole now and in use.
+  absl::StatusOr<Snapshot> Run();
   // The same without weights, whose sizes are asked for; the revision is not noted as one that is here.
   absl::StatusOr<Outline> RunWithoutWeights();
 
  private:
-  // Names of the needed files, weights last: a snapshot that has its weights has everything.
+  // Names of the needed files, weights last: a snapshot that has its weights has everything. Where there is a
+  // model, it is in use from then on, so that nobody removes what comes.
   absl::StatusOr<std::vector<std::string>> NeededFiles(const RepoListing& listing);
   absl::StatusOr<std::vector<std::string>> ShardsOf(const RepoListing& listing, const WeightChoice& weights);
   absl::StatusOr<std::vector<RemoteFile>> StatMissing(const std::string& commit,
                                                       const std::vector<std::string>& names);
-  absl::Status CheckSpace(const std::vector<RemoteFile>& missing) const;
+  // Within the limit of the cache, then on its disk.
+  absl::Status MakeRoom(const std::vector<RemoteFile>& missing) const;
   absl::StatusOr<RemoteFile> Stat(const std::string& commit, const std::string& name);
   Retry NewRetry();
 
@@ -46,6 +50,7 @@ class SnapshotFetch {
   ProgressReport progress_;
   HubClient client_;
   FileFetcher fetcher_;
+  std::shared_ptr<const FileLock> use_;
 };
 
 }  // namespace induct::hub

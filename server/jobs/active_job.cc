@@ -134,7 +134,7 @@ bool ActiveJob::End(Outcome outcome) {
     }
     if (!stored.ok()) {
       why = absl::InternalError(absl::StrCat("the job's end could not be stored: ", stored.message()));
-      Log(LogLevel::kError, name_, std::string(why.message()));
+      LogJob(LogLevel::kError, name_, std::string(why.message()));
       next = record();
       next->state = JobState::kFailed;
       next->error = why;

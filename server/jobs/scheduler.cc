@@ -53,10 +53,10 @@ void SchedulerImpl::TakeOver() {
     ++record.attempt;
     ForgetAttempt(record);
     if (const absl::Status stored = store_->Update(record, nullptr).status(); !stored.ok()) {
-      Log(LogLevel::kError, record.name, absl::StrCat("could not be taken over: ", stored.ToString()));
+      LogJob(LogLevel::kError, record.name, absl::StrCat("could not be taken over: ", stored.ToString()));
       continue;
     }
-    Log(LogLevel::kInfo, record.name, absl::StrCat("taken over, attempt ", record.attempt));
+    LogJob(LogLevel::kInfo, record.name, absl::StrCat("taken over, attempt ", record.attempt));
     const auto job = std::make_shared<ActiveJob>(std::move(record), absl::Now(), store_, alarm_);
     absl::MutexLock lock(&mutex_);
     active_[job->job_name()] = job;
@@ -151,7 +151,8 @@ absl::StatusOr<JobRecord> SchedulerImpl::Accept(const JobPointer& job) {
     active_.erase(record.name);
     return Annotate(stored, "the job could not be stored");
   }
-  Log(LogLevel::kInfo, record.name, absl::StrCat("accepted, ", record.spec.kind, " by ", record.spec.owner));
+  LogJob(LogLevel::kInfo, record.name,
+         absl::StrCat("accepted, ", record.spec.kind, " by ", record.spec.owner));
   job->watches()->Wake();
   Enqueue(job);
   return job->record();
@@ -250,7 +251,7 @@ bool SchedulerImpl::Drain(absl::Time deadline) {
   for (const JobPointer& job : ActiveJobs()) Stop(job, StopReason::kDraining);
   if (AwaitNoneActive(absl::Now() + options_.stop_grace)) return true;
   for (const JobPointer& job : ActiveJobs()) {
-    Log(LogLevel::kWarning, job->job_name(), "its work does not heed its stop token");
+    LogJob(LogLevel::kWarning, job->job_name(), "its work does not heed its stop token");
     End(job, OutcomeOf(*job, absl::CancelledError("stopped")));
   }
   return false;

@@ -106,10 +106,11 @@ SchedulerImpl::JobPointer SchedulerImpl::NextToPrepare() {
 absl::StatusOr<std::unique_ptr<Work>> SchedulerImpl::Prepare(ActiveJob& job) {
   if (job.stop().stop_requested()) return Stopped();
   INDUCT_RETURN_IF_ERROR(job.Advance(JobState::kPreparing));
+  const WorkingForJob working(job.job_name());
   const JobRecord record = job.record();
-  Log(LogLevel::kInfo, record.name,
-      absl::StrCat("preparing for device ", job.device(), " after waiting ",
-                   Seconds(record.created, record.preparing_since)));
+  LogJob(LogLevel::kInfo, record.name,
+         absl::StrCat("preparing for device ", job.device(), " after waiting ",
+                      Seconds(record.created, record.preparing_since)));
   INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<Work> work,
                           WithoutExceptions("factory", [&] { return factory_(record); }));
   if (work == nullptr)
@@ -154,11 +155,12 @@ std::optional<SchedulerImpl::ReadyJob> SchedulerImpl::NextToRun(size_t device) {
 absl::StatusOr<std::string> SchedulerImpl::Run(ActiveJob& job, Work& work) {
   if (job.stop().stop_requested()) return Stopped();
   INDUCT_RETURN_IF_ERROR(job.Advance(JobState::kRunning));
+  const WorkingForJob working(job.job_name());
   alarm_->Ring();
   const JobRecord record = job.record();
-  Log(LogLevel::kInfo, record.name,
-      absl::StrCat("started on device ", job.device(), ", attempt ", record.attempt, ", after preparing ",
-                   Seconds(record.preparing_since, record.running_since)));
+  LogJob(LogLevel::kInfo, record.name,
+         absl::StrCat("started on device ", job.device(), ", attempt ", record.attempt, ", after preparing ",
+                      Seconds(record.preparing_since, record.running_since)));
   options_.recorder->JobStarted(
       job.device(), record.spec.kind,
       record.preparing_since - record.created + (record.running_since - record.ready_since),
@@ -230,7 +232,7 @@ Outcome SchedulerImpl::OutcomeOf(const ActiveJob& job, absl::StatusOr<std::strin
 void SchedulerImpl::End(const JobPointer& job, Outcome outcome) {
   if (!job->End(std::move(outcome))) return;
   const JobRecord record = job->record();
-  Log(LogLevel::kInfo, record.name, Summary(record));
+  LogJob(LogLevel::kInfo, record.name, Summary(record));
   if (IsTerminal(record.state))
     options_.recorder->JobEnded(record.spec.kind, JobStateName(record.state), record.error);
   absl::MutexLock lock(&mutex_);

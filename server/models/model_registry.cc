@@ -61,6 +61,17 @@ std::string ShortestForm(const fs::path& path) {
   return (normal.has_filename() ? normal : normal.parent_path()).string();
 }
 
+// Whoever holds the result uses the snapshot, a loaded model too, which keeps its source. What the opened
+// files themselves keep would last as long as they are remembered.
+std::shared_ptr<const ModelFiles> KeptInUse(const std::shared_ptr<const ModelFiles>& files,
+                                            const hub::Snapshot& snapshot) {
+  struct InUse {
+    std::shared_ptr<const ModelFiles> files;
+    std::shared_ptr<const void> use;
+  };
+  return {std::make_shared<InUse>(files, snapshot.use), files.get()};
+}
+
 // `main` is what a name without revision means: both are one model.
 ModelName WithoutDefault(ModelName name) {
   if (name.revision == "main") name.revision.clear();
@@ -122,6 +133,7 @@ absl::StatusOr<ModelRegistry::Found> ModelRegistry::FindAtHub(const std::string&
     if (!snapshot.ok()) continue;
     found.origin.directory = snapshot->directory;
     found.origin.commit = snapshot->commit;
+    found.remote.repo = repo;
     return found;
   }
   if (name.model.find('/') == std::string::npos) return NotFound(asked);
@@ -178,22 +190,25 @@ absl::StatusOr<std::shared_ptr<const ModelFiles>> ModelRegistry::Open(const std:
                                                                       std::stop_token stop) {
   if (on_step) on_step({.what = absl::StrCat("opening ", name)});
   INDUCT_ASSIGN_OR_RETURN(Found found, Find(name));
-  if (found.origin.directory.empty()) {
-    INDUCT_ASSIGN_OR_RETURN(const hub::Snapshot snapshot, Download(found, on_step, stop));
-    found.origin.directory = snapshot.directory;
-    found.origin.commit = snapshot.commit;
-  }
-  return OpenAt(found.origin);
+  if (found.remote.repo.empty()) return OpenAt(found.origin);
+  INDUCT_ASSIGN_OR_RETURN(const hub::Snapshot snapshot, FetchFromHub(found, on_step, stop));
+  found.origin.directory = snapshot.directory;
+  found.origin.commit = snapshot.commit;
+  INDUCT_ASSIGN_OR_RETURN(const auto files, OpenAt(found.origin));
+  return KeptInUse(files, snapshot);
 }
 
-absl::StatusOr<hub::Snapshot> ModelRegistry::Download(const Found& found, const StepSink& on_step,
-                                                      std::stop_token stop) {
+absl::StatusOr<hub::Snapshot> ModelRegistry::FetchFromHub(const Found& found, const StepSink& on_step,
+                                                          std::stop_token stop) {
+  const bool is_here = !found.origin.directory.empty();
+  // The hub may remove others to make room, which files that are open would still take.
+  if (!is_here) opened_.Forget();
   const auto tell = [&](const hub::DownloadProgress& progress) {
     if (on_step) on_step(DownloadStep(found.origin.name, progress));
   };
   const absl::Time begin = absl::Now();
   absl::StatusOr<hub::Snapshot> snapshot = options_.hub->Fetch(found.remote, tell, std::move(stop));
-  if (snapshot.ok()) options_.recorder->FilesDownloaded(absl::Now() - begin);
+  if (snapshot.ok() && !is_here) options_.recorder->FilesDownloaded(absl::Now() - begin);
   return snapshot;
 }
 

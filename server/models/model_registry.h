@@ -73,7 +73,8 @@ class ModelRegistry {
   absl::Status CheckExists(const std::string& name) const;
 
   // The model's files, downloaded where they are not here yet; read again only when they have changed on
-  // disk. Errors of CheckExists, Hub::Fetch and ModelFiles::Open.
+  // disk. While what this returns is held, no server removes them from the hub's cache. Errors of
+  // CheckExists, Hub::Fetch and ModelFiles::Open.
   absl::StatusOr<std::shared_ptr<const ModelFiles>> Open(const std::string& name,
                                                          const StepSink& on_step = {},
                                                          std::stop_token stop = {});
@@ -107,10 +108,10 @@ class ModelRegistry {
   absl::StatusOr<ModelListing> DescribeRemote(const std::string& name, std::stop_token stop);
 
  private:
-  // Where a model is; without a directory where only the hub may have it, as `remote`.
+  // Where a model is; without a directory where only the hub may have it. `remote`: of a model of the hub.
   struct Found {
     ModelOrigin origin;
-    hub::RepoRevision remote;
+    hub::RepoRevision remote = {.repo = ""};
   };
   absl::StatusOr<Found> Find(const std::string& asked) const;
   // A path made absolute, in its shortest form; every other name as it is.
@@ -120,7 +121,8 @@ class ModelRegistry {
   std::map<std::string, ModelOrigin> Cached() const;
   absl::Status NotFound(const std::string& name) const;
   bool Allows(const std::string& asked, const ModelName& full) const;
-  absl::StatusOr<hub::Snapshot> Download(const Found& found, const StepSink& on_step, std::stop_token stop);
+  absl::StatusOr<hub::Snapshot> FetchFromHub(const Found& found, const StepSink& on_step,
+                                             std::stop_token stop);
   absl::StatusOr<std::shared_ptr<const ModelFiles>> OpenAt(const ModelOrigin& origin);
   absl::StatusOr<std::unique_ptr<engine::Model>> LoadWeights(const std::shared_ptr<const ModelFiles>& files,
                                                              engine::LoadOptions options,

@@ -12,6 +12,12 @@ absl::StatusOr<std::shared_ptr<const ModelFiles>> OpenedModels::Open(const Model
   return Keep(std::move(files));
 }
 
+void OpenedModels::Forget() {
+  std::list<FilesPtr> dropped;  // destroyed without the lock
+  const absl::MutexLock lock(&mutex_);
+  dropped.swap(recent_);
+}
+
 OpenedModels::FilesPtr OpenedModels::Find(const std::string& directory) const {
   const absl::MutexLock lock(&mutex_);
   const auto it = by_directory_.find(directory);

@@ -24,6 +24,9 @@ class OpenedModels {
   // Errors of ModelFiles::Open, which are not remembered.
   absl::StatusOr<std::shared_ptr<const ModelFiles>> Open(const ModelOrigin& origin);
 
+  // Keeps none any more that nobody uses.
+  void Forget();
+
  private:
   using FilesPtr = std::shared_ptr<const ModelFiles>;
   FilesPtr Find(const std::string& directory) const;

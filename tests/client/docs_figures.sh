@@ -9,7 +9,7 @@ drawn=$(mktemp -d)
 trap 'rm -rf "$drawn"' EXIT
 "$figures/draw.sh" "$1" "$drawn"
 
-names() { find "$1" -name '*.png' -printf '%f\n' | sort; }
+names() { find "$1" -maxdepth 1 -name '*.png' -printf '%f\n' | sort; }
 diff <(names "$figures") <(names "$drawn") || { echo "docs/figures holds other pictures than draw.sh draws" >&2; exit 1; }
 # Every picture of docs/ and the README is one of them.
 grep -oh 'figures/[^)" ]*\.png' "$figures"/../*.md "$figures/../../README.md" | sort -u | while read -r picture; do

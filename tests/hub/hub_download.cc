@@ -1,6 +1,8 @@
 // Another process that uses the cache, with the environment that the server reads:
 //
 //   hub_download find|fetch REPO REVISION   prints the snapshot's folder, or the error and exits with 1
+//   hub_download use REPO REVISION          the same, and uses it until standard input ends
+//   hub_download prune                      removes all that it may; prints each commit
 //   hub_download options                    prints what the environment says, a line each
 #include <iostream>
 #include <string>
@@ -21,6 +23,13 @@ int PrintOptions(const HubOptions& options) {
   return 0;
 }
 
+int PrintPruned(const Hub& hub) {
+  const auto report = hub.Prune(/*keep_bytes=*/0, /*dry_run=*/false, {});
+  for (const auto& removed : report->removed) std::cout << removed.commit << "\n";
+  for (const std::string& problem : report->problems) std::cerr << problem << "\n";
+  return report->problems.empty() ? 0 : 1;
+}
+
 int Print(const absl::StatusOr<induct::hub::Snapshot>& snapshot) {
   if (snapshot.ok()) {
     std::cout << snapshot->directory << "\n";
@@ -36,9 +45,14 @@ int main(int argc, char** argv) {
   const std::string verb = argc > 1 ? argv[1] : "";
   const HubOptions options = HubOptions::FromEnvironment();
   if (verb == "options") return PrintOptions(options);
-  if (argc != 4) return 2;
+  if (argc != (verb == "prune" ? 2 : 4)) return 2;
   const auto hub = Hub::Create(options);
   if (!hub.ok()) return Print(hub.status());
+  if (verb == "prune") return PrintPruned(**hub);
   if (verb == "find") return Print((*hub)->Find({argv[2], argv[3]}));
-  return Print((*hub)->Fetch({argv[2], argv[3]}, {}, {}));
+  const auto snapshot = (*hub)->Fetch({argv[2], argv[3]}, {}, {});
+  const int result = Print(snapshot);
+  std::cout.flush();
+  if (verb == "use") std::cin.get();
+  return result;
 }

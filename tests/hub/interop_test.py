@@ -5,6 +5,7 @@
 Both talk to a hub in this process. Skipped (exit 77) where huggingface_hub is not installed.
 """
 
+import ast
 import hashlib
 import http.server
 import importlib.util
@@ -22,6 +23,7 @@ import urllib.parse
 PROGRAM = None
 REPO = "org/model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OTHER_COMMIT = "fedcba9876543210fedcba9876543210fedcba98"  # the same files
 REVISIONS = ["main", "step3000", "refs/pr/1"]
 LARGE = "model.safetensors"
 FILES = {
@@ -58,17 +60,18 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {self.path}")
         path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
         files = self.server.files
-        if path in [f"/api/models/{REPO}/revision/{revision}" for revision in [*REVISIONS, COMMIT]]:
-            listing = {"id": REPO, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}
+        commit = OTHER_COMMIT if "other" in path or OTHER_COMMIT in path else COMMIT
+        if path in [f"/api/models/{REPO}/revision/{revision}" for revision in [*REVISIONS, "other", COMMIT, OTHER_COMMIT]]:
+            listing = {"id": REPO, "sha": commit, "siblings": [{"rfilename": name} for name in files]}
             self.reply(200, json.dumps(listing).encode(), Content_Type="application/json")
-        elif path == f"/api/models/{REPO}/tree/{COMMIT}":
+        elif path == f"/api/models/{REPO}/tree/{commit}":
             self.reply(200, json.dumps([self.tree_entry(name) for name in files]).encode(), Content_Type="application/json")
         elif path.startswith(f"/{REPO}/resolve/") and path.rsplit("/", 1)[1] in files:
-            self.reply_file(path.rsplit("/", 1)[1])
+            self.reply_file(path.rsplit("/", 1)[1], commit)
         elif path == f"/storage/{LARGE}":
             self.reply(200, FILES[LARGE])
         else:
-            self.reply(404, X_Error_Code="EntryNotFound" if "/resolve/" in path else "RepoNotFound", X_Repo_Commit=COMMIT)
+            self.reply(404, X_Error_Code="EntryNotFound" if "/resolve/" in path else "RepoNotFound", X_Repo_Commit=commit)
 
     do_HEAD = do_GET
 
@@ -78,8 +81,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             entry["lfs"] = {"oid": etag_of(name), "size": len(FILES[name]), "pointerSize": 1}
         return entry
 
-    def reply_file(self, name):
-        headers = {"X_Repo_Commit": COMMIT, "ETag": f'"{etag_of(name)}"'}
+    def reply_file(self, name, commit):
+        headers = {"X_Repo_Commit": commit, "ETag": f'"{etag_of(name)}"'}
         if name != LARGE:
             return self.reply(200, FILES[name], **headers)
         storage = f"http://localhost:{self.server.server_port}/storage/{name}"
@@ -224,6 +227,80 @@ class Interop(unittest.TestCase):
         self.assertEqual(ours, theirs)
         self.assert_whole(ours)
         self.assertEqual(len([line for line in self.asked_for_bytes() if "/storage/" in line]), 1)
+
+    def pruned(self):
+        return self.finish(self.start([PROGRAM, "prune"])).split()
+
+    def scanned(self):
+        """{commit: names} of what Python finds in the cache; nothing of it is broken."""
+        found = self.python("(lambda i: (list(map(str, i.warnings)), {r.commit_hash: sorted(r.refs) for o in i.repos for r in o.revisions}))(scan_cache_dir())")
+        warnings, revisions = ast.literal_eval(found)
+        self.assertEqual(warnings, [])
+        return revisions
+
+    def test_python_sees_nothing_of_our_records_and_nothing_broken_after_a_prune(self):
+        self.ours()
+        self.ours("fetch", "other")
+        self.python(f"hf_hub_download('{REPO}', 'config.json', revision='step3000')")  # a branch of Python's for our commit
+        self.assertEqual(self.scanned(), {COMMIT: ["main", "step3000"], OTHER_COMMIT: ["other"]})
+        self.assertEqual(self.python("scan_cache_dir().size_on_disk"), str(sum(len(FILES[name]) for name in NEEDED)))
+        self.assertEqual(self.pruned(), [COMMIT, OTHER_COMMIT])
+        self.assertEqual(self.scanned(), {})
+        self.assertEqual(list((self.repo / "blobs").iterdir()), [])
+        self.assert_whole(self.python(f"snapshot_download('{REPO}', allow_patterns={NEEDED})"))
+        self.assertEqual(self.pruned(), [])  # Python's now, though it was ours once
+
+    def test_what_python_downloaded_stays_with_the_blobs_that_ours_shared(self):
+        theirs = self.python(f"snapshot_download('{REPO}')")
+        self.ours("fetch", "other")
+        self.assertEqual(self.pruned(), [])  # nothing of it is ours alone
+        self.assert_whole(theirs)
+        self.assertEqual(self.scanned(), {COMMIT: ["main"], OTHER_COMMIT: ["other"]})
+
+    def test_what_python_shares_with_ours_stays_when_ours_goes(self):
+        self.ours("fetch", "other")
+        self.python(f"hf_hub_download('{REPO}', 'config.json')")
+        self.assertEqual(self.pruned(), [OTHER_COMMIT])
+        self.assertEqual(self.scanned(), {COMMIT: ["main"]})
+        self.assertEqual((self.repo / "snapshots" / COMMIT / "config.json").read_bytes(), FILES["config.json"])
+
+    def test_a_revision_that_python_added_to_or_began_is_pythons(self):
+        self.ours()
+        self.python(f"hf_hub_download('{REPO}', 'README.md')")
+        self.python(f"hf_hub_download('{REPO}', '{LARGE}', revision='other')")
+        self.ours("fetch", "other")
+        self.assertEqual(self.pruned(), [])
+        self.assertEqual(self.scanned(), {COMMIT: ["main"], OTHER_COMMIT: ["other"]})
+
+    def test_what_python_deleted_and_fetched_again_is_pythons(self):
+        self.ours()
+        self.python(f"scan_cache_dir().delete_revisions('{COMMIT}').execute()")
+        self.assertFalse((self.repo / "snapshots" / COMMIT).exists())
+        self.python(f"snapshot_download('{REPO}', allow_patterns={NEEDED})")
+        self.assertEqual(self.pruned(), [])
+        self.assertEqual(self.scanned(), {COMMIT: ["main"]})
+
+    def test_what_another_process_of_ours_uses_stays_until_that_ends(self):
+        for end in ("exit", "kill"):
+            user = subprocess.Popen([PROGRAM, "use", REPO, "main"], env=self.environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            snapshot = user.stdout.readline().strip()
+            self.assertEqual(self.pruned(), [])
+            self.assert_whole(snapshot)
+            if end == "kill":
+                user.kill()
+            user.communicate()
+            self.assertEqual(self.pruned(), [COMMIT])
+
+    def test_a_blob_that_python_locks_stays_until_it_is_free(self):
+        import filelock
+
+        self.ours()
+        lock_path = self.cache / ".locks" / "models--org--model" / f"{etag_of(LARGE)}.lock"
+        with filelock.FileLock(str(lock_path)):
+            self.pruned()
+            self.assertTrue((self.repo / "blobs" / etag_of(LARGE)).exists())
+        self.assertEqual(self.pruned(), [COMMIT])
+        self.assertFalse((self.repo / "blobs" / etag_of(LARGE)).exists())
 
     def test_the_environment_means_the_same(self):
         (self.home / "token").write_text("from_home\n")

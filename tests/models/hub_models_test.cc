@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr char kDemoModel[] = INDUCT_SOURCE_DIR "/deploy/demo_models/demo-small";
 const std::string kFirst(40, 'a'), kSecond(40, 'b');
@@ -165,6 +166,50 @@ TEST_F(HubModelsTest, WhatIsMissingIsDownloadedWithProgressOnceAndThenLoads) {
   EXPECT_EQ(registry.Open(hub::kTestRepo).value(), files);
   EXPECT_THAT(local.asked(), ElementsAre());
   EXPECT_THAT(told.lines(), ElementsAre("downloaded", "loaded OK"));
+}
+
+TEST_F(HubModelsTest, WhatAJobHoldsOrALoadedModelCameFromIsNotRemovedFromTheCache) {
+  hub::LocalHub local;
+  for (const auto& entry : fs::directory_iterator(kDemoModel)) {
+    const std::string name = entry.path().filename();
+    local.Put(name, BytesOf(entry.path()), /*is_large=*/name == "model.safetensors");
+  }
+  const auto hub = hub::Hub::Create(hub::LocalOptions(local, dir_ + "/cache")).value();
+  const auto removed = [&] { return hub->Prune(0, /*dry_run=*/false, {}).value().removed.size(); };
+  ModelRegistry registry({.hub = hub.get()});
+
+  auto files = registry.Open(hub::kTestRepo).value();
+  EXPECT_EQ(removed(), 0u);
+  ASSERT_TRUE(registry.Load(files, {}, WhenFull::kWait, {}, {}).ok());
+  files.reset();
+  EXPECT_EQ(removed(), 0u);  // the loaded model stays for the next job
+  ASSERT_TRUE(registry.Unload(hub::kTestRepo).ok());
+  EXPECT_EQ(registry.List().size(), 1u);  // which remembers the files, but does not use them
+  EXPECT_EQ(removed(), 1u);
+  EXPECT_TRUE(registry.IsRemote(hub::kTestRepo).value());
+  EXPECT_TRUE(registry.Open(hub::kTestRepo).ok());
+}
+
+TEST_F(HubModelsTest, ADownloadClosesFilesThatNobodyUsesSoThatTheirRoomIsFree) {
+  hub::LocalHub local;
+  for (const auto& entry : fs::directory_iterator(kDemoModel)) {
+    const std::string name = entry.path().filename();
+    local.Put(name, BytesOf(entry.path()), /*is_large=*/name == "model.safetensors");
+    local.Put(name, BytesOf(entry.path()) + " ", /*is_large=*/name == "model.safetensors", kSecond);
+  }
+  local.PutRevision("second", kSecond);
+  hub::HubOptions options = hub::LocalOptions(local, dir_ + "/cache");
+  options.max_fetched_bytes = 1;
+  const auto hub = hub::Hub::Create(options).value();
+  ModelRegistry registry({.hub = hub.get()});
+  ASSERT_TRUE(registry.Open(hub::kTestRepo).ok());
+  EXPECT_FALSE(hub->ListHeld().empty());
+  (void)registry.Open(absl::StrCat(hub::kTestRepo, "@second"));
+  EXPECT_EQ(hub->ListHeld().size(), 1u);
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code error;
+    EXPECT_THAT(fs::read_symlink(entry.path(), error).string(), Not(HasSubstr("(deleted)")));
+  }
 }
 
 TEST_F(HubModelsTest, AModelAtTheHubIsDescribedAsItWillBeWhenItIsHere) {

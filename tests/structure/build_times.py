@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Where a build's and a test run's time goes: a table by room from ninja's log, and one by test from ctest's, so that growth is seen.
 
     tests/structure/build_times.py build/release             # both, as Markdown
