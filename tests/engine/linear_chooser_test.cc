@@ -10,6 +10,7 @@
 #include <cmath>
 #include <fstream>
 #include <map>
+#include <string>
 
 #include "server/engine/processor.h"
 #include "tests/engine/counted_memory.h"
@@ -340,6 +341,28 @@ TEST(ModelProducts, AShortPassLeavesTheDefault) {
   ASSERT_TRUE(after_short.ok() && after_long.ok());
   EXPECT_THAT(*after_short, SizeIs(0));
   EXPECT_THAT(*after_long, SizeIs(4));
+}
+
+TEST(ModelProducts, TellsWhereFloat32WouldBeFaster) {
+  if (TestDevice() != "cpu") GTEST_SKIP() << "nothing is chosen elsewhere";
+  const TestModel test_model = RandomModel(SmallSizes(), 3);
+  const auto memory = std::make_shared<RecordedChoices>();
+  const auto faster_in_float32 = [&] {
+    const std::unique_ptr<Model> model = test_model.Load(
+        {.dtype = DType::kBFloat16, .linear_chooser = MakeLinearChooser(std::nullopt, memory)});
+    const auto uses = model->ChooseLinear(1'000'000, {});
+    return uses.ok() && !uses->empty() ? uses->back().float32_gflops : -1;
+  };
+  ASSERT_GE(faster_in_float32(), 0);  // measures
+  const auto set_rates = [&](double of_bfloat16, double of_float32) {
+    for (auto& [key, choice] : memory->choices) {
+      choice.gflops = key.find("BFloat16") != std::string::npos ? of_bfloat16 : of_float32;
+    }
+  };
+  set_rates(1, 100);
+  EXPECT_EQ(faster_in_float32(), 100);
+  set_rates(100, 1);
+  EXPECT_EQ(faster_in_float32(), 0);
 }
 
 TEST(ProcessorDescription, ReadsTheFirstProcessor) {
