@@ -11,11 +11,11 @@ namespace induct::client {
 namespace {
 
 constexpr int kGridMargin = 520;  // pixels beside and above the squares: labels, title, colours
-constexpr int kLeastWidth = 1200;
-constexpr int kLeastHeight = 900;
+constexpr int kMinWidth = 1200;
+constexpr int kMinHeight = 900;
 constexpr int kGridTickPixels = 66;  // that a label on an axis needs
 constexpr int kMaxPixels = 4000;
-constexpr int kLongestShape = 4;  // times as long as wide
+constexpr int kMaxAspectRatio = 4;  // of the longer side to the shorter one
 
 std::string GridCsv(const HeadGrid& grid) {
   std::string csv = absl::StrCat("layer,head,", grid.header, "\n");
@@ -28,7 +28,9 @@ std::string GridCsv(const HeadGrid& grid) {
   return csv;
 }
 
-std::string GridTicks(int n, int pixels) { return absl::StrCat(TickStep(n, std::max(1, pixels / kGridTickPixels))); }
+std::string GridTicks(int n, int pixels) {
+  return absl::StrCat(TickStep(n, std::max(1, pixels / kGridTickPixels)));
+}
 
 // Of the plot, in pixels. Beside a single row or column there would be no room for the colours: there squares
 // become oblongs.
@@ -39,7 +41,7 @@ struct Sides {
 Sides PlotSides(const HeadGrid& grid, int square) {
   const int width = std::min(grid.n_heads * square, kMaxPixels);
   const int height = std::min(grid.n_layers * square, kMaxPixels);
-  return {std::max(width, height / kLongestShape), std::max(height, width / kLongestShape)};
+  return {std::max(width, height / kMaxAspectRatio), std::max(height, width / kMaxAspectRatio)};
 }
 
 }  // namespace
@@ -61,8 +63,8 @@ Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::
   const int square = SquarePixels(grid.n_layers, grid.n_heads);
   const Sides plot = PlotSides(grid, square);
   Figure figure{.name = name, .csv = GridCsv(grid)};
-  figure.width = std::max(plot.width + kGridMargin, kLeastWidth);
-  figure.height = std::max(plot.height + kGridMargin, kLeastHeight);
+  figure.width = std::max(plot.width + kGridMargin, kMinWidth);
+  figure.height = std::max(plot.height + kGridMargin, kMinHeight);
   const double highest = grid.highest > grid.lowest ? grid.highest : grid.lowest + 1;
   figure.settings = absl::StrCat(
       "set xlabel 'head'\nset ylabel 'layer'\nset cblabel ", GnuplotString(grid.value_label), "\n",
@@ -71,7 +73,8 @@ Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::
       absl::StrFormat("set size ratio %.6g\n", static_cast<double>(plot.height) / plot.width),
       "set xtics out nomirror 0,", GridTicks(grid.n_heads, plot.width), "\nset ytics out nomirror 0,",
       GridTicks(grid.n_layers, plot.height),
-      absl::StrFormat("\nset cbtics %.6g", TickDistance(highest - grid.lowest, plot.height / kGridTickPixels)),
+      absl::StrFormat("\nset cbtics %.6g",
+                      TickDistance(highest - grid.lowest, plot.height / kGridTickPixels)),
       "\nset format '%g'\nset border lw 0.5\nunset key\n", grid.palette);
   figure.plot = SquaresPlot(absl::StrCat("'", name, ".csv' skip 1 using "), square, marks);
   return figure;

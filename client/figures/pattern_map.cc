@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kMaxNamedTokens = 64;  // more would not be legible; then positions are numbered
 constexpr size_t kTokenCharacters = 14;
-constexpr int kLeastPlot = 700;      // pixels of a side
+constexpr int kMinPlot = 700;        // pixels of a side
 constexpr int kNumberedPlot = 1700;  // where positions are numbered
 constexpr int kAxisPixels = 130;     // an axis' ticks and its name, beside the tokens
 constexpr int kColoursPixels = 280;
@@ -55,7 +55,7 @@ std::string Probabilities(const SavedModel& model, int n) {
 
 std::string AttentionPlot(const std::string& data, int n, int square, const std::string& marks) {
   return n <= kMaxSquares ? SquaresPlot(data, square, marks)
-                           : absl::StrCat("plot ", data, "2:1:3 with image", marks, "\n");
+                          : absl::StrCat("plot ", data, "2:1:3 with image", marks, "\n");
 }
 
 // How the squares and what stands beside them share the picture.
@@ -70,7 +70,7 @@ MapLayout LayOutMap(const std::vector<std::string>& tokens) {
   const int n = static_cast<int>(tokens.size());
   const bool named = n <= kMaxNamedTokens;
   MapLayout layout{.square = named ? SquarePixels(n, n) : std::max(1, kNumberedPlot / n)};
-  layout.plot = std::max(n * layout.square, kLeastPlot);
+  layout.plot = std::max(n * layout.square, kMinPlot);
   size_t longest = named ? 0 : std::to_string(n).size();
   for (size_t i = 0; named && i < tokens.size(); ++i) longest = std::max(longest, DisplayWidth(tokens[i]));
   layout.letter = named ? std::min(kSmall, 0.75 * layout.plot / n / kLinePixels) : kSmall;

@@ -17,12 +17,12 @@ namespace {
 
 constexpr char kName[] = "peak_depth_parameters";
 constexpr size_t kPeakLabelCharacters = 30;
-constexpr int kLeastPlotWidth = 1150;  // pixels between the ends of the x axis
-constexpr int kPlotHeight = 700;       // of relative depth 0 to 1; the names stand above
-constexpr int kPlotMargin = 250;           // beside the plot
-constexpr int kBelowPlot = 280;        // axis, its name and the key
-constexpr int kModelPixels = 52;       // that a model needs: a name's height, or its two points
-constexpr double kLeastPad = 0.3;      // powers of ten beside the smallest and largest model
+constexpr int kMinPlotWidth = 1150;  // pixels between the ends of the x axis
+constexpr int kPlotHeight = 700;     // of relative depth 0 to 1; the names stand above
+constexpr int kPlotMargin = 250;     // beside the plot
+constexpr int kBelowPlot = 280;      // axis, its name and the key
+constexpr int kModelPixels = 52;     // that a model needs: a name's height, or its two points
+constexpr double kMinPad = 0.3;      // powers of ten beside the smallest and largest model
 
 struct Model {
   const SavedModel* saved;
@@ -44,14 +44,14 @@ struct Axis {
 Axis PlaceModels(std::vector<Model>* models) {
   std::stable_sort(models->begin(), models->end(),
                    [](const Model& a, const Model& b) { return a.log_parameters < b.log_parameters; });
-  const int pixels = std::max(kLeastPlotWidth, kModelPixels * static_cast<int>(models->size() + 2));
+  const int pixels = std::max(kMinPlotWidth, kModelPixels * static_cast<int>(models->size() + 2));
   std::vector<double> wanted;
   for (const Model& model : *models) wanted.push_back(model.log_parameters);
   const double span = std::max(wanted.back() - wanted.front(), 0.5);
-  const double gap = kModelPixels * (span + 2 * kLeastPad) / pixels;
+  const double gap = kModelPixels * (span + 2 * kMinPad) / pixels;
   const std::vector<double> placed = Spread(wanted, gap);
   for (size_t i = 0; i < placed.size(); ++i) (*models)[i].x = placed[i];
-  const double pad = std::max(kLeastPad, 0.05 * span);
+  const double pad = std::max(kMinPad, 0.05 * span);
   return {placed.front() - pad, placed.back() + pad, pixels};
 }
 
