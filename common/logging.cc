@@ -30,20 +30,6 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::info;
 }
 
-std::string_view LevelName(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return "debug";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kWarning:
-      return "warning";
-    case LogLevel::kError:
-      return "error";
-  }
-  return "info";
-}
-
 // Newlines inside a line would let a request's text forge log lines.
 std::string TextLine(std::string_view subject, std::string_view job, std::string_view text) {
   const std::string_view comma = subject.empty() || job.empty() ? "" : ", ";
@@ -58,7 +44,7 @@ std::string TextLine(std::string_view subject, std::string_view job, std::string
 std::string JsonLine(LogLevel level, std::string_view subject, std::string_view job, std::string_view text) {
   nlohmann::ordered_json line;
   line["time"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
-  line["level"] = LevelName(level);
+  line["level"] = fmt::to_string(spdlog::level::to_string_view(ToSpdlog(level)));
   if (!subject.empty()) line["subject"] = subject;
   if (!job.empty()) line["job"] = job;
   line["text"] = text;

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstddef>
 
+#include "server/engine/library_function.h"
+
 namespace induct::engine {
 namespace {
 
@@ -20,23 +22,17 @@ struct Driver {
   int (*device_get_pci_bus_id)(char*, int, int) = nullptr;
 };
 
-template <typename Function>
-bool Find(void* library, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  return function != nullptr;
-}
-
 std::optional<Driver> LoadDriver() {
   // Stays loaded: LibTorch uses it as long as the process lives.
   void* const library = dlopen("libcuda.so.1", RTLD_LAZY);
   if (library == nullptr) return std::nullopt;
   Driver driver;
-  const bool complete = Find(library, "cuInit", driver.init) &&
-                        Find(library, "cuDeviceGet", driver.device_get) &&
-                        Find(library, "cuDeviceGetName", driver.device_get_name) &&
-                        Find(library, "cuDeviceTotalMem_v2", driver.device_total_memory) &&
-                        Find(library, "cuDeviceGetAttribute", driver.device_get_attribute) &&
-                        Find(library, "cuDeviceGetPCIBusId", driver.device_get_pci_bus_id);
+  const bool complete = FindFunction(library, "cuInit", driver.init) &&
+                        FindFunction(library, "cuDeviceGet", driver.device_get) &&
+                        FindFunction(library, "cuDeviceGetName", driver.device_get_name) &&
+                        FindFunction(library, "cuDeviceTotalMem_v2", driver.device_total_memory) &&
+                        FindFunction(library, "cuDeviceGetAttribute", driver.device_get_attribute) &&
+                        FindFunction(library, "cuDeviceGetPCIBusId", driver.device_get_pci_bus_id);
   if (!complete || driver.init(0) != 0) return std::nullopt;
   return driver;
 }

@@ -57,7 +57,8 @@ std::string Restrictions() {
 }
 
 std::string KeyOf(const LinearShape& shape) {
-  return absl::StrCat(ProcessorDescription(), "; ", Restrictions(), "; LibTorch ", TORCH_VERSION, "; ",
+  static const std::string processor = ProcessorDescription();
+  return absl::StrCat(processor, "; ", Restrictions(), "; LibTorch ", TORCH_VERSION, "; ",
                       at::get_num_threads(), " threads; ", c10::toString(shape.dtype), " ", shape.n_rows, "x",
                       shape.n_in, "x", shape.n_out, " ", std::string(FormOf(shape.activation)),
                       shape.may_pack ? "" : " unpacked");

@@ -4,6 +4,8 @@
 
 #include <optional>
 
+#include "server/engine/library_function.h"
+
 namespace induct::engine {
 namespace {
 
@@ -18,19 +20,13 @@ struct Nvml {
   int (*device_memory)(void*, NvmlMemory*) = nullptr;
 };
 
-template <typename Function>
-bool FindInNvml(void* library, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  return function != nullptr;
-}
-
 std::optional<Nvml> LoadNvml() {
   void* const library = dlopen("libnvidia-ml.so.1", RTLD_LAZY);
   if (library == nullptr) return std::nullopt;
   Nvml nvml;
-  const bool complete = FindInNvml(library, "nvmlInit_v2", nvml.init) &&
-                        FindInNvml(library, "nvmlDeviceGetHandleByPciBusId_v2", nvml.device_by_bus_id) &&
-                        FindInNvml(library, "nvmlDeviceGetMemoryInfo", nvml.device_memory);
+  const bool complete = FindFunction(library, "nvmlInit_v2", nvml.init) &&
+                        FindFunction(library, "nvmlDeviceGetHandleByPciBusId_v2", nvml.device_by_bus_id) &&
+                        FindFunction(library, "nvmlDeviceGetMemoryInfo", nvml.device_memory);
   if (!complete || nvml.init() != 0) return std::nullopt;
   return nvml;
 }

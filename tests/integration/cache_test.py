@@ -6,7 +6,6 @@ import subprocess
 import unittest
 
 from harness import SERVER, SIGINT, ProgramTest, wait_for
-from tiny_hub import TinyHub
 from tiny_model import write_tiny_model
 
 COMMITS = {"main": "a" * 40, "step3": "b" * 40, "step4": "c" * 40}
@@ -17,11 +16,7 @@ SMALL = ["--n_sequences", "8", "--bootstrap_resamples", "0", "--task_types", "AB
 class CacheTest(ProgramTest):
     def setUp(self):
         super().setUp()
-        write_tiny_model(self.dir / "repository", seed=3)
-        self.hub = TinyHub("org/tiny", self.dir / "repository", COMMITS)
-        self.addCleanup(self.hub.close)
-        self.env.pop("HF_HUB_OFFLINE", None)
-        self.env.update(HF_ENDPOINT=self.hub.address, HF_HOME=str(self.dir / "hf"))
+        self.hub = self.start_hub(COMMITS)
         self.repo = self.dir / "hf/hub/models--org--tiny"
 
     def change_weights(self, seed):

@@ -14,6 +14,9 @@ import tempfile
 import time
 import unittest
 
+from tiny_hub import TinyHub
+from tiny_model import write_tiny_model
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BIN = pathlib.Path(os.environ["INDUCT_TEST_BIN"])
 CLIENT, SERVER = BIN / "induct-client", BIN / "induct-server"
@@ -101,6 +104,15 @@ class ProgramTest(unittest.TestCase):
         found = wait_for(lambda: re.search(r"listening on (\S+),", log.read_text()) or process.poll() is not None, "the server to listen")
         self.assertIsNone(process.poll(), log.read_text())
         return process, found[1]
+
+    def start_hub(self, commits):
+        """A hub of our own with org/tiny at these revisions, which clients and servers that start from now on use."""
+        write_tiny_model(self.dir / "repository", seed=3)
+        hub = TinyHub("org/tiny", self.dir / "repository", commits)
+        self.addCleanup(hub.close)
+        self.env.pop("HF_HUB_OFFLINE", None)
+        self.env.update(HF_ENDPOINT=hub.address, HF_HOME=str(self.dir / "hf"))
+        return hub
 
     @staticmethod
     def _end(process):

@@ -12,8 +12,6 @@ import urllib.request
 
 from harness import DEMO_MODELS, LONG, SERVER, SIGINT, SIGKILL, ProgramTest, wait_for
 from prometheus import PROMTOOL
-from tiny_hub import TinyHub
-from tiny_model import write_tiny_model
 
 SMALL = ["--n_sequences", "8", "--task_types", "ABAB", "--no_report"]
 KINDS = ["profile", "crosssize", "nulls", "causal", "lagbuckets", "pattern"]
@@ -339,11 +337,7 @@ class ModelsTest(MetricsTest):
         self.assertEqual(self.page()("model_loads_total"), 0)
 
     def test_downloads_are_bytes_and_seconds(self):
-        write_tiny_model(self.dir / "repository", seed=3)
-        hub = TinyHub("org/tiny", self.dir / "repository", {"main": "a" * 40, "step3": "b" * 40})
-        self.addCleanup(hub.close)
-        self.env.pop("HF_HUB_OFFLINE", None)
-        self.env.update(HF_ENDPOINT=hub.address, HF_HOME=str(self.dir / "hf"))
+        self.start_hub({"main": "a" * 40, "step3": "b" * 40})
         _, address = self.start()
         self.client("models", "load", "org/tiny@step3", "--server", address)
         page = self.page()

@@ -4,8 +4,6 @@ import re
 import unittest
 
 from harness import DEMO_MODELS, LONG, SIGINT, SIGTERM, ProgramTest, wait_for
-from tiny_hub import TinyHub
-from tiny_model import write_tiny_model
 
 SMALL = ["--n_sequences", "8", "--bootstrap_resamples", "0", "--task_types", "ABAB", "--no_report"]
 COMMITS = {"main": "a" * 40, "step3": "b" * 40}
@@ -98,11 +96,7 @@ class ModelsTest(ProgramTest):
 class HubTest(ProgramTest):
     def setUp(self):
         super().setUp()
-        write_tiny_model(self.dir / "repository", seed=3)
-        self.hub = TinyHub("org/tiny", self.dir / "repository", COMMITS)
-        self.addCleanup(self.hub.close)
-        self.env.pop("HF_HUB_OFFLINE", None)
-        self.env.update(HF_ENDPOINT=self.hub.address, HF_HOME=str(self.dir / "hf"))
+        self.hub = self.start_hub(COMMITS)
 
     def test_a_revision_is_downloaded_once_and_named_in_the_metadata(self):
         first = self.client("profile", "--model", "org/tiny@step3", *SMALL)

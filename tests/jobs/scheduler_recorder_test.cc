@@ -17,6 +17,15 @@ class RecorderTest : public testing::Test {
   void EndJob(const std::string& request) {
     Reader(*scheduler_, MustSubmit(*scheduler_, SpecOf(request))).ReadToEnd();
   }
+  // Until the gate is opened.
+  void OccupyDevice(Gate& gate) {
+    scripts_.Set("busy", {.run = [&](JobContext&) {
+                   gate.Pass();
+                   return "done";
+                 }});
+    MustSubmit(*scheduler_, SpecOf("busy"));
+    gate.reached.WaitForNotification();
+  }
   // The end of a job is told after its watches have seen it.
   bool Tells(size_t n_lines) {
     return Eventually([&] { return told_.lines().size() >= n_lines; });
@@ -69,12 +78,7 @@ TEST_F(RecorderTest, AJobThatIsCancelledInTheQueueHasEndedAndNeverStarted) {
 
 TEST_F(RecorderTest, WaitingForTheDeviceIsWaitingAndNotPreparing) {
   Gate gate;
-  scripts_.Set("busy", {.run = [&](JobContext&) {
-                 gate.Pass();
-                 return "done";
-               }});
-  MustSubmit(*scheduler_, SpecOf("busy"));
-  gate.reached.WaitForNotification();
+  OccupyDevice(gate);
   const std::string waits = MustSubmit(*scheduler_, SpecOf("waits"));
   ASSERT_TRUE(Eventually([&] { return store_.Get(waits)->ready_since > absl::InfinitePast(); }));
   const absl::Time ready = store_.Get(waits)->ready_since;
@@ -108,12 +112,7 @@ TEST_F(RecorderTest, WhatIsPutBackForALaterServerHasNotEnded) {
 TEST_F(RecorderTest, JobsWaitUntilTheyRun) {
   EXPECT_EQ(scheduler_->waiting().jobs, 0);
   Gate gate;
-  scripts_.Set("busy", {.run = [&](JobContext&) {
-                 gate.Pass();
-                 return "done";
-               }});
-  MustSubmit(*scheduler_, SpecOf("busy"));
-  gate.reached.WaitForNotification();
+  OccupyDevice(gate);
   EXPECT_EQ(scheduler_->waiting().jobs, 0);
   std::string last, first = MustSubmit(*scheduler_, SpecOf("waits"));
   for (int i = 0; i < 3; ++i) last = MustSubmit(*scheduler_, SpecOf("waits"));
