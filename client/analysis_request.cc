@@ -78,9 +78,9 @@ std::string RequestSha256(const AnalysisRequest& request) {
       plain);
 }
 
-std::string FlagsToRepeat(const AnalysisRequest& request, const std::vector<std::string>& labels) {
-  const std::vector<std::string> models = ModelsOf(request);
-  const std::string first = ModelFileName(models.front());
+std::string FlagsToRepeat(const AnalysisRequest& request, const std::string& first_model,
+                          const std::vector<std::string>& labels) {
+  const std::string first = ModelFileName(first_model);
   std::vector<std::string> flags;
   if (!ProfileOf(request).given_prompts().empty())
     flags.push_back(absl::StrCat("--prompts RUN/", PromptsFile(first)));
@@ -91,7 +91,7 @@ std::string FlagsToRepeat(const AnalysisRequest& request, const std::vector<std:
   }
   if (const auto* pattern = std::get_if<v1::PatternRequest>(&request))
     flags.push_back(absl::StrCat("--head ", HeadText(pattern->head()), " --prompt ", pattern->prompt()));
-  if (labels != models) flags.push_back(LabelFlag(labels));
+  if (labels != ModelsOf(request)) flags.push_back(LabelFlag(labels));
   return absl::StrJoin(flags, " ");
 }
 

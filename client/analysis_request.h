@@ -39,7 +39,9 @@ std::string RequestSha256(const AnalysisRequest& request);
 
 // Flags that repeat the run with its config.yaml, from another folder than its own, which they call RUN:
 // files for what was given, what is no setting, and `labels` where they are other than the models' names.
-// Empty where the settings alone do. One line of text that a shell reads.
-std::string FlagsToRepeat(const AnalysisRequest& request, const std::vector<std::string>& labels);
+// `first_model` as the server named its files. Empty where the settings alone do. One line of text that a
+// shell reads.
+std::string FlagsToRepeat(const AnalysisRequest& request, const std::string& first_model,
+                          const std::vector<std::string>& labels);
 
 }  // namespace induct::client

@@ -112,8 +112,9 @@ absl::Status AnalysisRun::Accept(const v1::JobAccepted& accepted) {
   metadata_.set_seed(accepted.resolved_request().run().seed());
   metadata_.mutable_server()->set_id(accepted.server_id());
   INDUCT_RETURN_IF_ERROR(WriteMetadata());
+  const std::string first_model = accepted.models().empty() ? "" : accepted.models(0);
   const std::string flags =
-      FlagsToRepeat(stream_->request(), {metadata_.labels().begin(), metadata_.labels().end()});
+      FlagsToRepeat(stream_->request(), first_model, {metadata_.labels().begin(), metadata_.labels().end()});
   INDUCT_ASSIGN_OR_RETURN(const std::string config, ConfigYaml(accepted, metadata_.command(), flags));
   return directory_->Write(kConfigFile, config);
 }

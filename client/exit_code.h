@@ -14,7 +14,7 @@ enum class ExitCode {
   kOutput = 4,         // files or standard output could not be written
   kBusy = 5,           // the server takes no more jobs now: retry later
   kCancelled = 6,      // the job was cancelled by somebody else
-  kHubUnreachable = 7,  // the server cannot reach the hub that the model would come from
+  kHubUnusable = 7,    // the hub that the model would come from cannot be reached or used now: retry later
   kInterrupted = 130,  // SIGINT or SIGTERM; the job was cancelled
 };
 

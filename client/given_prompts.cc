@@ -183,8 +183,8 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path) {
     for (int64_t column = 0; column < matrix->columns; ++column) {
       const int64_t id = matrix->values[static_cast<size_t>(row * matrix->columns + column)];
       if (id < 0 || id > std::numeric_limits<uint32_t>::max()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(path, ": [", row, ", ", column, "] is ", id, ", which is no token id"));
+        return absl::InvalidArgumentError(absl::StrCat(
+            path, ": row ", row, ", column ", column, ", both from 0, holds ", id, ", which is no token id"));
       }
       prompt.add_token_ids(static_cast<uint32_t>(id));
     }

@@ -43,7 +43,8 @@ absl::Status FromRpcStatus(const google::rpc::Status& status) {
   const std::string message = sentences.empty() ? status.message() : absl::StrJoin(sentences, "\n");
   const absl::Status error =
       WithReason(absl::Status(static_cast<absl::StatusCode>(status.code()), message), reason, field);
-  return reason == reason::kHubUnreachable ? WithExitCode(error, ExitCode::kHubUnreachable) : error;
+  const bool of_hub = reason == reason::kHubUnreachable || reason == reason::kHubUnavailable;
+  return of_hub ? WithExitCode(error, ExitCode::kHubUnusable) : error;
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {

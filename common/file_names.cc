@@ -16,12 +16,25 @@ absl::string_view View(std::string_view s) { return {s.data(), s.size()}; }
 
 }  // namespace
 
-std::string ModelFileName(std::string_view model) {
-  std::string name(model);
+bool IsRelativePath(std::string_view model) {
+  if (model == "." || model == ".." || model.starts_with("./") || model.starts_with("../")) return true;
+  if (model.starts_with('/')) return false;
+  const std::string_view name = model.substr(0, model.rfind('@'));
+  return std::count(name.begin(), name.end(), '/') > 1;
+}
+
+std::string PlainFileName(std::string_view text) {
+  std::string name(text);
   std::replace_if(
       name.begin(), name.end(), [](char c) { return !IsPlain(c); }, '_');
   if (name.starts_with('.')) name.front() = '_';
   return name;
+}
+
+std::string ModelFileName(std::string_view model) {
+  if (!model.starts_with('/') && !IsRelativePath(model)) return PlainFileName(model);
+  while (model.ends_with('/')) model.remove_suffix(1);
+  return PlainFileName(model.substr(model.rfind('/') + 1));
 }
 
 std::string ScoresFile(std::string_view model) { return absl::StrCat("scores_", View(model), ".npy"); }

@@ -7,9 +7,16 @@
 
 namespace induct {
 
-// A model's name as it stands in file names: every character outside [A-Za-z0-9._-], and a dot that would
-// hide the file, becomes '_'.
-// "EleutherAI/pythia-410m@step3000" -> "EleutherAI_pythia-410m_step3000".
+// Whether a model's name can only be a path relative to some folder: its first part is "." or "..", or it has
+// more slashes than "org/name" (those of a revision do not count) and is not absolute.
+bool IsRelativePath(std::string_view model);
+
+// A text made part of a file's name: every character outside [A-Za-z0-9._-], and a dot that would hide the
+// file, becomes '_'.
+std::string PlainFileName(std::string_view text);
+
+// A model's name as it stands in file names, of a path its last part, as a PlainFileName:
+// "EleutherAI/pythia-410m@step3000" -> "EleutherAI_pythia-410m_step3000", "../models/demo" -> "demo".
 std::string ModelFileName(std::string_view model);
 
 // Artifacts of a profile run. `model` is a ModelFileName, `kind` a score kind's word.

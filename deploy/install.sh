@@ -5,7 +5,7 @@
 #   deploy/install.sh            everything
 #   deploy/install.sh --client   what the client alone needs (no LibTorch)
 #   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports; the Python packages that induct is compared with;
-#                                Prometheus, which reads metrics, rules and boards; the types of Grafana's dashboards
+#                                Prometheus, which reads metrics, rules and boards; the types of Grafana's dashboards; buf, which checks the contract
 #   deploy/install.sh --verbose  shows all that apt, pip and npm say
 #
 # Environment:
@@ -17,6 +17,8 @@
 #
 # pip and npm read their own configuration too: which index, which registry, which proxy.
 set -euo pipefail
+source "$(dirname "$0")/steps.sh"
+help_if_asked "$@"
 
 torch_version=2.13.0
 cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/libtorch-$torch_version"
@@ -38,6 +40,9 @@ peer_packages=(huggingface_hub==2.4.0 tokenizers==0.23.3 transformers==5.24.0 sa
   jinja2==3.1.6 networkx==3.6.1 sympy==1.14.0)
 # tests/integration/prometheus.py looks in the same folder.
 prometheus_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/prometheus"
+# tests/structure/buf_test.sh looks in the same folder.
+buf_version=1.75.0
+buf_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/buf-$buf_version"
 # tests/boards/dashboard_types_test.sh looks in the same folder.
 grafana_version=13.2.3
 typescript_version=6.0.3
@@ -274,16 +279,17 @@ install_prometheus() {
   rm -rf "$staging"
 }
 
-# What dashboards may hold, as TypeScript's types, and what checks them.
-install_dashboard_types() {
-  if [ -e "$dashboard_types/ready" ]; then say_if_verbose "types of dashboards: $dashboard_types (there already)"; return; fi
-  say "types of dashboards: @grafana/schema $grafana_version from npm, into $dashboard_types"
+# install_from_npm WHAT FOLDER PACKAGE...: for a test, which is skipped where they cannot be had.
+install_from_npm() {
+  local what=$1 folder=$2; shift 2
+  if [ -e "$folder/ready" ]; then say_if_verbose "$what: $folder (there already)"; return; fi
+  say "$what: $* from npm, into $folder"
   install_npm
-  mkdir -p "$dashboard_types"
-  if run_npm install --silent --no-audit --no-fund --prefix "$dashboard_types" "@grafana/schema@$grafana_version" "typescript@$typescript_version" >/dev/null; then
-    touch "$dashboard_types/ready"
+  mkdir -p "$folder"
+  if run_npm install --silent --no-audit --no-fund --prefix "$folder" "$@" >/dev/null; then
+    touch "$folder/ready"
   else
-    say "npm could not install them: the test that needs them will be skipped"
+    say "npm could not install $*: the test that needs it will be skipped"
   fi
 }
 
@@ -298,6 +304,7 @@ finish_torch
 if [ "$for_tests" = true ]; then
   install_peers
   install_prometheus
-  install_dashboard_types
+  install_from_npm "types of dashboards" "$dashboard_types" "@grafana/schema@$grafana_version" "typescript@$typescript_version"
+  install_from_npm "buf" "$buf_cache" "@bufbuild/buf@$buf_version"
 fi
 say "done"

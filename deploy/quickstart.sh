@@ -2,8 +2,9 @@
 # From nothing to a picture: installs, builds, profiles the bundled demo model on a server of its own, says where the figures are.
 # Arguments go to the client's profile command (see build/release/bin/induct-client profile --help).
 set -euo pipefail
+source "$(dirname "$0")/../deploy/steps.sh"
+help_if_asked "$@"
 cd "$(dirname "$0")/.."
-source deploy/steps.sh
 
 targets=(--target induct-server induct-client)
 profile=(build/release/bin/induct-client profile --model demo-small "$@")

@@ -4,6 +4,14 @@
 #
 #   start_steps 2
 #   step "what it is" "the command that shows everything of it" COMMAND...
+
+# help_if_asked ARGUMENT...: with -h or --help first, ends the script with the comment at its head.
+help_if_asked() {
+  case "${1:-}" in
+    -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "${BASH_SOURCE[1]}"; exit ;;
+  esac
+}
+
 step_count=0
 step_number=0
 step_repeat=

@@ -7,8 +7,9 @@
 #
 # deploy/install.sh --tests must have run. Exit code 1 where one fails; the others still run.
 set -euo pipefail
+source "$(dirname "$0")/../deploy/steps.sh"
+help_if_asked "$@"
 cd "$(dirname "$0")/.."
-source deploy/steps.sh
 
 sanitizers() {
   start_steps 3

@@ -9,12 +9,9 @@
 #
 # Whatever runs, everything is built. What takes longer than a test should is in tests/long.sh.
 set -euo pipefail
+source "$(dirname "$0")/../deploy/steps.sh"
+help_if_asked "$@"
 cd "$(dirname "$0")/.."
-source deploy/steps.sh
-
-case "${1:-}" in
-  -h | --help) sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' tests/run.sh; exit ;;
-esac
 
 start_steps 4
 step "install what build and tests need" "deploy/install.sh --tests --verbose" deploy/install.sh --tests

@@ -11,8 +11,8 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "client/client_settings.h"
-#include "client/commands/command_line.h"
 #include "client/commands/command.h"
+#include "client/commands/command_line.h"
 #include "client/exit_code.h"
 #include "client/interrupt.h"
 #include "client/text.h"
@@ -29,8 +29,8 @@ constexpr char kFooter[] =
     "defaults. Without a server's address one is started for the run alone.\n\n"
     "Exit codes: 0 done, 1 the job failed, 2 wrong usage, 3 server unreachable, 4 output could not be "
     "written,\n"
-    "5 busy (retry later), 6 the job was cancelled by somebody else, 7 the server cannot reach\n"
-    "the hub, 130 interrupted.";
+    "5 busy (retry later), 6 the job was cancelled by somebody else, 7 the hub cannot be\n"
+    "reached or used now (retry later), 130 interrupted.";
 
 absl::Status Parse(CLI::App* app, int argc, char** argv) {
   std::vector<std::string> arguments = NormalizeArguments(std::vector<std::string>(argv + 1, argv + argc));

@@ -14,6 +14,7 @@
 #include "client/run_list.h"
 #include "client/table.h"
 #include "client/text.h"
+#include "common/file_names.h"
 #include "common/status.h"
 
 namespace induct::client {
@@ -115,18 +116,20 @@ class Plan {
   absl::Status Outcome() const {
     if (n_failed_ == 0) return absl::OkStatus();
     return WithExitCode(
-        absl::InternalError(absl::StrCat(n_failed_, " of ", log_.size(),
-                                         " analyses failed or were cancelled; run the command again to repeat those alone")),
+        absl::InternalError(
+            absl::StrCat(n_failed_, " of ", log_.size(),
+                         " analyses failed or were cancelled; run the command again to repeat those alone")),
         ExitCode::kJobFailed);
   }
 
  private:
-  // Whether the plan goes on after this failure: the job's own, those of its request and somebody else's
-  // cancelling concern no other.
+  // Whether the plan goes on after this failure: the job's own, those of its request, the hub that lacks its
+  // model and somebody else's cancelling concern no other.
   absl::Status NoteFailure(const std::string& what, const absl::Status& status) {
     const ExitCode code = ExitCodeOf(status);
     const bool cancelled = code == ExitCode::kCancelled;
-    const bool goes_on = cancelled || code == ExitCode::kJobFailed || code == ExitCode::kUsage;
+    const bool goes_on = cancelled || code == ExitCode::kJobFailed || code == ExitCode::kUsage ||
+                         code == ExitCode::kHubUnusable;
     Note(what, cancelled ? "cancelled" : goes_on ? "failed" : "stopped", std::string(status.message()));
     if (!goes_on) return status;
     ++n_failed_;
@@ -147,9 +150,11 @@ class Plan {
   int n_failed_ = 0;
 };
 
-// Named as its plan, since several plans may share a folder.
+// Named as its plan with the path that was given, since several plans may share an output folder.
 std::string ReportPath(const std::string& output_dir, const std::string& plan_file) {
-  return absl::StrCat(output_dir, "/report_", std::filesystem::path(plan_file).stem().string(), ".html");
+  std::filesystem::path plan = std::filesystem::path(plan_file).lexically_normal().relative_path();
+  if (plan.extension() == ".yaml") plan.replace_extension();
+  return absl::StrCat(output_dir, "/report_", PlainFileName(plan.string()), ".html");
 }
 
 absl::Status RunPlan(const AnalysisFlags& flags, Interrupt* interrupt) {

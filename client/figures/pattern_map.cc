@@ -126,12 +126,18 @@ std::string Frames(const v1::AttentionPattern& pattern, int square, CsvBlocks* c
 
 }  // namespace
 
+std::string PatternFigureName(const SavedModel& model) {
+  const v1::AttentionPattern& pattern = *model.pattern;
+  return absl::StrCat("pattern_", model.use.name(), "_", pattern.head().layer(), ".", pattern.head().head(),
+                      "_prompt", pattern.prompt());
+}
+
 Figure PatternFigure(const SavedModel& model) {
   const v1::AttentionPattern& pattern = *model.pattern;
   const std::vector<std::string> tokens = TokenTexts(pattern);
   const int n = static_cast<int>(tokens.size());
   const MapLayout layout = LayOutMap(tokens);
-  const std::string name = absl::StrCat("pattern_", model.use.name());
+  const std::string name = PatternFigureName(model);
   CsvBlocks csv(name, "query,key,probability");
   const std::string squares = csv.Add(Probabilities(model, n));
   const std::string frames = Frames(pattern, layout.square, &csv);

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/figures/captions.h"
+#include "client/figures/pattern_map.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
 
@@ -251,7 +252,7 @@ Chart PatternChart(const SavedModel& model) {
                    {"tokens", std::move(tokens)},
                    {"probabilities", Numbers(model.attention->values)},
                    {"targets", std::move(targets)}},
-          .image = absl::StrCat("pattern_", model.use.name(), ".png")};
+          .image = absl::StrCat(PatternFigureName(model), ".png")};
 }
 
 Chart OverlayChart(const SavedRun& run) {

@@ -30,6 +30,6 @@ run pattern --model demo-large --head 3.0 --prompt 50
 
 mkdir -p "$output"
 for name in heatmap_demo-large profile_demo-large nulls_demo-large nulls_heatmap_demo-large cross_size_overlay \
-  peak_depth_parameters causal_delta lag_overlay_demo-large pattern_demo-large; do
+  peak_depth_parameters causal_delta lag_overlay_demo-large pattern_demo-large_3.0_prompt50; do
   cp "$scratch/figs/$name.png" "$output/"
 done

@@ -32,8 +32,9 @@ absl::Status CheckHasOperations(uint64_t n_copy_ops, size_t n_prompts, const Pro
                          std::string(AntecedentsName(options.antecedents)), ", min_lag ", options.min_lag,
                          "); give prompts that repeat themselves, or a smaller min_lag");
   return WithReason(
-      absl::InvalidArgumentError(absl::StrCat("the ", n_prompts, " prompts hold no copy operation of score ",
-                                              std::string(ScoreKindName(options.score)), ": ", where)),
+      absl::InvalidArgumentError(absl::StrCat(
+          n_prompts == 1 ? "the prompt holds" : absl::StrCat("the ", n_prompts, " prompts hold"),
+          " no copy operation of score ", std::string(ScoreKindName(options.score)), ": ", where)),
       reason::kNoCopyOperations);
 }
 

@@ -18,6 +18,8 @@ namespace induct::hub {
 namespace {
 
 constexpr int kPollMilliseconds = 50;  // also how soon a stop is noticed
+// What a name server may take: glibc asks the second of them after 5 seconds.
+constexpr std::chrono::seconds kMaxNameLookup{6};
 constexpr long kReceiveBuffer = 512 << 10;
 constexpr size_t kMaxHeaders = 200;
 constexpr size_t kMaxHeaderBytes = 16 << 10;
@@ -144,15 +146,26 @@ struct HttpClient::Exchange {
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, this);
   }
 
+  // Whether the host's name, or the proxy's, is still being asked for.
+  bool IsResolving() const {
+    curl_off_t lookup = 0;
+    curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &lookup);
+    return lookup == 0;
+  }
+
   // Runs to the end; nullopt where `stop` came first. libcurl's own limit on slow transfers goes by an
   // average over seconds and would notice a stall late.
   std::optional<CURLcode> Run(CURLM* multi, absl::Duration stall_timeout, const std::stop_token& stop) {
     curl_multi_add_handle(multi, easy);
     const absl::Cleanup remove = [&] { curl_multi_remove_handle(multi, easy); };
+    const auto start = std::chrono::steady_clock::now();
+    bool is_resolving = true;
     for (int n_running = 1; n_running > 0;) {
       if (stop.stop_requested()) return std::nullopt;
       if (curl_multi_perform(multi, &n_running) != CURLM_OK) return CURLE_FAILED_INIT;
       if (n_running > 0) curl_multi_poll(multi, nullptr, 0, kPollMilliseconds, nullptr);
+      is_resolving = is_resolving && IsResolving();
+      if (is_resolving && std::chrono::steady_clock::now() - start > kMaxNameLookup) return Unresolved();
       if (std::chrono::steady_clock::now() - last_byte > absl::ToChronoMilliseconds(stall_timeout)) {
         return Stalled(stall_timeout);
       }
@@ -160,6 +173,12 @@ struct HttpClient::Exchange {
     int n_left = 0;
     const CURLMsg* message = curl_multi_info_read(multi, &n_left);
     return message == nullptr ? CURLE_FAILED_INIT : message->data.result;
+  }
+
+  CURLcode Unresolved() {
+    absl::SNPrintF(error.data(), error.size(), "no name server answered within %d s",
+                   static_cast<int>(kMaxNameLookup.count()));
+    return CURLE_COULDNT_RESOLVE_HOST;
   }
 
   CURLcode Stalled(absl::Duration timeout) {

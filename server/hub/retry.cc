@@ -6,14 +6,17 @@
 
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/status.h"
 
 namespace induct::hub {
 namespace {
 
 constexpr char kRetryAfterUrl[] = "induct/retry_after";
-// A name that does not resolve is seldom a matter of patience: it is asked for once more and no longer.
+// A name that does not resolve is seldom a matter of patience: it is asked for once more and no longer, and
+// not even that where name servers were waited for.
 constexpr int kMaxResolutions = 2;
+constexpr absl::Duration kQuickResolution = absl::Seconds(4);
 constexpr double kMaxJitter = 0.25;
 
 absl::Duration RetryAfterOf(const absl::Status& status) {
@@ -56,11 +59,12 @@ absl::Duration Retry::DelayAfter(const absl::Status& failure) {
 absl::Status Retry::WaitAfter(const absl::Status& failure) {
   if (!absl::IsUnavailable(failure)) return failure;
   ++n_failures_;
-  if (ReasonOf(failure) == reason::kHubUnreachable && n_failures_ >= kMaxResolutions) {
-    return WithReason(absl::UnavailableError(absl::StrCat(
-                          "the hub cannot be reached: ", failure.message(),
-                          "; check the server's network, HF_ENDPOINT and HTTPS_PROXY")),
-                      reason::kHubUnreachable);
+  const bool was_quick = absl::Now() - attempt_start_ < kQuickResolution;
+  if (ReasonOf(failure) == reason::kHubUnreachable && (n_failures_ >= kMaxResolutions || !was_quick)) {
+    return WithReason(
+        absl::UnavailableError(absl::StrCat("the hub cannot be reached: ", failure.message(),
+                                            "; check the server's network, HF_ENDPOINT and HTTPS_PROXY")),
+        reason::kHubUnreachable);
   }
   if (n_failures_ >= policy_.max_attempts) {
     const std::string message = absl::StrCat("the hub cannot be used now: ", failure.message(), " (tried ",
@@ -71,6 +75,7 @@ absl::Status Retry::WaitAfter(const absl::Status& failure) {
   on_wait_(absl::StrCat("trying again in ", absl::FormatDuration(absl::Ceil(delay, absl::Milliseconds(100))),
                         ": ", failure.message()));
   if (!SleepUnlessStopped(delay, stop_)) return absl::CancelledError("cancelled");
+  attempt_start_ = absl::Now();
   return absl::OkStatus();
 }
 

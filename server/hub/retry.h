@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/hub/hub_options.h"
 
@@ -26,8 +27,8 @@ class Retry {
   Retry(const RetryPolicy& policy, OnWait on_wait, std::stop_token stop);
 
   // Returns OK when it is time for the next attempt. Else the error to give up with: `failure` itself where
-  // it is not UNAVAILABLE; with reason HUB_UNREACHABLE where the host's name did not resolve twice, with
-  // HUB_UNAVAILABLE where the attempts are used up; CANCELLED.
+  // it is not UNAVAILABLE; with reason HUB_UNREACHABLE where the host's name did not resolve twice, or once
+  // after seconds; with HUB_UNAVAILABLE where the attempts are used up; CANCELLED.
   absl::Status WaitAfter(const absl::Status& failure);
 
   // The latest attempt got somewhere: the count begins anew.
@@ -40,6 +41,7 @@ class Retry {
   const OnWait on_wait_;
   const std::stop_token stop_;
   int n_failures_ = 0;
+  absl::Time attempt_start_ = absl::Now();
   std::minstd_rand jitter_{std::random_device{}()};
 };
 

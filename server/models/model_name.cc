@@ -69,11 +69,6 @@ absl::StatusOr<ModelName> ParseModelName(std::string_view text) {
   return name;
 }
 
-bool IsRelativePath(std::string_view name) {
-  if (name == "." || name == ".." || name.starts_with("./") || name.starts_with("../")) return true;
-  return !name.starts_with('/') && std::ranges::count(name.substr(0, name.rfind('@')), '/') > 1;
-}
-
 bool IsPlainName(std::string_view name) {
   return HasSafeParts(name) && std::ranges::count(name, '/') <= 1 && name.size() <= kMaxNameBytes;
 }

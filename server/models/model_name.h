@@ -21,10 +21,6 @@ struct ModelName {
 // ("..", a third one) that could walk out of a folder. Nothing else is accepted later on.
 absl::StatusOr<ModelName> ParseModelName(std::string_view text);
 
-// Whether it can only be a path relative to some folder: its first part is "." or "..", or it has more
-// slashes than "org/name" (those of a revision do not count) and is not absolute.
-bool IsRelativePath(std::string_view name);
-
 // "name" or "org/name", none of them empty, "." or "..".
 bool IsPlainName(std::string_view name);
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/file_names.h"
 #include "common/quoted.h"
 #include "common/settings.h"
 #include "common/status.h"
@@ -96,7 +97,7 @@ bool ModelRegistry::Allows(const std::string& asked, const ModelName& full) cons
   return IsAllowed(options_.allow_models, asked, full);
 }
 
-absl::StatusOr<std::string> ModelRegistry::Normalized(const std::string& name) const {
+absl::StatusOr<std::string> ModelRegistry::WithAbsolutePath(const std::string& name) const {
   const bool is_relative = IsRelativePath(name);
   if (!is_relative && !name.starts_with('/')) return name;
   if (!is_relative || !options_.client_dir.empty()) return ShortestForm(fs::path(options_.client_dir) / name);
@@ -108,7 +109,7 @@ absl::StatusOr<std::string> ModelRegistry::Normalized(const std::string& name) c
 }
 
 absl::StatusOr<ModelRegistry::Found> ModelRegistry::Find(const std::string& asked) const {
-  INDUCT_ASSIGN_OR_RETURN(const std::string name, Normalized(asked));
+  INDUCT_ASSIGN_OR_RETURN(const std::string name, WithAbsolutePath(asked));
   INDUCT_ASSIGN_OR_RETURN(ModelName parsed, ParseModelName(name));
   for (const std::string& candidate : {name, parsed.model, FullName(parsed.model)}) {
     const auto folder = folders_.Find(candidate);

@@ -72,6 +72,10 @@ class ModelRegistry {
   // (MODEL_NOT_ALLOWED) where allow_models has no pattern for it.
   absl::Status CheckExists(const std::string& name) const;
 
+  // The name with a path made absolute, in its shortest form; every other name as it is. NOT_FOUND as
+  // CheckExists for relative paths.
+  absl::StatusOr<std::string> WithAbsolutePath(const std::string& name) const;
+
   // The model's files, downloaded where they are not here yet; read again only when they have changed on
   // disk. While what this returns is held, no server removes them from the hub's cache. Errors of
   // CheckExists, Hub::Fetch and ModelFiles::Open.
@@ -114,8 +118,6 @@ class ModelRegistry {
     hub::RepoRevision remote = {.repo = ""};
   };
   absl::StatusOr<Found> Find(const std::string& asked) const;
-  // A path made absolute, in its shortest form; every other name as it is.
-  absl::StatusOr<std::string> Normalized(const std::string& name) const;
   absl::StatusOr<Found> FindAtHub(const std::string& asked, ModelName name) const;
   // The full names of models in the hub's cache, and where they are.
   std::map<std::string, ModelOrigin> Cached() const;

@@ -54,8 +54,11 @@ template <typename Request>
 absl::StatusOr<jobs::JobRecord> Accept(const ServiceContext& context, Request request,
                                        const std::string& owner) {
   INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &request));
-  for (const std::string& model : ModelsOf(request))
-    INDUCT_RETURN_IF_ERROR(context.registry->CheckExists(model));
+  for (std::string* model : MutableModelsOf(&request)) {
+    INDUCT_RETURN_IF_ERROR(context.registry->CheckExists(*model));
+    // What a run saves names its model for whoever repeats it from another folder.
+    INDUCT_ASSIGN_OR_RETURN(*model, context.registry->WithAbsolutePath(*model));
+  }
   return context.scheduler->Submit(JobSpecOf(std::move(request), owner, context.info.id()));
 }
 

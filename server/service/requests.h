@@ -44,6 +44,17 @@ std::vector<std::string> ModelsOf(const Request& request) {
   return ModelsOf(request.profile());
 }
 
+inline std::vector<std::string*> MutableModelsOf(v1::RunProfileRequest* request) {
+  return {request->mutable_model()};
+}
+inline std::vector<std::string*> MutableModelsOf(v1::CrossSizeRequest* request) {
+  return {request->mutable_models()->pointer_begin(), request->mutable_models()->pointer_end()};
+}
+template <typename Request>
+std::vector<std::string*> MutableModelsOf(Request* request) {
+  return MutableModelsOf(request->mutable_profile());
+}
+
 // The kind of job that a request becomes, as jobs and run directories are called.
 constexpr const char* KindOf(const v1::RunProfileRequest*) { return "profile"; }
 constexpr const char* KindOf(const v1::CrossSizeRequest*) { return "crosssize"; }

@@ -190,8 +190,7 @@ TEST(CausalDeltaTest, AControlWithoutDrawsSaysWhyAndControlTextsGetAPanel) {
   EXPECT_THAT(figure->plot, AllOf(HasSubstr("layout 1,4"), HasSubstr("no draws")));
   EXPECT_THAT(Title(*figure), HasSubstr("matched: every other set shares a head"));
   model.causal->set_chosen_by("user");
-  EXPECT_THAT(Title(*CausalDeltaFigure(model)),
-              HasSubstr("ablation of the chosen 3 heads; 20 draws"));
+  EXPECT_THAT(Title(*CausalDeltaFigure(model)), HasSubstr("ablation of the chosen 3 heads; 20 draws"));
   model.causal->mutable_top_k()->clear_delta();
   EXPECT_FALSE(CausalDeltaFigure(model).has_value());
 }

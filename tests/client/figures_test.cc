@@ -68,9 +68,10 @@ TEST_F(FiguresTest, EveryKindIsDrawnAsPngSvgAndPdf) {
   const SavedRun run =
       ExampleRun("multisize", {FullModel("a", 4, 4), FullModel("b", 6, 8), FullModel("c", 12, 12)});
   const std::vector<Figure> figures = RunFigures(run);
-  EXPECT_THAT(Names(figures), testing::IsSupersetOf({"heatmap_a", "profile_b", "nulls_c", "nulls_heatmap_a",
-                                                     "causal_delta_b", "lag_overlay_c", "pattern_a",
-                                                     "cross_size_overlay", "peak_depth_parameters"}));
+  EXPECT_THAT(Names(figures),
+              testing::IsSupersetOf({"heatmap_a", "profile_b", "nulls_c", "nulls_heatmap_a", "causal_delta_b",
+                                     "lag_overlay_c", "pattern_a_1.0_prompt7", "cross_size_overlay",
+                                     "peak_depth_parameters"}));
   for (const Figure& figure : figures) {
     Draw(figure, {.format = "png,svg,pdf"});
     EXPECT_THAT(FileBytes(folder_ / (figure.name + ".png")), testing::StartsWith("\x89PNG"));
@@ -127,11 +128,12 @@ TEST_F(FiguresTest, ALongPatternNumbersItsPositionsAndAShortOneNamesItsTokens) {
   SavedModel model = ExampleModel("m", 4, 4);
   AddExamplePattern(200, &model);
   Draw(PatternFigure(model));
-  EXPECT_THAT(FileBytes(folder_ / "pattern_m.svg"),
+  EXPECT_THAT(FileBytes(folder_ / "pattern_m_1.0_prompt7.svg"),
               AllOf(HasSubstr("query position"), Not(HasSubstr("Mary"))));
   AddExamplePattern(20, &model);
   Draw(PatternFigure(model));
-  EXPECT_THAT(FileBytes(folder_ / "pattern_m.svg"), AllOf(HasSubstr("\xe2\x90\xa3Mary"), HasSubstr("\\n")));
+  EXPECT_THAT(FileBytes(folder_ / "pattern_m_1.0_prompt7.svg"),
+              AllOf(HasSubstr("\xe2\x90\xa3Mary"), HasSubstr("\\n")));
 }
 
 TEST_F(FiguresTest, TheSizeAskedForIsThePngsAndLettersScale) {
@@ -252,7 +254,7 @@ TEST(RunFiguresTest, NamesAreThoseOfThePlan) {
   SavedModel model = FullModel("org/m", 4, 4);
   EXPECT_THAT(Names(RunFigures(ExampleRun("causal", {model}))),
               ElementsAre("heatmap_org_m", "profile_org_m", "nulls_org_m", "nulls_heatmap_org_m",
-                          "causal_delta_org_m", "lag_overlay_org_m", "pattern_org_m"));
+                          "causal_delta_org_m", "lag_overlay_org_m", "pattern_org_m_1.0_prompt7"));
 }
 
 TEST(RunFiguresTest, WhatARunLacksIsNotDrawn) {

@@ -161,7 +161,8 @@ TEST_F(GivenPromptsTest, IdsThatCanBeNoTokenAreNamedWithTheirPlace) {
   for (const int64_t bad : {int64_t{-1}, int64_t{1} << 32}) {
     const auto prompts = ReadTokenFile(File("t.npy", Int64Npy(0, bad)));
     EXPECT_EQ(prompts.status().code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_THAT(std::string(prompts.status().message()), HasSubstr("[0, 1] is " + std::to_string(bad)));
+    EXPECT_THAT(std::string(prompts.status().message()),
+                HasSubstr("row 0, column 1, both from 0, holds " + std::to_string(bad)));
   }
 }
 

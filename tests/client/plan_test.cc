@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include <filesystem>
+#include <map>
 
 #include "common/atomic_file.h"
 #include "common/file_names.h"
@@ -69,18 +70,24 @@ TEST_F(PlanTest, RunsEveryAnalysisAndASecondTimeNone) {
   EXPECT_THAT(server.record().requests, SizeIs(4));
 }
 
-TEST_F(PlanTest, TwoPlansLeaveTwoReports) {
+TEST_F(PlanTest, EveryPlanLeavesAReportOfItsOwn) {
   const FakeServer server(AllResults());
-  ASSERT_EQ(Run(server).exit_code, 0);
-  const std::string first = FileBytes(folder_ / "outputs/report_plan.md");
   std::filesystem::create_directories(folder_ / "plans");
-  ASSERT_TRUE(WriteFileAtomically(folder_ / "plans/seed.5.yaml", "models: [m]\nseed: 5\n").ok());
-  const ClientResult other =
-      RunClient({"run", "--plan", "plans/seed.5.yaml", "--server", server.address()}, folder_.path(),
-                {{"PATH", folder_.path()}});
-  EXPECT_THAT(other.out, HasSubstr("report in outputs/report_seed.5.html\n"));
-  EXPECT_EQ(first, FileBytes(folder_ / "outputs/report_plan.md"));
-  EXPECT_THAT(FileBytes(folder_ / "outputs/report_seed.5.md"), HasSubstr("m"));
+  const std::string absolute = std::filesystem::path(folder_ / "plan.yaml").lexically_normal().string();
+  const std::string absolute_name = PlainFileName(absolute.substr(1, absolute.rfind('.') - 1));
+  for (const auto& [plan, report] :
+       std::map<std::string, std::string>{{"plan.yaml", "report_plan"},
+                                          {"./plan.yaml", "report_plan"},
+                                          {"plan.yml", "report_plan.yml"},
+                                          {"plans/plan.yaml", "report_plans_plan"},
+                                          {"plans/a.5.yaml", "report_plans_a.5"},
+                                          {absolute, "report_" + absolute_name}}) {
+    ASSERT_TRUE(WriteFileAtomically(plan.starts_with('/') ? plan : folder_ / plan, "models: [m]\n").ok());
+    const ClientResult result = RunClient({"run", "--plan", plan, "--server", server.address()},
+                                          folder_.path(), {{"PATH", folder_.path()}});
+    EXPECT_THAT(result.out, HasSubstr("report in outputs/" + report + ".html\n")) << result.err;
+    EXPECT_THAT(FileBytes(folder_ / "outputs/" + report + ".md"), HasSubstr("m")) << plan;
+  }
 }
 
 TEST_F(PlanTest, WhatIsDoneNeedsNoServer) {
@@ -137,7 +144,9 @@ TEST_F(PlanTest, AFailedAnalysisIsToldAndTheOthersRun) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.out, AllOf(HasSubstr("nulls of m       failed  no such null\\x1b"),
                                 HasSubstr("causal of m      done"), HasSubstr("report in")));
-  EXPECT_THAT(result.err, HasSubstr("1 of 4 analyses failed or were cancelled; run the command again to repeat those alone"));
+  EXPECT_THAT(
+      result.err,
+      HasSubstr("1 of 4 analyses failed or were cancelled; run the command again to repeat those alone"));
   EXPECT_THAT(Run(server).out, HasSubstr("nulls of m       done  "));
   EXPECT_THAT(server.record().requests, SizeIs(5));
 }

@@ -6,6 +6,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "client/figures/run_figures.h"
 #include "client/report/document.h"
 #include "client/report/markdown.h"

@@ -226,7 +226,8 @@ TEST(RunFailureTest, WrongUsageIs2AndNamesTheNearest) {
       {{"profil"}, "did you mean profile?"},
       {{"profile", "--seqlen", "8"}, "did you mean --seq_len?"},
       {{"profile", "--model", "pythia-70m", "gpt2", "--quiet"},
-       "--model takes one model, and gpt2 is left over; to compare models: crosssize --models pythia-70m gpt2"},
+       "--model takes one model, and gpt2 is left over; to compare models: crosssize --models pythia-70m "
+       "gpt2"},
       {{"profile", "--model", "m", "seed", "5"}, "did you mean --seed?"},
       {{"profile", "gpt2"}, "there is no gpt2; see profile --help"},
       {{"profile"}, "no model"},

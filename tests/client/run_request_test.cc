@@ -67,9 +67,9 @@ TEST(RunRequestTest, AVariableThatIsAlmostASettingsIsToldUnlessQuiet) {
   const FakeServer server(SuccessfulScript("org/tiny"));
   const TemporaryFolder folder;
   const std::map<std::string, std::string> environment = {
-      {"INDUCT_SEDE", "1"},       {"INDUCT_SEED", "2"},        {"INDUCT_TEST_BIN", "x"},
-      {"INDUCT_TORCH", "x"},      {"INDUCT_TORCH_INDEX", "x"},
-      {"INDUCT_TOKENIZERS", "x"}, {"INDUCT_VEGA_DIR", "x"}};
+      {"INDUCT_SEDE", "1"},    {"INDUCT_SEED", "2"},        {"INDUCT_TEST_BIN", "x"},
+      {"INDUCT_TORCH", "x"},   {"INDUCT_TORCH_INDEX", "x"}, {"INDUCT_TOKENIZERS", "x"},
+      {"INDUCT_VEGA_DIR", "x"}};
   const std::string told =
       "induct-client: environment variable INDUCT_SEDE sets nothing; did you mean INDUCT_SEED?\n";
   EXPECT_EQ(RunClient({"models", "--server", server.address()}, folder.path(), environment).err, told);
@@ -219,8 +219,7 @@ TEST(RunRequestTest, CancelIsDoneWhereTheJobWillEndOrHasEnded) {
   for (const auto& [state, outcome] : cases) {
     const FakeServer server({.state_after_cancel = state});
     const TemporaryFolder folder;
-    const ClientResult result =
-        RunClient({"cancel", kFakeJob, "--server", server.address()}, folder.path());
+    const ClientResult result = RunClient({"cancel", kFakeJob, "--server", server.address()}, folder.path());
     EXPECT_EQ(result.exit_code, 0) << state << result.err;
     EXPECT_EQ(result.out, absl::StrCat(kFakeJob, ": ", outcome, "\n"));
   }

@@ -105,16 +105,17 @@ TEST(RpcErrorTest, ViolationsAreSentencesWithTheFlagsSpelling) {
   EXPECT_EQ(DescribeField("model", "unknown"), "--model: unknown");
 }
 
-TEST(RpcErrorTest, AHubThatTheServerCannotReachHasAnExitCodeOfItsOwn) {
-  google::rpc::Status status;
-  status.set_code(static_cast<int>(absl::StatusCode::kUnavailable));
-  google::rpc::ErrorInfo info;
-  info.set_reason(reason::kHubUnavailable);
-  status.add_details()->PackFrom(info);
-  EXPECT_EQ(ExitCodeOf(FromRpcStatus(status)), ExitCode::kJobFailed);
-  info.set_reason(reason::kHubUnreachable);
-  status.mutable_details(0)->PackFrom(info);
-  EXPECT_EQ(ExitCodeOf(FromRpcStatus(status)), ExitCode::kHubUnreachable);
+TEST(RpcErrorTest, AHubThatCannotBeUsedHasAnExitCodeOfItsOwn) {
+  for (const auto& [reason, exit_code] : {std::pair{reason::kHubUnreachable, ExitCode::kHubUnusable},
+                                          std::pair{reason::kHubUnavailable, ExitCode::kHubUnusable},
+                                          std::pair{reason::kHubCacheUnusable, ExitCode::kJobFailed}}) {
+    google::rpc::ErrorInfo info;
+    info.set_reason(reason);
+    google::rpc::Status status;
+    status.set_code(static_cast<int>(absl::StatusCode::kUnavailable));
+    status.add_details()->PackFrom(info);
+    EXPECT_EQ(ExitCodeOf(FromRpcStatus(status)), exit_code) << reason;
+  }
 }
 
 TEST(RpcErrorTest, TellsABrokenConnectionFromARefusal) {

@@ -10,10 +10,21 @@ TEST(FileNames, EveryCharacterOutsideThePlainOnesBecomesAnUnderscore) {
   EXPECT_EQ(ModelFileName("demo-small"), "demo-small");
 }
 
-TEST(FileNames, AModelThatBeginsWithADotHasASafeName) {
-  EXPECT_EQ(ModelFileName("./here/demo-small"), "__here_demo-small");
-  EXPECT_EQ(ModelFileName("../demo-small"), "_._demo-small");
-  EXPECT_TRUE(IsSafeFileName(ModelFileName("./here/demo-small")));
+TEST(FileNames, APathIsCalledByItsLastPart) {
+  for (const char* path : {"./here/demo", "../demo", "/models/demo", "/models/demo/", "deploy/models/demo"})
+    EXPECT_EQ(ModelFileName(path), "demo") << path;
+  for (const char* path : {".", "..", "/", "../.hidden"})
+    EXPECT_TRUE(IsSafeFileName(ModelFileName(path)) || ModelFileName(path).empty()) << path;
+  EXPECT_EQ(ModelFileName("../.hidden"), "_hidden");
+}
+
+TEST(FileNames, WhatCanOnlyBeARelativePathIsTold) {
+  for (const char* path : {".", "..", "./a", "../a", "./a@b", "a/b/c", "a/b/", "a//b", "a/b/c@main"}) {
+    EXPECT_TRUE(IsRelativePath(path)) << path;
+  }
+  for (const char* name : {"", "a", "a/b", "a/", ".a/b", "/a/b/c", "a/b@refs/pr/1", "a@x/y/z"}) {
+    EXPECT_FALSE(IsRelativePath(name)) << name;
+  }
 }
 
 TEST(FileNames, NamesThatCouldLeaveTheFolderOrHideAreNotSafe) {

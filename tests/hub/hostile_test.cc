@@ -1,6 +1,7 @@
 // A hub that wants to do harm: write elsewhere, learn the token, fill the memory, never end.
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_cat.h"
 #include "common/shard_limits.h"
 #include "server/hub/content_check.h"
 #include "server/hub/hub_client.h"

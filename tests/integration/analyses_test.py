@@ -175,7 +175,7 @@ class Analyses(ProgramTest):
         for row in range(n):
             self.assertAlmostEqual(sum(values[row * n:(row + 1) * n]), 1, places=4)
             self.assertTrue(all(x == 0 for x in values[row * n + row + 1:(row + 1) * n]))
-        self.assertIn("pattern_demo-small.png", self.figures(run))
+        self.assertIn("pattern_demo-small_1.2_prompt3.png", self.figures(run))
         # What the score reads is where it says.
         scores = read_npy(run / "pattern_demo-small.npy")[2]
         mean = sum(scores[t["query"] * n + t["key"]] for t in pattern["targets"]) / len(pattern["targets"])

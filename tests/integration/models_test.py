@@ -1,11 +1,27 @@
 """Models: named, listed, loaded, unloaded, larger than their budget, and from a hub."""
 import json
 import re
+import subprocess
+import sys
 import unittest
 
-from harness import DEMO_MODELS, LONG, SIGINT, SIGTERM, ProgramTest, wait_for
+from harness import CLIENT, DEMO_MODELS, LONG, SIGINT, SIGTERM, ProgramTest, wait_for
 
 SMALL = ["--n_sequences", "8", "--bootstrap_resamples", "0", "--task_types", "ABAB", "--no_report"]
+# Runs the command that follows where the only name server takes questions and answers none.
+SILENCE = """
+import fcntl, os, socket, struct, subprocess, sys, tempfile
+silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+fcntl.ioctl(silent, SIOCSIFFLAGS, struct.pack("16sh22x", b"lo", IFF_UP))
+silent.bind(("127.0.0.1", 53))
+silent.set_inheritable(True)
+with tempfile.NamedTemporaryFile("w", dir=os.getcwd(), delete=False) as file:
+    file.write("nameserver 127.0.0.1\\n")
+subprocess.run(["mount", "--bind", file.name, "/etc/resolv.conf"], check=True)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+PRIVATE = ["unshare", "--map-root-user", "--mount", "--net"]
 COMMITS = {"main": "a" * 40, "step3": "b" * 40}
 
 
@@ -57,6 +73,10 @@ class ModelsTest(ProgramTest):
         for path in ("./here/demo-small", "./here/../here/demo-small/", self.dir / "here" / "demo-small"):
             self.assertTrue(self.client("inspect", path).stdout.startswith("demo-small\n"), path)
         self.client("profile", "--model", "./here/demo-small", *SMALL)
+        saved = (self.run_dir() / "config.yaml").read_text()
+        self.assertIn(f'models: ["{self.dir}/here/demo-small"]', saved, "it can be repeated from another folder")
+        self.assertTrue(self.run_dir().name.endswith("-profile-demo-small"), self.run_dir())
+        self.assertTrue((self.run_dir() / "profile_demo-small.json").exists())
         _, address = self.start_server()
         for command in (["inspect"], ["profile", "--model"]):
             error = self.client(*command, "./here/demo-small", "--server", address, check=2).stderr
@@ -175,6 +195,24 @@ class HubTest(ProgramTest):
         self.env["HF_ENDPOINT"] = "http://hub.invalid"
         for command in (["inspect"], ["models", "load"], ["profile", "--model"]):
             self.assertIn("hub.invalid", self.client(*command, "org/tiny", check=7).stderr)
+
+    def test_a_name_server_that_never_answers_is_not_waited_for_longer_than_it_may_take(self):
+        self.env["HF_ENDPOINT"] = "http://hub.invalid"
+        if subprocess.run([*PRIVATE, "true"], capture_output=True).returncode != 0:
+            self.skipTest("no private namespaces here")
+        for command in (["inspect"], ["profile", "--model"]):
+            result = subprocess.run([*PRIVATE, sys.executable, "-c", SILENCE, CLIENT, *command, "org/tiny"], cwd=self.dir, env=self.env,
+                                    capture_output=True, text=True, timeout=100)
+            self.assertEqual(result.returncode, 7, result.stderr)
+            self.assertRegex(result.stderr, "the hub cannot be reached: .*no name server answered within 6 s")
+            self.assertNotIn("trying again", result.stderr)
+
+    def test_a_plan_goes_on_with_the_models_that_the_hub_is_not_needed_for(self):
+        self.env["HF_ENDPOINT"] = "http://hub.invalid"
+        (self.dir / "plan.yaml").write_text("models: [org/tiny, demo-small]\nprompts:\n  n_sequences: 8\n")
+        table = self.client("run", "--plan", "plan.yaml", "--no_figures", check=1).stdout
+        for line in ("profile of org/tiny +failed +.*the hub cannot be reached", "profile of demo-small +done ", "causal of demo-small +done "):
+            self.assertRegex(table, line)
 
     def test_what_the_hub_refuses_is_said_with_its_cause(self):
         self.assertIn("step4", self.client("models", "load", "org/tiny@step4", check=2).stderr)

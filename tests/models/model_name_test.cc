@@ -34,15 +34,6 @@ TEST(ModelName, WhatIsNoNameIsNotFound) {
   EXPECT_TRUE(ParseModelName(std::string(512, 'a')).ok());
 }
 
-TEST(ModelName, WhatCanOnlyBeARelativePathIsTold) {
-  for (const char* path : {".", "..", "./a", "../a", "./a@b", "a/b/c", "a/b/", "a//b", "a/b/c@main"}) {
-    EXPECT_TRUE(IsRelativePath(path)) << path;
-  }
-  for (const char* name : {"", "a", "a/b", "a/", ".a/b", "/a/b/c", "a/b@refs/pr/1", "a@x/y/z"}) {
-    EXPECT_FALSE(IsRelativePath(name)) << name;
-  }
-}
-
 TEST(ModelName, ShortNamesStandForFullOnesAndBack) {
   EXPECT_EQ(FullName("pythia-14m"), "EleutherAI/pythia-14m");
   EXPECT_EQ(FullName("pythia-6.9b-deduped"), "EleutherAI/pythia-6.9b-deduped");

@@ -39,7 +39,7 @@ NO_CODE = re.compile(r'//[^\n]*|"(?:\\.|[^"\\\n])*"')
 
 
 def sources():
-    for folder in ("common", "proto", "server", "client"):
+    for folder in ("common", "proto", "server", "client", "tests"):
         yield from (p for p in (ROOT / folder).rglob("*") if p.suffix in (".h", ".cc"))
 
 

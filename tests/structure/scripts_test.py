@@ -46,6 +46,15 @@ class ScriptsTest(unittest.TestCase):
                 self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
                 self.assertIn(f"usage: {command[0]}", wrong.stderr)
 
+    def test_each_that_people_start_tells_its_use_wherever_it_is_called_from(self):
+        for script in ("deploy/install.sh", "deploy/quickstart.sh", "tests/run.sh", "tests/long.sh"):
+            for flag in ("-h", "--help"):
+                with self.subTest(script=script, flag=flag):
+                    shown = subprocess.run(["./" + pathlib.Path(script).name, flag], cwd=(ROOT / script).parent, capture_output=True, text=True, check=False)
+                    self.assertEqual((shown.returncode, shown.stderr), (0, ""))
+                    head = (ROOT / script).read_text().splitlines()[1]
+                    self.assertTrue(shown.stdout.startswith(head.removeprefix("# ") + "\n"), shown.stdout)
+
     def test_help_of_the_test_run_tells_the_labels_that_tests_have(self):
         shown = run("tests/run.sh", "--help")
         self.assertEqual(shown.returncode, 0)
