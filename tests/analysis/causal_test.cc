@@ -464,7 +464,7 @@ TEST(Causal, ASelectionHalfWithoutOperationsIsAnErrorThatNamesIt) {
   const absl::Status status = MeasureArmsOf(model, given).status();
   EXPECT_EQ(ReasonOf(status), reason::kNoCopyOperations);
   EXPECT_THAT(std::string(status.message()),
-              AllOf(HasSubstr("the selection half: "), HasSubstr("1 prompts hold no")));
+              AllOf(HasSubstr("the selection half: "), HasSubstr("the prompt holds no")));
 }
 
 TEST(Causal, WithoutPredictablePositionsThereIsNoCopyMetric) {
