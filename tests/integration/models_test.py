@@ -1,5 +1,6 @@
 """Models: named, listed, loaded, unloaded, larger than their budget, and from a hub."""
 import json
+import platform
 import re
 import subprocess
 import sys
@@ -101,6 +102,17 @@ class ModelsTest(ProgramTest):
             self.assertEqual("float32, streamed)" in stderr, megabytes == 3, stderr)
             outputs[megabytes] = scores.read_bytes()
         self.assertEqual(outputs[3], outputs[100])
+
+    @unittest.skipUnless(platform.machine() == "x86_64", "oneDNN has no such limit elsewhere")
+    def test_where_bfloat16_is_slower_than_float32_each_run_says_so_and_the_log_once(self):
+        self.env["ONEDNN_MAX_CPU_ISA"] = "AVX2"  # no processor computes in bfloat16 then
+        server, address = self.start_server()
+        for output in ("first", "second"):
+            self.client("profile", "--model", "demo-small", "--dtype", "bfloat16", "--n_sequences", "200", "--bootstrap_resamples", "0",
+                        "--no_report", "--no_figures", "--server", address, "--output_dir", output)
+            [warning] = self.scores(output)[0]["warnings"]
+            self.assertRegex(warning, r"^bfloat16 is slow on this processor: linear layers of demo-small run at \d+ GFLOP/s, in float32 at \d+$")
+        self.assertEqual(server.log.read_text().count("bfloat16 is slow"), 1)
 
     def test_of_several_models_those_that_are_streamed_are_named(self):
         _, address = self.start_server(settings="model_memory_mb: 3\n")
