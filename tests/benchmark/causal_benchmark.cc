@@ -2,7 +2,9 @@
 // it can't do without: for every arm the layers from its first ablated one on, and the unembedding. The parts
 // are measured alone, in the same process and in turn with the pass. Run it on a quiet machine:
 //
-//   build/bin/causal_benchmark [prompts = 16] [tokens a prompt = 64] [float32 | bfloat16] [repeats = 3]
+//   build/release/bin/causal_benchmark [prompts = 16] [tokens a prompt = 64] [float32 | bfloat16] [repeats =
+//   3]
+//                                      [auto | aten | onednn | onednn_packed]
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -13,6 +15,7 @@
 
 #include "common/threads.h"
 #include "server/engine/engine.h"
+#include "server/engine/linear_choice.h"
 #include "tests/benchmark/benchmark_model.h"
 
 namespace induct::engine {
@@ -62,6 +65,7 @@ int Main(int argc, char** argv) {
   const int length = argc > 2 ? std::atoi(argv[2]) : 64;
   const DType dtype = argc > 3 ? ParseDType(argv[3]).value_or(DType::kFloat32) : DType::kFloat32;
   const int repeats = argc > 4 ? std::atoi(argv[4]) : 3;
+  const std::string linear = argc > 5 ? argv[5] : "auto";
   const DecoderSpec spec = PythiaShape("pythia-160m");
   if (n_prompts < 1 || length < 2 || length > spec.max_positions || repeats < 1) {
     std::fprintf(stderr, "prompts and repeats must be at least 1, tokens 2 to %ld\n",
@@ -69,9 +73,11 @@ int Main(int argc, char** argv) {
     return 2;
   }
   SetThreads(AvailableCores());
-  absl::StatusOr<std::unique_ptr<Model>> model =
-      LoadModel(spec, RandomWeights(spec, DType::kFloat32), {.dtype = dtype}, {});
+  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(
+      spec, RandomWeights(spec, DType::kFloat32),
+      {.dtype = dtype, .linear_chooser = MakeLinearChooser(ParseLinearProduct(linear), nullptr)}, {});
   Check(model.status());
+  Check((*model)->ChooseLinear(int64_t{n_prompts} * length, {}).status());
 
   std::mt19937 random(2);
   std::vector<std::vector<int32_t>> prompts(n_prompts);
@@ -112,8 +118,9 @@ int Main(int argc, char** argv) {
 
   const double tokens = static_cast<double>(n_prompts) * length;
   const double logits_flop = 2.0 * tokens * static_cast<double>(spec.d_model * spec.vocab_size);
-  std::printf("pythia-160m's shape, %s, %d threads: %d prompts of %d tokens, median of %d\n",
-              std::string(DTypeName(dtype)).c_str(), AvailableCores(), n_prompts, length, repeats);
+  std::printf("pythia-160m's shape, %s, %s, %d threads: %d prompts of %d tokens, median of %d\n",
+              std::string(DTypeName(dtype)).c_str(), linear.c_str(), AvailableCores(), n_prompts, length,
+              repeats);
   std::printf("a layer      %8.4f s\n", Median(layer_times));
   std::printf("logits       %8.4f s   %6.0f GFLOP/s\n", Median(logits_times),
               logits_flop / Median(logits_times) / 1e9);
