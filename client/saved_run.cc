@@ -132,8 +132,9 @@ absl::Status Check(const v1::Nulls& nulls, Size size) {
   INDUCT_RETURN_IF_ERROR(Check(shuffled.lag_matched(), size));
   if (!nulls.has_head_permutation()) return absl::OkStatus();
   const v1::HeadPermutation& heads = nulls.head_permutation();
-  return CheckLists(size, {&heads.observed_density(), &heads.null_mean(), &heads.band_low(),
-                           &heads.band_high(), &heads.p_adjusted()});
+  return CheckLists(size,
+                    {&heads.observed_density(), &heads.null_mean(), &heads.band_low(), &heads.band_high()},
+                    {&heads.p_adjusted()});
 }
 
 absl::Status Check(const v1::Causal& causal, Size) {

@@ -85,11 +85,11 @@ std::string DroppedText(const v1::AntecedentNull& null) {
 }
 
 std::string NullText(const v1::AntecedentNull& null) {
-  if (!null.has_p_adjusted()) return "no p-values: that takes two prompts with operations";
+  if (!null.has_p_adjusted()) return "no p-values: that takes five prompts with operations";
   const int best = StrongestHead(null);
   const int n_heads = static_cast<int>(null.effect().n_heads());
   return absl::StrFormat(
-      "%d of %d heads above it (p <= 0.05, adjusted); most: layer %d head %d by %.3f, p = %.3g",
+      "%d of %d heads shown above it (p <= 0.05, adjusted); most: layer %d head %d by %.3f, p = %.3g",
       SignificantText(null.p_adjusted().values()), null.effect().values_size(), best / n_heads,
       best % n_heads, null.effect().values(best), null.p_adjusted().values(best));
 }
@@ -108,12 +108,15 @@ std::string ShuffledRows(const v1::Nulls& nulls) {
 
 std::string PermutationRows(const v1::HeadPermutation& heads) {
   std::string text =
-      Row("head permutation", absl::StrFormat("%s above chance (p <= 0.05, adjusted)",
-                                              Counted(SignificantText(heads.p_adjusted()), "layer")));
+      Row("head permutation",
+          heads.p_adjusted().empty()
+              ? absl::StrCat("no p-values: ", Printable(heads.reason()))
+              : absl::StrFormat("%s denser than scores dealt to places at random (p <= 0.05, adjusted)",
+                                Counted(SignificantText(heads.p_adjusted()), "layer")));
   if (heads.has_depth_spread()) {
-    text +=
-        Row("depth spread", absl::StrFormat("%.3f, %.3f by chance, p = %.3g", heads.depth_spread().observed(),
-                                            heads.depth_spread().null_mean(), heads.depth_spread().p()));
+    text += Row("depth spread",
+                absl::StrFormat("%.3f, %.3f when permuted, p = %.3g", heads.depth_spread().observed(),
+                                heads.depth_spread().null_mean(), heads.depth_spread().p()));
   }
   return text;
 }
@@ -186,7 +189,7 @@ std::string Text(const std::string& label, const v1::LagBuckets& lags) {
     if (bucket.has_centroid_rel()) absl::StrAppendFormat(&value, ", centroid %.3f", bucket.centroid_rel());
     if (bucket.bootstrap().has_centroid_rel()) {
       value += IntervalInWords(bucket.bootstrap().centroid_rel().ci_low(),
-                            bucket.bootstrap().centroid_rel().ci_high());
+                               bucket.bootstrap().centroid_rel().ci_high());
     }
     text += Row(LagRange(bucket), value);
   }
@@ -330,7 +333,8 @@ std::string MarginText(const SavedRun& run, const v1::ModelPair& pair) {
 
 std::string DifferenceRow(const char* label, const v1::PairedDifference& difference,
                           const std::string& margin) {
-  std::string value = absl::StrFormat("%+.3f%s", difference.difference(), OptionalIntervalInWords(difference));
+  std::string value =
+      absl::StrFormat("%+.3f%s", difference.difference(), OptionalIntervalInWords(difference));
   if (difference.has_equivalent() && difference.equivalent()) {
     absl::StrAppend(&value, ", equivalent (90 % interval within ", margin, ")");
   } else if (difference.has_equivalent()) {

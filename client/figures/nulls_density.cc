@@ -19,9 +19,9 @@ constexpr int kMaxDensityLabels = 16;
 std::string DensityCsv(const v1::HeadPermutation& heads) {
   std::string csv = "layer,observed_density,null_mean,band_low,band_high,p_adjusted\n";
   for (int layer = 0; layer < heads.observed_density_size(); ++layer) {
-    absl::StrAppendFormat(&csv, "%d,%.9g,%.9g,%.9g,%.9g,%.9g\n", layer, heads.observed_density(layer),
-                          heads.null_mean(layer), heads.band_low(layer), heads.band_high(layer),
-                          heads.p_adjusted(layer));
+    const std::string p = heads.p_adjusted().empty() ? "" : absl::StrFormat("%.9g", heads.p_adjusted(layer));
+    absl::StrAppendFormat(&csv, "%d,%.9g,%.9g,%.9g,%.9g,%s\n", layer, heads.observed_density(layer),
+                          heads.null_mean(layer), heads.band_low(layer), heads.band_high(layer), p);
   }
   return csv;
 }
@@ -36,7 +36,7 @@ double HighestDensity(const v1::HeadPermutation& heads) {
 std::string SpreadText(const v1::HeadPermutation& heads) {
   if (!heads.has_depth_spread()) return "fewer than 2 high heads: no spread of depth";
   const v1::DepthSpread& spread = heads.depth_spread();
-  return absl::StrFormat("their spread of depth: %.3f, by chance %.3f, %s", spread.observed(),
+  return absl::StrFormat("their spread of depth: %.3f, when permuted %.3f, %s", spread.observed(),
                          spread.null_mean(), PText(spread.p()));
 }
 
@@ -46,10 +46,10 @@ std::string DensityPlot(const v1::HeadPermutation& heads, const std::string& nam
   std::string plot = absl::StrCat(
       kKeyBelow, "plot ", data,
       "1:3:($1-0.505):($1+0.505):4:5 with boxxyerror lc rgb '#c8c8c8' fs solid 1 noborder ",
-      "title 'by chance: 5 % to 95 % of each layer', \\\n  ", data,
-      "($1-0.5):3:(1):(0) with vectors nohead lw 1.2 lc rgb '", kGrey, "' title 'by chance: mean', \\\n  ");
+      "title 'permuted: 5 % to 95 % of each layer', \\\n  ", data,
+      "($1-0.5):3:(1):(0) with vectors nohead lw 1.2 lc rgb '", kGrey, "' title 'permuted: mean', \\\n  ");
   absl::StrAppendFormat(
-      &plot, "%.9g with lines lw 1.2 dt 2 lc rgb '%s' title 'by chance: 95 %% of the largest layer', \\\n  ",
+      &plot, "%.9g with lines lw 1.2 dt 2 lc rgb '%s' title 'permuted: 95 %% of the largest layer', \\\n  ",
       heads.max_quantile(), kVermillion);
   absl::StrAppend(&plot, data, "1:2 with linespoints lw 1.5 pt 7 ps unit lc rgb '", kBlue,
                   "' title 'observed'");

@@ -106,7 +106,7 @@ void AddCausalLimits(const std::string& label, const v1::Causal& causal, Finding
   if (n_prompts < kFewPrompts)
     findings->limits.push_back(FewPrompts(absl::StrCat("the ablation of heads of ", label), n_prompts));
   for (const auto& [name, arm] : {std::pair("random heads", &causal.random_k()),
-                                  std::pair("other heads of the same layers", &causal.matched_k())}) {
+                                  std::pair("as many heads of the same layers", &causal.matched_k())}) {
     if (!arm->has_smallest_p() || !arm->has_p_copy_nll()) continue;
     const bool at_smallest = std::min(arm->p_copy_nll(), arm->p_copy_accuracy()) <= arm->smallest_p();
     if (!at_smallest && arm->smallest_p() <= kSignificant) continue;
@@ -143,7 +143,7 @@ Findings CausalFindings(const SavedModel& model) {
   if (causal.top_k().delta().has_copy_nll()) {
     findings.blocks.push_back(Paragraph{Changes(causal)});
     AddControl("random heads", causal.random_k(), &findings);
-    AddControl("other heads of the same layers", causal.matched_k(), &findings);
+    AddControl("as many heads of the same layers", causal.matched_k(), &findings);
   } else {
     findings.blocks.push_back(Paragraph{
         "No position of these prompts is predictable (no pair of tokens comes back as the antecedents "

@@ -80,8 +80,8 @@ std::string Write(const Chart& chart) {
 std::string MarkdownPage(const Document& document) {
   std::string text = absl::StrCat("# ", EscapeMarkdown(document.title), "\n\n");
   for (const Section& section : document.sections) {
-    absl::StrAppend(&text, std::string(static_cast<size_t>(section.level), '#'), " ", EscapeMarkdown(section.title),
-                    "\n\n");
+    absl::StrAppend(&text, std::string(static_cast<size_t>(section.level), '#'), " ",
+                    EscapeMarkdown(section.title), "\n\n");
     for (const Block& block : section.blocks)
       text += std::visit([](const auto& of_kind) { return Write(of_kind); }, block);
   }

@@ -47,9 +47,12 @@ List Definitions(const std::vector<SavedRun>& runs) {
     list.items.push_back(
         "Shuffled antecedents: what would be read if the antecedent were another position, all alike "
         "(uniform) or "
-        "weighted by how often their lag occurs (lag-matched). p-values flip the signs of prompts' effects "
-        "and are "
-        "adjusted by the maximum over heads. The head permutation puts the scores on all places at random.");
+        "weighted by how often their lag occurs (lag-matched). p-values test whether a mean effect is above "
+        "0, "
+        "by resampling "
+        "prompts (bootstrap-t), adjusted by the maximum over heads. The head permutation deals the scores to "
+        "places at "
+        "random; it speaks of one model, whose heads are not independent.");
   }
   if (Any(runs, {"causal"})) {
     list.items.push_back(
@@ -57,14 +60,15 @@ List Definitions(const std::vector<SavedRun>& runs) {
         "accuracy and "
         "copy NLL are over positions whose token follows the same token as once before; p compares with "
         "random "
-        "sets of heads, one-sided.");
+        "sets of heads, one-sided; that against sets of the same layers by copy NLL is the primary one, the "
+        "others are descriptive.");
   }
   if (Any(runs, {"crosssize", "multisize"})) {
     list.items.push_back(
         "Models are compared on the same prompts, with a bootstrap that draws the same prompts for both. "
         "Equivalent "
-        "means that the 90 % interval of the difference lies within one layer of the model with fewer "
-        "layers.");
+        "means that the 90 % interval of the difference lies strictly within one layer of the model with "
+        "fewer layers.");
   }
   if (Any(runs, {"lagbuckets"}))
     list.items.push_back(

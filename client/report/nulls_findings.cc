@@ -51,19 +51,19 @@ std::string ShuffledSentence(const std::string& label, const std::string& name,
   if (!null.has_p_adjusted()) {
     return absl::StrCat(
         "Against ", name, " shuffled antecedents the strongest is ", StrongestHeadText(null),
-        ". There is no p-value: the test flips signs of prompts, and fewer than two have operations.");
+        ". There is no p-value: the test resamples prompts, and fewer than five have operations.");
   }
   const uint64_t n_heads = static_cast<uint64_t>(null.p_adjusted().values_size());
   const uint64_t significant = CountSignificantHeads(null.p_adjusted().values());
   if (significant == 0) {
     return absl::StrCat(
         "Nothing was found against ", name, " shuffled antecedents: no head of ", label,
-        " attends to the antecedent more than to them (p <= 0.05, adjusted over all heads). The "
-        "strongest is ",
+        " was shown to attend to the antecedent more than to them (p <= 0.05, adjusted over all heads). "
+        "The strongest is ",
         StrongestHeadText(null), ".");
   }
   return absl::StrCat(Grouped(significant), " of ", Counted(n_heads, "head"), " of ", label,
-                      " score higher than with ", name,
+                      significant == 1 ? " was" : " were", " shown to score higher than with ", name,
                       " shuffled antecedents (p <= 0.05, adjusted over all heads)", EffectRange(null),
                       ". The strongest is ", StrongestHeadText(null), ".");
 }
@@ -79,10 +79,12 @@ std::vector<std::string> SignificantLayers(const v1::HeadPermutation& heads) {
 }
 
 std::string SpreadSentence(const v1::DepthSpread& spread) {
-  return absl::StrCat("Their spread of relative depth is ", Value(spread.observed()), ", by chance ",
+  return absl::StrCat("Their spread of relative depth is ", Value(spread.observed()), ", when permuted ",
                       Value(spread.null_mean()), " (", PText(spread.p()), "): ",
-                      spread.p() <= kSignificant ? "they lie closer together than chance."
-                                                 : "that is not shown to be narrower than chance.");
+                      spread.p() <= kSignificant
+                          ? "they lie closer together than if scores were dealt to places at random."
+                          : "they are not shown to lie closer together than if scores were dealt to places "
+                            "at random.");
 }
 
 std::string PermutationSentence(const v1::Nulls& nulls) {
@@ -91,11 +93,17 @@ std::string PermutationSentence(const v1::Nulls& nulls) {
   std::string text =
       absl::StrFormat("High heads are those whose %s score lies above the %g quantile of all, %.3g. ",
                       nulls.score(), nulls.high_score_quantile(), heads.threshold());
-  absl::StrAppend(&text,
-                  layers.empty()
-                      ? "Nothing was found in where they are: no layer holds more of them than permuted "
-                        "scores do (p <= 0.05, adjusted over layers)."
-                      : absl::StrCat("They are denser than chance in ", Enumeration(layers), "."));
+  if (heads.p_adjusted().empty()) {
+    absl::StrAppend(&text, "No layer has a p-value: ", heads.reason(), ".");
+  } else if (layers.empty()) {
+    text +=
+        "Nothing was found in where they are: no layer was shown to hold more of them than if scores were "
+        "dealt to places at random (p <= 0.05, adjusted over layers).";
+  } else {
+    absl::StrAppend(&text, "They are denser than if scores were dealt to places at random in ",
+                    Enumeration(layers),
+                    "; heads of a layer that resemble each other for any reason are, too.");
+  }
   return absl::StrCat(text, " ",
                       heads.has_depth_spread() ? SpreadSentence(heads.depth_spread())
                                                : "With fewer than two of them there is no spread of depth.");

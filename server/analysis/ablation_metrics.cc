@@ -13,9 +13,9 @@ namespace {
 constexpr size_t kVariantsAtOnce = 64;
 
 // Sets the intervals of the variants [first, first + n_variants).
-absl::Status AddMetricIntervals(const MetricSums& sums, const Strata& strata, uint32_t resamples, uint64_t seed,
-                          size_t first, size_t n_variants, const std::stop_token& stop,
-                          std::vector<DeltaEstimate>& deltas) {
+absl::Status AddMetricIntervals(const MetricSums& sums, const Strata& strata, uint32_t resamples,
+                                uint64_t seed, size_t first, size_t n_variants, const std::stop_token& stop,
+                                std::vector<DeltaEstimate>& deltas) {
   const size_t n_prompts = sums.counts.size();
   std::vector<double> differences(n_prompts * n_variants);  // [N, n_variants]: to the baseline
   for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
@@ -58,7 +58,8 @@ absl::StatusOr<MetricOfVariants> SummarizeMetric(const MetricSums& sums, const S
   if (resamples == 0) return metric;
   for (size_t first = 1; first < n_variants; first += kVariantsAtOnce) {
     INDUCT_RETURN_IF_ERROR(AddMetricIntervals(sums, strata, resamples, seed, first,
-                                        std::min(kVariantsAtOnce, n_variants - first), stop, metric.deltas));
+                                              std::min(kVariantsAtOnce, n_variants - first), stop,
+                                              metric.deltas));
   }
   return metric;
 }

@@ -1,7 +1,6 @@
 #include "server/analysis/bootstrap.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -47,13 +46,10 @@ absl::Status CheckInput(const BootstrapInput& input) {
   const bool fits = input.strata != nullptr && input.strata->of_prompt.size() == n && n_scores > 0 &&
                     RowsFit(input, n_scores) && input.kept.size() == size_t{input.n_layers} * input.n_kept &&
                     input.n_kept > 0;
-  const auto any = [](std::span<const uint32_t> counts) {
-    return std::any_of(counts.begin(), counts.end(), [](uint32_t c) { return c > 0; });
-  };
-  const bool has_operations =
-      any(input.counts) &&
-      (input.paired_counts.empty() || (input.paired_counts.size() == n && any(input.paired_counts)));
-  if (fits && has_operations && n >= 2 && input.resamples > 0) return absl::OkStatus();
+  const bool is_paired = !input.paired_counts.empty();
+  const bool can_be_drawn = fits && n >= 2 && (!is_paired || input.paired_counts.size() == n) &&
+                            CanResample(*input.strata, input.counts, input.paired_counts);
+  if (can_be_drawn && input.resamples > 0) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "a bootstrap needs 2 prompts, 1 resample and 1 operation at least, and arrays of one shape; there are ",
       n, " prompts, ", input.resamples, " resamples, ", input.sums.size(), " sums, ", input.kept.size(),
@@ -67,8 +63,8 @@ void AddWeighted(double weight, const double* __restrict source, double* __restr
 
 // Fills the block's scores for the resamples [first, first + n_group). `weights` is [n_group, N],
 // `operations` [n_group].
-void ScoreGroup(const BootstrapInput& input, uint32_t first, std::span<const uint64_t> operations,
-                std::span<const uint32_t> weights, LayerBlock& block) {
+void ScoreGroup(const BootstrapInput& input, uint32_t first, std::span<const double> operations,
+                std::span<const double> weights, LayerBlock& block) {
   const size_t n_prompts = input.counts.size(), n_scores = size_t{input.n_layers} * input.n_heads;
   const double* sums = input.sums.data() + size_t{block.first_layer} * input.n_heads;
   double* scores = block.scores.data() + first * block.width;  // zero so far
@@ -78,15 +74,14 @@ void ScoreGroup(const BootstrapInput& input, uint32_t first, std::span<const uin
       const uint32_t row = RowOf(input, prompt);
       if (row == kNoRow) continue;
       for (size_t r = 0; r < operations.size(); ++r) {
-        const uint32_t weight = weights[r * n_prompts + prompt];
+        const double weight = weights[r * n_prompts + prompt];
         if (weight == 0) continue;
         AddWeighted(weight, sums + row * n_scores + tile, scores + r * block.width + tile, n);
       }
     }
   }
   for (size_t r = 0; r < operations.size(); ++r) {
-    const double n_operations = static_cast<double>(operations[r]);
-    for (size_t i = 0; i < block.width; ++i) scores[r * block.width + i] /= n_operations;
+    for (size_t i = 0; i < block.width; ++i) scores[r * block.width + i] /= operations[r];
   }
 }
 
@@ -96,8 +91,7 @@ absl::Status ScoreBlock(const BootstrapInput& input, const Resampler& resampler,
   const size_t n_prompts = input.counts.size();
   block.width = size_t{block.n_layers} * input.n_heads;
   block.scores.assign(input.resamples * block.width, 0.0);
-  std::vector<uint32_t> weights(kGroup * n_prompts);
-  std::vector<uint64_t> operations;
+  std::vector<double> weights(kGroup * n_prompts), operations;
   for (uint32_t first = 0; first < input.resamples; first += kGroup) {
     if (stop.stop_requested()) return absl::CancelledError("cancelled during the bootstrap");
     operations.clear();
@@ -110,30 +104,11 @@ absl::Status ScoreBlock(const BootstrapInput& input, const Resampler& resampler,
   return absl::OkStatus();
 }
 
-// `values` in the order of the resamples; sorted here.
-Interval IntervalOf(std::vector<double>& values) {
-  std::sort(values.begin(), values.end());
-  return {SortedQuantile(values, 0.025), SortedQuantile(values, 0.975)};
-}
-
-Estimate EstimateOf(std::vector<double> values) {
-  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-  return {mean, IntervalOf(values)};
-}
-
-// Column `column` of a row-major matrix.
-std::vector<double> Column(std::span<const double> matrix, size_t n_columns, size_t column) {
-  std::vector<double> values(matrix.size() / n_columns);
-  for (size_t row = 0; row < values.size(); ++row) values[row] = matrix[row * n_columns + column];
-  return values;
-}
-
 // Appends the intervals of the block's heads, and fills its layers of the curves.
-void SummarizeBlock(const BootstrapInput& input, const LayerBlock& block, ResampledScores& result) {
-  for (size_t i = 0; i < block.width; ++i) {
-    std::vector<double> values = Column(block.scores, block.width, i);
-    result.heads.push_back(IntervalOf(values));
-  }
+void SummarizeBlock(const BootstrapInput& input, double tail_share, const LayerBlock& block,
+                    ResampledScores& result) {
+  for (size_t i = 0; i < block.width; ++i)
+    result.heads.push_back(IntervalOf(Column(block.scores, block.width, i), tail_share));
   for (uint32_t r = 0; r < input.resamples; ++r) {
     for (uint32_t l = 0; l < block.n_layers; ++l) {
       const uint32_t layer = block.first_layer + l;
@@ -148,6 +123,7 @@ void SummarizeBlock(const BootstrapInput& input, const LayerBlock& block, Resamp
 // Fills what follows from the resampled profiles, `curves` [resamples, L].
 void SummarizeCurves(const BootstrapInput& input, std::span<const double> curves, BootstrapResult& result) {
   const uint32_t n_layers = input.n_layers;
+  const double tail_share = TailShare(*input.strata);
   std::vector<double> peak_depths, centroids, widths;
   result.peak_layer_frequency.assign(n_layers, 0.0);
   for (uint32_t r = 0; r < input.resamples; ++r) {
@@ -158,10 +134,10 @@ void SummarizeCurves(const BootstrapInput& input, std::span<const double> curves
     result.peak_layer_frequency[statistics.peak_layer] += 1;
   }
   for (double& frequency : result.peak_layer_frequency) frequency /= input.resamples;
-  result.peak_depth = EstimateOf(std::move(peak_depths));
-  result.centroid_rel = EstimateOf(std::move(centroids));
-  result.bandwidth_interpolated = EstimateOf(std::move(widths));
-  result.per_layer = CurveIntervals(curves, n_layers);
+  result.peak_depth = EstimateOf(std::move(peak_depths), tail_share);
+  result.centroid_rel = EstimateOf(std::move(centroids), tail_share);
+  result.bandwidth_interpolated = EstimateOf(std::move(widths), tail_share);
+  result.per_layer = CurveIntervals(curves, n_layers, tail_share);
 }
 
 }  // namespace
@@ -178,13 +154,14 @@ absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std:
   const auto layers_at_once =
       static_cast<uint32_t>(std::clamp<size_t>(kBlockBytes / layer_bytes, 1, input.n_layers));
 
+  const double tail_share = TailShare(*input.strata);
   ResampledScores result{.curves = std::vector<double>(size_t{input.resamples} * input.n_layers)};
   LayerBlock block;
   for (uint32_t layer = 0; layer < input.n_layers; layer += layers_at_once) {
     block.first_layer = layer;
     block.n_layers = std::min(layers_at_once, input.n_layers - layer);
     INDUCT_RETURN_IF_ERROR(ScoreBlock(input, resampler, stop, block));
-    SummarizeBlock(input, block, result);
+    SummarizeBlock(input, tail_share, block, result);
   }
   return result;
 }
@@ -194,22 +171,6 @@ absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, st
   BootstrapResult result{.resamples = input.resamples, .heads = std::move(resampled.heads)};
   SummarizeCurves(input, resampled.curves, result);
   return result;
-}
-
-std::vector<Interval> CurveIntervals(std::span<const double> curves, uint32_t n_layers) {
-  std::vector<Interval> intervals;
-  for (uint32_t layer = 0; layer < n_layers; ++layer) {
-    std::vector<double> values = Column(curves, n_layers, layer);
-    intervals.push_back(IntervalOf(values));
-  }
-  return intervals;
-}
-
-double SortedQuantile(std::span<const double> sorted, double q) {
-  const double position = q * static_cast<double>(sorted.size() - 1);
-  const auto below = static_cast<size_t>(position);
-  const size_t above = std::min(below + 1, sorted.size() - 1);
-  return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
 }  // namespace induct::analysis

@@ -7,19 +7,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "server/analysis/interval.h"
 #include "server/analysis/layer_profile.h"
 #include "server/analysis/resampling.h"
 
 namespace induct::analysis {
-
-// A 95 % interval: the 2.5 % and 97.5 % quantiles of the resamples, linear interpolation.
-struct Interval {
-  double low = 0, high = 0;
-};
-struct Estimate {
-  double mean = 0;  // over the resamples
-  Interval interval;
-};
 
 // The row of a prompt without operations.
 inline constexpr uint32_t kNoRow = UINT32_MAX;
@@ -58,11 +50,10 @@ struct BootstrapResult {
   Estimate peak_depth, centroid_rel, bandwidth_interpolated;
 };
 
-// Resamples prompts with replacement within strata, sums and counts together; a resample without operations
-// (on either side, where paired) is drawn again. Prompts without operations take part, with a sum and a count
-// of 0.
+// Resamples prompts as a Resampler does, sums and counts together. Prompts without operations take part, with
+// a sum and a count of 0. Intervals are those of TailShare.
 //
-// REQUIRES: at least 2 prompts, some count > 0, resamples > 0. Time is resamples * N * L * H. Memory beyond
+// REQUIRES: what a Resampler requires, resamples > 0. Time is resamples * N * L * H. Memory beyond
 // the input and the result is bounded: layers are worked on in blocks whose resampled scores take some 16
 // MiB, and the draws are made again for each block.
 //
@@ -71,11 +62,5 @@ absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std:
 
 // The same, and what follows from it for a profile. Errors as above.
 absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop);
-
-// [L]: of each layer of curves [resamples, L].
-std::vector<Interval> CurveIntervals(std::span<const double> curves, uint32_t n_layers);
-
-// Linear-interpolation quantile of sorted values (NumPy's default). REQUIRES: not empty.
-double SortedQuantile(std::span<const double> sorted, double q);
 
 }  // namespace induct::analysis

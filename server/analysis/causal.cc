@@ -126,8 +126,8 @@ absl::StatusOr<PredictionSums> Predict(const Job& job, const MeasuredPrompts& me
   return sums.ok() ? std::move(sums) : Annotate(sums.status(), measured.name);
 }
 
-absl::Status SummarizeSums(const Job& job, const MeasuredPrompts& measured, const MetricSums& sums, Metric metric,
-                       MetricTable& table) {
+absl::Status SummarizeSums(const Job& job, const MeasuredPrompts& measured, const MetricSums& sums,
+                           Metric metric, MetricTable& table) {
   INDUCT_ASSIGN_OR_RETURN(
       table[static_cast<size_t>(metric)],
       SummarizeMetric(sums, measured.strata, measured.resamples, job.options.seed, job.stop));

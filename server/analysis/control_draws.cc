@@ -19,17 +19,10 @@ struct Pool {
   size_t size = 0;
 };
 
-// The heads of each layer that are not top heads; a set takes as many as the layer has top heads.
-std::vector<Pool> PoolsOfLayers(const DrawOptions& options) {
-  std::vector<Pool> pools(options.n_layers);
-  const std::set<engine::Head> top(options.top_heads.begin(), options.top_heads.end());
-  for (uint32_t layer = 0; layer < options.n_layers; ++layer) {
-    for (uint32_t head = 0; head < options.n_heads; ++head) {
-      if (!top.contains({layer, head})) pools[layer].heads.push_back({layer, head});
-    }
-    pools[layer].size = options.n_heads - pools[layer].heads.size();
-  }
-  return pools;
+DrawnHeads HeadsOfLayer(const DrawOptions& options, uint32_t layer) {
+  DrawnHeads heads;
+  for (uint32_t head = 0; head < options.n_heads; ++head) heads.push_back({layer, head});
+  return heads;
 }
 
 // n over k: exact below 2^53, since the values on the way rise to it.
@@ -46,14 +39,17 @@ double Binomial(size_t n, size_t k) {
   return value;
 }
 
-double CountSets(std::span<const Pool> pools) {
+// The sets that there are, without `top`, where that is one of them.
+double CountSets(std::span<const Pool> pools, const DrawnHeads& top) {
   double count = 1;
+  size_t size = 0;
   for (const Pool& pool : pools) {
     const double of_pool = Binomial(pool.heads.size(), pool.size);
     if (of_pool == 0) return 0;  // before a product that may have reached infinity
     count = std::min(count * of_pool, std::numeric_limits<double>::max());
+    size += pool.size;
   }
-  return count;
+  return size == top.size() ? count - 1 : count;
 }
 
 DrawnHeads DrawSet(std::span<const Pool> pools, Random& random) {
@@ -89,15 +85,17 @@ std::vector<DrawnHeads> AllSets(std::span<const Pool> pools) {
   return sets;
 }
 
-ControlDraws DrawSets(std::span<const Pool> pools, uint32_t draws, Random random) {
-  ControlDraws result{.n_possible = CountSets(pools)};
+// REQUIRES: `top` rises; where it is as large as a set, it takes as many heads of each pool as a set does.
+ControlDraws DrawSets(std::span<const Pool> pools, const DrawnHeads& top, uint32_t draws, Random random) {
+  ControlDraws result{.n_possible = CountSets(pools, top)};
   if (result.n_possible == 0) return result;
   if (result.n_possible < 2.0 * draws) {  // most draws would repeat a set
     result.sets = AllSets(pools);
+    std::erase(result.sets, top);
     random.Shuffle(result.sets);
     if (result.sets.size() > draws) result.sets.resize(draws);
   } else {
-    std::set<DrawnHeads> seen;
+    std::set<DrawnHeads> seen = {top};
     while (result.sets.size() < draws) {
       const auto [set, is_new] = seen.insert(DrawSet(pools, random));
       if (is_new) result.sets.push_back(*set);
@@ -110,30 +108,39 @@ ControlDraws DrawSets(std::span<const Pool> pools, uint32_t draws, Random random
   return result;
 }
 
+DrawnHeads Rising(std::span<const engine::Head> heads) {
+  DrawnHeads rising(heads.begin(), heads.end());
+  std::sort(rising.begin(), rising.end());
+  return rising;
+}
+
 }  // namespace
 
 ControlDraws DrawRandomSets(const DrawOptions& options, uint32_t set_size) {
   Pool pool{.size = set_size};
-  for (const Pool& layer : PoolsOfLayers(options)) {
-    pool.heads.insert(pool.heads.end(), layer.heads.begin(), layer.heads.end());
+  for (uint32_t layer = 0; layer < options.n_layers; ++layer) {
+    const DrawnHeads of_layer = HeadsOfLayer(options, layer);
+    pool.heads.insert(pool.heads.end(), of_layer.begin(), of_layer.end());
   }
-  ControlDraws result = DrawSets({&pool, 1}, options.draws, Random(options.seed, "causal_random"));
+  ControlDraws result =
+      DrawSets({&pool, 1}, Rising(options.top_heads), options.draws, Random(options.seed, "causal_random"));
   if (result.sets.empty()) {
-    result.reason = absl::StrCat("there are ", pool.heads.size(),
-                                 " heads besides the top heads, so no set of ", set_size, " exists");
+    result.reason = absl::StrCat("the model has ", pool.heads.size(), " heads, so no set of ", set_size,
+                                 " exists but the top heads");
   }
   return result;
 }
 
 ControlDraws DrawMatchedSets(const DrawOptions& options) {
-  const std::vector<Pool> pools = PoolsOfLayers(options);
-  ControlDraws result = DrawSets(pools, options.draws, Random(options.seed, "causal_matched"));
-  if (result.sets.empty()) {
-    const auto full = std::find_if(pools.begin(), pools.end(),
-                                   [](const Pool& pool) { return pool.size > pool.heads.size(); });
-    result.reason = absl::StrCat("layer ", full - pools.begin(), " has ", full->size, " top heads among its ",
-                                 options.n_heads, ", which leaves too few for another set with as many");
+  std::vector<Pool> pools;
+  for (uint32_t layer = 0; layer < options.n_layers; ++layer) {
+    const auto n_top = std::ranges::count(options.top_heads, layer, &engine::Head::layer);
+    pools.push_back({.heads = HeadsOfLayer(options, layer), .size = static_cast<size_t>(n_top)});
   }
+  ControlDraws result =
+      DrawSets(pools, Rising(options.top_heads), options.draws, Random(options.seed, "causal_matched"));
+  if (result.sets.empty())
+    result.reason = "the top heads are all heads of their layers, so no other set has as many in each";
   return result;
 }
 

@@ -13,7 +13,7 @@ namespace induct::analysis {
 namespace {
 
 constexpr size_t kGridPoints = 101;
-constexpr double kRounding = 1e-9;  // an interval's end that lies on the margin counts as within it
+constexpr double kRounding = 1e-9;  // an interval's end that lies on the margin is not within it
 
 using Curve = std::array<double, kGridPoints>;
 
@@ -97,13 +97,13 @@ absl::StatusOr<std::array<std::vector<double>, 3>> ResampleDifferences(const Com
   return differences;
 }
 
-// `margin`: how far from 0 a difference may lie that makes no difference.
-void AddIntervals(std::vector<double> differences, double margin, PairedDifference& result) {
-  std::sort(differences.begin(), differences.end());
-  result.interval = {SortedQuantile(differences, 0.025), SortedQuantile(differences, 0.975)};
-  result.interval90 = {SortedQuantile(differences, 0.05), SortedQuantile(differences, 0.95)};
+// `margin`: a difference that lies nearer to 0 makes none.
+void AddIntervals(const std::vector<double>& differences, const Strata& strata, double margin,
+                  PairedDifference& result) {
+  result.interval = IntervalOf(differences, TailShare(strata));
+  result.interval90 = IntervalOf(differences, TailShare(strata, 0.90));
   result.equivalent =
-      result.interval90->low >= -margin - kRounding && result.interval90->high <= margin + kRounding;
+      result.interval90->low > -margin + kRounding && result.interval90->high < margin - kRounding;
 }
 
 }  // namespace
@@ -136,10 +136,11 @@ absl::StatusOr<ProfileComparison> CompareProfiles(const ComparedProfile& a, cons
   const Statistics x = Compared(*statistics_a), y = Compared(*statistics_b);
   const std::array fields = {&result.peak_depth, &result.centroid_rel, &result.bandwidth_interpolated};
   for (size_t k = 0; k < fields.size(); ++k) *fields[k] = PairedDifference{.difference = y[k] - x[k]};
-  if (!with_bootstrap) return result;
-  INDUCT_ASSIGN_OR_RETURN(auto differences, ResampleDifferences(a, b, stop));
+  const Strata* const strata = a.bootstrap.strata;
+  if (!with_bootstrap || !CanResample(*strata, a.bootstrap.counts, b.bootstrap.counts)) return result;
+  INDUCT_ASSIGN_OR_RETURN(const auto differences, ResampleDifferences(a, b, stop));
   const double margin = 1.0 / static_cast<double>(std::min(a.per_layer.size(), b.per_layer.size()));
-  for (size_t k = 0; k < fields.size(); ++k) AddIntervals(std::move(differences[k]), margin, **fields[k]);
+  for (size_t k = 0; k < fields.size(); ++k) AddIntervals(differences[k], *strata, margin, **fields[k]);
   return result;
 }
 

@@ -24,12 +24,12 @@ struct ComparedProfile {
 };
 
 // The second's value minus the first's. The intervals are those of a bootstrap that draws the same prompts
-// for both; absent without one.
+// for both; absent without one, and where no resample has operations on both sides.
 struct PairedDifference {
   double difference = 0;
   std::optional<Interval> interval;    // 95 %
   std::optional<Interval> interval90;  // 90 %
-  // Whether the 90 % interval lies within +-1 / min(n_layers), ends included: two one-sided tests at 5 %.
+  // Whether the 90 % interval lies strictly within +-1 / min(n_layers): two one-sided tests at 5 %.
   std::optional<bool> equivalent;
 };
 

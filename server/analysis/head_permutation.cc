@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "server/analysis/bootstrap.h"
+#include "server/analysis/interval.h"
 #include "server/analysis/random.h"
 
 namespace induct::analysis {
@@ -44,7 +44,8 @@ class Histogram {
 
 // What the places of the high heads say: how many stand in each layer, and how far the layers lie apart.
 struct Placement {
-  std::vector<uint32_t> of_layer;  // [L]
+  std::vector<uint32_t> of_layer;   // [L]
+  std::vector<uint32_t> of_groups;  // of each group that has high heads: how many
   uint32_t n_high = 0;
 
   uint32_t most() const { return *std::max_element(of_layer.begin(), of_layer.end()); }
@@ -63,13 +64,17 @@ struct Placement {
   }
 };
 
-Placement ObservedPlacement(std::span<const float> scores, uint32_t n_layers, uint32_t n_heads,
-                            double threshold) {
-  Placement placement{.of_layer = std::vector<uint32_t>(n_layers)};
-  for (size_t at = 0; at < scores.size(); ++at) {
-    if (static_cast<double>(scores[at]) <= threshold) continue;
-    ++placement.of_layer[at / n_heads];
-    ++placement.n_high;
+Placement ObservedPlacement(std::span<const float> scores, const HeadGrid& grid, double threshold) {
+  Placement placement{.of_layer = std::vector<uint32_t>(grid.n_layers)};
+  const size_t group_size = grid.n_heads / grid.n_groups;
+  for (size_t first = 0; first < scores.size(); first += group_size) {
+    const std::span<const float> group = scores.subspan(first, group_size);
+    const auto n_high = static_cast<uint32_t>(
+        std::ranges::count_if(group, [&](float score) { return static_cast<double>(score) > threshold; }));
+    if (n_high == 0) continue;
+    placement.of_layer[first / grid.n_heads] += n_high;
+    placement.of_groups.push_back(n_high);
+    placement.n_high += n_high;
   }
   return placement;
 }
@@ -82,12 +87,12 @@ struct Draws {
   double spread_sum = 0;
 };
 
-// A permutation of the scores is a choice of the places that the high ones take.
-absl::StatusOr<Draws> Draw(const Placement& observed, uint32_t n_heads, uint32_t resamples, uint64_t seed,
+// A permutation of the groups is a choice of the places that those with high heads take.
+absl::StatusOr<Draws> Draw(const Placement& observed, const HeadGrid& grid, uint32_t resamples, uint64_t seed,
                            const std::stop_token& stop) {
-  const auto n_layers = static_cast<uint32_t>(observed.of_layer.size());
+  const uint32_t n_layers = grid.n_layers, n_heads = grid.n_heads;
   Draws draws{.of_layer = std::vector<Histogram>(n_layers, Histogram(n_heads)), .most = Histogram(n_heads)};
-  std::vector<uint32_t> places(size_t{n_layers} * n_heads);
+  std::vector<uint32_t> places(size_t{n_layers} * grid.n_groups);
   std::iota(places.begin(), places.end(), 0u);
   Random random(seed, "head_permutation");
   Placement drawn{.n_high = observed.n_high};
@@ -95,9 +100,9 @@ absl::StatusOr<Draws> Draw(const Placement& observed, uint32_t n_heads, uint32_t
     if (r % kBetweenStopChecks == 0 && stop.stop_requested())
       return absl::CancelledError("cancelled during the head permutation");
     drawn.of_layer.assign(n_layers, 0);
-    for (uint32_t i = 0; i < observed.n_high; ++i) {
+    for (size_t i = 0; i < observed.of_groups.size(); ++i) {
       std::swap(places[i], places[i + random.Below(places.size() - i)]);
-      ++drawn.of_layer[places[i] / n_heads];
+      drawn.of_layer[places[i] / grid.n_groups] += observed.of_groups[i];
     }
     for (uint32_t layer = 0; layer < n_layers; ++layer) draws.of_layer[layer].Add(drawn.of_layer[layer]);
     draws.most.Add(drawn.most());
@@ -110,27 +115,33 @@ absl::StatusOr<Draws> Draw(const Placement& observed, uint32_t n_heads, uint32_t
 
 }  // namespace
 
-absl::StatusOr<HeadPermutationResult> PermuteHeads(std::span<const float> scores, uint32_t n_layers,
-                                                   uint32_t n_heads, double quantile, uint32_t resamples,
-                                                   uint64_t seed, std::stop_token stop) {
+absl::StatusOr<HeadPermutationResult> PermuteHeads(std::span<const float> scores, const HeadGrid& grid,
+                                                   double quantile, uint32_t resamples, uint64_t seed,
+                                                   std::stop_token stop) {
   std::vector<double> sorted(scores.begin(), scores.end());
   std::sort(sorted.begin(), sorted.end());
   HeadPermutationResult result{.resamples = resamples, .threshold = SortedQuantile(sorted, quantile)};
-  const Placement observed = ObservedPlacement(scores, n_layers, n_heads, result.threshold);
-  const auto drawn = Draw(observed, n_heads, resamples, seed, stop);
+  const Placement observed = ObservedPlacement(scores, grid, result.threshold);
+  const auto drawn = Draw(observed, grid, resamples, seed, stop);
   if (!drawn.ok()) return drawn.status();
 
   const auto p_value = [&](uint64_t reached) {
     return static_cast<double>(1 + reached) / static_cast<double>(1 + uint64_t{resamples});
   };
-  const double heads = n_heads;
-  for (uint32_t layer = 0; layer < n_layers; ++layer) {
+  const double heads = grid.n_heads;
+  const bool has_p = grid.n_groups > 1;
+  for (uint32_t layer = 0; layer < grid.n_layers; ++layer) {
     const Histogram& of_layer = drawn->of_layer[layer];
     result.observed_density.push_back(observed.of_layer[layer] / heads);
     result.null_mean.push_back(of_layer.Mean(resamples) / heads);
     result.band_low.push_back(of_layer.Quantile(0.05, resamples) / heads);
     result.band_high.push_back(of_layer.Quantile(0.95, resamples) / heads);
-    result.p_adjusted.push_back(p_value(drawn->most.CountAtLeast(observed.of_layer[layer])));
+    if (has_p) result.p_adjusted.push_back(p_value(drawn->most.CountAtLeast(observed.of_layer[layer])));
+  }
+  if (!has_p) {
+    result.reason =
+        "all heads of a layer share one key and value, so whole layers change places, and the densest one is "
+        "as dense in every permutation";
   }
   result.max_quantile = drawn->most.Quantile(0.95, resamples) / heads;
   if (observed.n_high >= 2) {

@@ -132,7 +132,8 @@ absl::Status FillBucket(const ScoreSums& sums, uint32_t group, std::span<const u
 
 // "Longer lags peak later?": absent where either bucket has no centroid.
 absl::StatusOr<std::optional<IntervalEstimate>> CentroidDifference(const MeasuredBucket& first,
-                                                                   const MeasuredBucket& last, bool with_bootstrap,
+                                                                   const MeasuredBucket& last,
+                                                                   bool with_bootstrap,
                                                                    const std::stop_token& stop) {
   if (first.bucket.per_layer.empty() || last.bucket.per_layer.empty()) return std::nullopt;
   INDUCT_ASSIGN_OR_RETURN(const ProfileComparison comparison,
@@ -160,8 +161,8 @@ void WarnOfBuckets(const BucketTargets& targets, LagBucketsResult& result) {
 
 // The buckets from their sums.
 absl::Status SummarizeBucket(std::span<const Prompt> prompts, std::span<const uint32_t> edges,
-                       const BucketTargets& targets, const ScoreSums& sums, const std::stop_token& stop,
-                       LagBucketsResult& result) {
+                             const BucketTargets& targets, const ScoreSums& sums, const std::stop_token& stop,
+                             LagBucketsResult& result) {
   const std::optional<Strata> strata = StrataFor(prompts, result.options, result.warnings);
   std::vector<MeasuredBucket> measured(edges.size() + 1);
   for (uint32_t i = 0; i < measured.size(); ++i) {

@@ -6,10 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "server/analysis/bootstrap_t.h"
 #include "server/analysis/null_targets.h"
 #include "server/analysis/resampling.h"
 #include "server/analysis/score_pass.h"
-#include "server/analysis/sign_flip.h"
 
 namespace induct::analysis {
 namespace {
@@ -88,7 +88,8 @@ void FillMeans(const MeasuredTargets& measured, const NullTargets& targets, Ante
   null.layers.effect = measured.CurveOf(null.heads.effect);
 }
 
-absl::Status FillIntervals(const MeasuredTargets& measured, const NullTargets& targets, AntecedentNull& null) {
+absl::Status FillIntervals(const MeasuredTargets& measured, const NullTargets& targets,
+                           AntecedentNull& null) {
   const ProfileResult& profile = measured.profile;
   if (profile.options.bootstrap_resamples == 0 || profile.n_prompts < 2) return absl::OkStatus();
   const Strata strata = StratifyPrompts(measured.prompts);
@@ -104,44 +105,36 @@ absl::Status FillIntervals(const MeasuredTargets& measured, const NullTargets& t
                                           .seed = profile.options.seed},
                                          measured.stop));
   null.heads.intervals = std::move(resampled.heads);
-  null.layers.intervals = CurveIntervals(resampled.curves, profile.n_layers);
+  null.layers.intervals = CurveIntervals(resampled.curves, profile.n_layers, TailShare(strata));
   return absl::OkStatus();
 }
 
-// Mean effects of the prompts that have operations: by head, and by layer.
-struct PromptEffects {
-  uint32_t n_prompts = 0;
-  std::vector<double> heads;   // [n_prompts, L, H]
-  std::vector<double> layers;  // [n_prompts, L]
-};
-
-PromptEffects EffectsOfPrompts(const MeasuredTargets& measured, const NullTargets& targets) {
+// The effects of the prompts that have operations, each summed over them.
+TestedEffects EffectsOfPrompts(const MeasuredTargets& measured, const NullTargets& targets) {
+  const ProfileResult& profile = measured.profile;
   const std::span<const double> sums = measured.sums.of_prompts(targets.effect_group);
-  const size_t width = sums.size() / targets.counts.size();
-  PromptEffects effects;
+  const size_t width = size_t{profile.n_layers} * profile.n_heads;
+  TestedEffects effects{.n_layers = profile.n_layers,
+                        .n_heads = profile.n_heads,
+                        .n_kept = profile.n_heads_kept,
+                        .resamples = measured.nulls.null_resamples,
+                        .seed = profile.options.seed};
   for (size_t i = 0; i < targets.counts.size(); ++i) {
     if (targets.counts[i] == 0) continue;
     ++effects.n_prompts;
-    std::vector<double> of_prompt(sums.begin() + static_cast<std::ptrdiff_t>(i * width),
-                                  sums.begin() + static_cast<std::ptrdiff_t>((i + 1) * width));
-    for (double& effect : of_prompt) effect /= targets.counts[i];
-    effects.heads.insert(effects.heads.end(), of_prompt.begin(), of_prompt.end());
-    const std::vector<double> curve = measured.CurveOf(of_prompt);
-    effects.layers.insert(effects.layers.end(), curve.begin(), curve.end());
+    const std::span<const double> of_prompt = sums.subspan(i * width, width);
+    effects.values.insert(effects.values.end(), of_prompt.begin(), of_prompt.end());
   }
   return effects;
 }
 
 absl::Status FillPValues(const MeasuredTargets& measured, const NullTargets& targets, AntecedentNull& null) {
-  const PromptEffects effects = EffectsOfPrompts(measured, targets);
+  TestedEffects effects = EffectsOfPrompts(measured, targets);
   null.n_prompts = effects.n_prompts;
-  if (effects.n_prompts < 2) return absl::OkStatus();
-  const auto test = [&](std::span<const double> values) {
-    return SignFlipTest(values, effects.n_prompts, measured.nulls.null_resamples,
-                        measured.profile.options.seed, measured.stop);
-  };
-  INDUCT_ASSIGN_OR_RETURN(null.heads.p_adjusted, test(effects.heads));
-  INDUCT_ASSIGN_OR_RETURN(null.layers.p_adjusted, test(effects.layers));
+  if (effects.n_prompts < kMinTestedPrompts) return absl::OkStatus();
+  INDUCT_ASSIGN_OR_RETURN(AdjustedPValues p_values, BootstrapT(std::move(effects), measured.stop));
+  null.heads.p_adjusted = std::move(p_values.heads);
+  null.layers.p_adjusted = std::move(p_values.layers);
   return absl::OkStatus();
 }
 
@@ -235,8 +228,11 @@ absl::StatusOr<NullsResult> MeasureNulls(engine::Model& model, std::span<const P
   if (nulls.head_permutation) {
     INDUCT_ASSIGN_OR_RETURN(
         result.permutation,
-        PermuteHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, options.high_score_quantile,
-                     nulls.permutation_resamples, options.seed, stop));
+        PermuteHeads(profile.chosen_scores(),
+                     {.n_layers = profile.n_layers,
+                      .n_heads = profile.n_heads,
+                      .n_groups = static_cast<uint32_t>(model.spec().n_kv_heads)},
+                     options.high_score_quantile, nulls.permutation_resamples, options.seed, stop));
   }
   return result;
 }

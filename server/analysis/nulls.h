@@ -17,7 +17,7 @@ namespace induct::analysis {
 struct NullOptions {
   bool shuffle = true;  // both shuffled-antecedent nulls
   bool head_permutation = true;
-  uint32_t null_resamples = 999;  // sign flips
+  uint32_t null_resamples = 999;  // of prompts, for p_adjusted
   uint32_t permutation_resamples = 10000;
 };
 
@@ -26,7 +26,7 @@ struct NullEffects {
   std::vector<double> observed, null_mean;
   std::vector<double> effect;       // observed - null_mean
   std::vector<Interval> intervals;  // of the effect; empty without a bootstrap or with one prompt
-  std::vector<double> p_adjusted;   // empty with fewer than 2 prompts that have operations
+  std::vector<double> p_adjusted;   // empty with fewer than kMinTestedPrompts that have operations
 };
 
 // One shuffled-antecedent null.
@@ -40,7 +40,7 @@ struct AntecedentNull {
 };
 
 struct ShuffledAntecedent {
-  uint32_t resamples = 0;  // sign flips
+  uint32_t resamples = 0;  // of prompts, for p_adjusted
   AntecedentNull uniform, lag_matched;
 };
 

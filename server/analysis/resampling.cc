@@ -56,6 +56,25 @@ bool RestsOnOnePrompt(std::span<const uint32_t> counts) {
   return std::count_if(counts.begin(), counts.end(), [](uint32_t count) { return count > 0; }) == 1;
 }
 
+bool CanResample(const Strata& strata, std::span<const uint32_t> counts,
+                 std::span<const uint32_t> paired_counts) {
+  if (paired_counts.empty()) paired_counts = counts;
+  std::vector<uint32_t> sizes(strata.count);
+  for (const uint32_t stratum : strata.of_prompt) ++sizes[stratum];
+  const auto with_operations = [](std::span<const uint32_t> of_prompts) {
+    std::vector<size_t> prompts;
+    for (size_t i = 0; i < of_prompts.size(); ++i) {
+      if (of_prompts[i] > 0) prompts.push_back(i);
+    }
+    return prompts;
+  };
+  const std::vector<size_t> of_one = with_operations(counts), of_other = with_operations(paired_counts);
+  if (of_one.empty() || of_other.empty()) return false;
+  if (of_one.size() > 1 || of_other.size() > 1 || of_one == of_other) return true;
+  const uint32_t stratum = strata.of_prompt[of_one[0]];
+  return stratum != strata.of_prompt[of_other[0]] || sizes[stratum] > 2;
+}
+
 Resampler::Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed,
                      std::span<const uint32_t> paired_counts)
     : counts_(counts),
@@ -67,17 +86,19 @@ Resampler::Resampler(const Strata& strata, std::span<const uint32_t> counts, uin
   }
 }
 
-uint64_t Resampler::Draw(uint64_t resample, std::span<uint32_t> weights) const {
+double Resampler::Draw(uint64_t resample, std::span<double> weights) const {
   Random random(seed_, "bootstrap", resample);
   for (;;) {
-    std::fill(weights.begin(), weights.end(), 0u);
-    uint64_t n_operations = 0, n_paired = 0;
+    std::fill(weights.begin(), weights.end(), 0.0);
+    double n_operations = 0, n_paired = 0;
     for (const std::vector<uint32_t>& stratum : prompts_) {
-      for (size_t i = 0; i < stratum.size(); ++i) {
+      const size_t n_drawn = stratum.size() - 1;
+      const double weight = static_cast<double>(stratum.size()) / static_cast<double>(n_drawn);
+      for (size_t i = 0; i < n_drawn; ++i) {
         const uint32_t prompt = stratum[random.Below(stratum.size())];
-        ++weights[prompt];
-        n_operations += counts_[prompt];
-        n_paired += paired_counts_[prompt];
+        weights[prompt] += weight;
+        n_operations += weight * counts_[prompt];
+        n_paired += weight * paired_counts_[prompt];
       }
     }
     if (n_operations > 0 && n_paired > 0) return n_operations;

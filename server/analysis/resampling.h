@@ -20,26 +20,34 @@ struct Strata {
 Strata GroupByTaskAndLag(std::span<const Prompt> prompts);
 
 // The strata to resample within: all prompts are one where any has fewer than two (then `warning` says so).
+// What is estimated within them has (prompts - count) degrees of freedom.
 Strata StratifyPrompts(std::span<const Prompt> prompts);
 
 // Whether one prompt alone has operations: all resamples are then alike, and intervals have no width.
 bool RestsOnOnePrompt(std::span<const uint32_t> counts);
 
-// Draws prompts with replacement within each stratum. Resample r is drawn from Random(seed, "bootstrap", r),
-// stratum by stratum, so that it can be made again at any time, alone, and is the same for every analysis and
-// model of the same prompts. Immutable after construction: safe to use from several threads at once. `counts`
-// must outlive it.
+// Whether some resample has operations, on both sides of a paired comparison where there is one (else
+// `paired_counts` is empty). Not so without any operation, nor where all those of one side are of one prompt,
+// all those of the other of another, and a single prompt is drawn of the two.
+bool CanResample(const Strata& strata, std::span<const uint32_t> counts,
+                 std::span<const uint32_t> paired_counts = {});
+
+// Draws prompts with replacement within each stratum: of its m prompts m - 1, which weigh m / (m - 1) each.
+// (m of m would give statistics (m - 1) / m of their variance: a half where a stratum has two prompts.)
+// Resample r is drawn from Random(seed, "bootstrap", r), stratum by stratum, so that it can be made again at
+// any time, alone, and is the same for every analysis and model of the same prompts. Immutable after
+// construction: safe to use from several threads at once. `counts` must outlive it.
 class Resampler {
  public:
-  // REQUIRES: counts [N] are those of the prompts in `strata`, and one at least is above 0. `paired_counts`
-  // are those of the other side of a paired comparison, likewise; empty: there is none. Both sides draw the
-  // same.
+  // REQUIRES: each stratum has two prompts at least; CanResample(strata, counts, paired_counts).
+  // `paired_counts` are those of the other side of a paired comparison; empty: there is none. Both sides draw
+  // the same.
   Resampler(const Strata& strata, std::span<const uint32_t> counts, uint64_t seed,
             std::span<const uint32_t> paired_counts = {});
 
-  // Sets weights [N] to how often each prompt is in the resample, and returns the operations in it, > 0: a
-  // resample without operations, on either side, is drawn again from the same stream.
-  uint64_t Draw(uint64_t resample, std::span<uint32_t> weights) const;
+  // Sets weights [N] to what each prompt weighs in the resample, and returns the weighted operations in it, >
+  // 0: a resample without operations, on either side, is drawn again from the same stream.
+  double Draw(uint64_t resample, std::span<double> weights) const;
 
  private:
   const std::span<const uint32_t> counts_;         // [N]

@@ -97,6 +97,7 @@ v1::HeadPermutation ToMessage(const analysis::HeadPermutationResult& permutation
   Assign(permutation.band_high, message.mutable_band_high());
   message.set_max_quantile(permutation.max_quantile);
   Assign(permutation.p_adjusted, message.mutable_p_adjusted());
+  message.set_reason(permutation.reason);
   if (permutation.depth_spread) {
     message.mutable_depth_spread()->set_observed(permutation.depth_spread->observed);
     message.mutable_depth_spread()->set_null_mean(permutation.depth_spread->null_mean);

@@ -24,7 +24,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-
 std::vector<int32_t> Hashed(uint32_t seed, size_t n_tokens, uint32_t n_bos) {
   std::vector<int32_t> row(n_bos, 0);
   for (uint32_t x = seed * 2654435761u + 1; row.size() < n_tokens; x = x * 1664525u + 1013904223u) {
@@ -74,8 +73,8 @@ FakeModel HashedModel() {
 }
 
 absl::StatusOr<CausalResult> MeasureArmsOf(engine::Model& model, const Given& given,
-                                     const LayerScoresSink& on_layer = {},
-                                     const engine::ProgressSink& on_progress = {}) {
+                                           const LayerScoresSink& on_layer = {},
+                                           const engine::ProgressSink& on_progress = {}) {
   return MeasureCausal(model, given.prompts, given.controls, given.options, given.causal, {}, on_layer,
                        on_progress);
 }
@@ -241,10 +240,10 @@ TEST(Causal, IntervalsArePairedByPromptWithinTheStrataOfTheEvaluationHalf) {
   const auto expect = [&](const std::vector<uint32_t>& counts, double PlainMetrics::*sum,
                           const DeltaEstimate& delta) {
     const Resampler resampler(strata, counts, 9);
-    std::vector<uint32_t> weights(counts.size());
+    std::vector<double> weights(counts.size());
     std::vector<double> values;
     for (uint64_t r = 0; r < 200; ++r) {
-      const auto positions = static_cast<double>(resampler.Draw(r, weights));
+      const double positions = resampler.Draw(r, weights);
       double difference = 0;
       for (size_t i = 0; i < weights.size(); ++i) {
         const PlainMetrics own = SumOver(given, {&result->evaluation_prompts[i], 1}, arm.heads);
@@ -252,9 +251,9 @@ TEST(Causal, IntervalsArePairedByPromptWithinTheStrataOfTheEvaluationHalf) {
       }
       values.push_back(difference / positions);
     }
-    std::sort(values.begin(), values.end());  // 2.5 % of 199 is 4.975
-    EXPECT_NEAR(delta.interval->low, values[4] + 0.975 * (values[5] - values[4]), 1e-9);
-    EXPECT_NEAR(delta.interval->high, values[194] + 0.025 * (values[195] - values[194]), 1e-9);
+    const Interval expected = IntervalOf(values, TailShare(strata));
+    EXPECT_NEAR(delta.interval->low, expected.low, 1e-9);
+    EXPECT_NEAR(delta.interval->high, expected.high, 1e-9);
     EXPECT_LT(delta.interval->low, delta.interval->high);
   };
   expect(n_predictable, &PlainMetrics::hits, *arm.delta.copy_accuracy);
@@ -330,13 +329,13 @@ TEST(Causal, HeadsThatCopyStandOutFromBothControls) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_THAT(result->top_heads, ElementsAre(Head{1, 0}, Head{1, 1}));
   EXPECT_EQ(result->check->delta_top, -1);
-  EXPECT_EQ(result->check->delta_rand, 0);
+  EXPECT_GT(result->check->delta_rand, -1);
   EXPECT_TRUE(result->check->delta_top_below_delta_rand);
   EXPECT_NEAR(*result->random_k.p_copy_nll, 1.0 / 6, 1e-12);
-  EXPECT_EQ(result->matched_k.n_possible, 1);  // the other two heads of layer 1
-  EXPECT_NEAR(*result->matched_k.p_copy_accuracy, 1.0 / 2, 1e-12);
-  EXPECT_THAT(result->warnings,
-              ElementsAre(HasSubstr("matched_k: 5 different sets were asked for, 1 exists")));
+  EXPECT_EQ(result->matched_k.n_possible, 5);  // two of the four heads of layer 1, but for the top heads
+  EXPECT_NEAR(*result->matched_k.p_copy_nll, 1.0 / 6, 1e-12);
+  EXPECT_NEAR(*result->matched_k.p_copy_accuracy, 5.0 / 6, 1e-12) << "one copying head less is as bad";
+  EXPECT_THAT(result->warnings, IsEmpty());
 }
 
 TEST(Causal, EverySetOfHeadsIsMeasuredOnceInOnePass) {
@@ -493,7 +492,8 @@ TEST(Causal, ResultsRepeatForASeedAndChangeWithIt) {
   given.options.bootstrap_resamples = 20;
   other.options = given.options;
   other.options.seed = 124;
-  const auto a = MeasureArmsOf(model, given), b = MeasureArmsOf(model, given), c = MeasureArmsOf(model, other);
+  const auto a = MeasureArmsOf(model, given), b = MeasureArmsOf(model, given),
+             c = MeasureArmsOf(model, other);
   ASSERT_TRUE(a.ok() && b.ok() && c.ok());
   EXPECT_EQ(a->evaluation_prompts, b->evaluation_prompts);
   EXPECT_NE(a->evaluation_prompts, c->evaluation_prompts);

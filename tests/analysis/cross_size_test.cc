@@ -127,14 +127,38 @@ TEST(CrossSize, ResamplesWithoutOperationsOnEitherSideAreDrawnAgain) {
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_TRUE(std::isfinite(result->centroid_rel->interval->low));
   const Resampler paired(a.strata, a.counts, 5, b.counts), other_side(a.strata, b.counts, 5, a.counts);
-  std::vector<uint32_t> weights(3), other(3);
+  std::vector<double> weights(3), other(3);
   for (uint64_t r = 0; r < 100; ++r) {
     paired.Draw(r, weights);
     other_side.Draw(r, other);
     EXPECT_EQ(weights, other);
-    EXPECT_GT(weights[0], 0u);
-    EXPECT_GT(weights[1] + weights[2], 0u);
+    EXPECT_GT(weights[0], 0);
+    EXPECT_GT(weights[1] + weights[2], 0);
   }
+}
+
+TEST(CrossSize, WhereNoResampleHasOperationsOnBothSidesThereAreNoIntervals) {
+  const Model a(3, {0, 5}, 1), b(3, {4, 0}, 2);  // a single prompt is drawn of two
+  const auto result = CompareProfiles(a.profile(), b.profile(), true, {});
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(result->centroid_rel.has_value());
+  EXPECT_FALSE(result->centroid_rel->interval || result->centroid_rel->equivalent);
+}
+
+// A second model whose only peak lies exactly one layer away, in every resample.
+TEST(CrossSize, OneLayerApartIsNotEquivalent) {
+  Model a(4, {4, 4, 4, 4}, 1), b(4, {4, 4, 4, 4}, 1);
+  for (size_t i = 0; i < a.sums.size(); ++i) {
+    a.sums[i] = i % 4 == 1 ? 1 : 0;
+    b.sums[i] = i % 4 == 2 ? 1 : 0;
+  }
+  a.Update();
+  b.Update();
+  const auto result = CompareProfiles(a.profile(), b.profile(), true, {});
+  ASSERT_TRUE(result.ok());
+  EXPECT_NEAR(result->peak_depth->interval90->high, 0.25, 1e-12);
+  EXPECT_EQ(result->peak_depth->equivalent, false);
+  EXPECT_EQ(result->bandwidth_interpolated->equivalent, true);
 }
 
 // Without their sums, so that nothing else can be drawn from.

@@ -38,9 +38,8 @@ inline double HashedAttention(std::span<const int32_t> tokens, uint32_t layer, u
 }
 
 // How well the variant without the outputs of `heads` predicts the token after `position`.
-using Predictor =
-    std::function<engine::Prediction(std::span<const engine::Head> heads, std::span<const int32_t> tokens,
-                                     uint32_t position)>;
+using Predictor = std::function<engine::Prediction(std::span<const engine::Head> heads,
+                                                   std::span<const int32_t> tokens, uint32_t position)>;
 
 // Component k of a head's output at a position.
 using HeadOutput = std::function<double(std::span<const int32_t> tokens, uint32_t layer, uint32_t head,
@@ -51,15 +50,16 @@ class FakeModel : public engine::Model {
   FakeModel(int64_t n_layers, int64_t n_heads, Pattern pattern) : pattern_(std::move(pattern)) {
     spec_.n_layers = n_layers;
     spec_.n_heads = n_heads;
+    spec_.n_kv_heads = n_heads;
     spec_.d_head = 2;
   }
 
   int64_t prompts_per_wave = INT64_MAX;
   int64_t layers_left_out = 0;  // the last layers, for passes that end too early
   engine::LoadOptions load_options;
-  engine::Pass last_pass;  // as it was run; its spans are gone
-  HeadOutput head_output;  // for passes with on_head_outputs
-  Predictor predictor;     // for RunVariants
+  engine::Pass last_pass;                             // as it was run; its spans are gone
+  HeadOutput head_output;                             // for passes with on_head_outputs
+  Predictor predictor;                                // for RunVariants
   std::vector<engine::AblationPass> ablation_passes;  // as they were run; their prompts' spans are gone
   std::vector<float> last_replacement;                // of the last of them
 

@@ -7,8 +7,8 @@
 #include <tuple>
 
 #include "common/status.h"
+#include "server/analysis/bootstrap_t.h"
 #include "server/analysis/resampling.h"
-#include "server/analysis/sign_flip.h"
 #include "tests/analysis/fake_model.h"
 #include "tests/analysis/plain_copy_operations.h"
 
@@ -20,7 +20,6 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pointwise;
 
-
 // Prompts of several lags and lengths behind a BOS, tokens that come more than twice, and one without
 // operations.
 std::vector<Prompt> PromptsWithCandidates() {
@@ -28,7 +27,9 @@ std::vector<Prompt> PromptsWithCandidates() {
           {.task = "ABAB", .lag = 4, .tokens = {0, 9, 8, 7, 6, 9, 8, 7, 6}, .n_bos = 1},
           {.task = "TEXT", .tokens = {0, 5, 5, 6, 5, 7, 6, 6, 0, 5, 0, 7, 8, 9, 5, 6}, .n_bos = 1},
           {.task = "TEXT", .tokens = {0, 1, 2, 3}, .n_bos = 1},
-          {.task = "TEXT", .tokens = {0, 3, 4, 5, 6, 7, 3, 4, 5, 6, 7, 3, 3, 3}, .n_bos = 1}};
+          {.task = "TEXT", .tokens = {0, 3, 4, 5, 6, 7, 3, 4, 5, 6, 7, 3, 3, 3}, .n_bos = 1},
+          {.task = "TEXT", .tokens = {0, 2, 9, 4, 7, 2, 9, 5, 4, 7, 8, 5}, .n_bos = 1},
+          {.task = "TEXT", .tokens = {0, 6, 1, 8, 3, 5, 1, 6, 8, 3, 5, 2}, .n_bos = 1}};
 }
 
 // One prompt's sums over its operations with candidates, as the definition reads: a loop over all candidates.
@@ -76,8 +77,8 @@ std::map<uint32_t, double> LagCounts(const std::vector<Prompt>& prompts, const P
 }
 
 absl::StatusOr<NullsResult> MeasureNullsOf(const std::vector<Prompt>& prompts, const ProfileOptions& options,
-                                    const NullOptions& nulls = {.null_resamples = 199,
-                                                                .permutation_resamples = 99}) {
+                                           const NullOptions& nulls = {.null_resamples = 199,
+                                                                       .permutation_resamples = 99}) {
   FakeModel model(kLayers, kHeads, HashedAttention);
   model.prompts_per_wave = 2;
   return MeasureNulls(model, prompts, options, nulls, {}, {}, {});
@@ -112,7 +113,7 @@ TEST_P(MeasuresNullsAsDefined, ByHeadLayerAndPrompt) {
       observed[i] += plain.observed[i];
       null_mean[i] += plain.null[i];
       effects.push_back(plain.observed[i] - plain.null[i]);
-      if (plain.count > 0) each.push_back(effects.back() / plain.count);
+      if (plain.count > 0) each.push_back(effects.back());
     }
   }
   std::vector<double> effect;
@@ -131,16 +132,16 @@ TEST_P(MeasuresNullsAsDefined, ByHeadLayerAndPrompt) {
 
   // Layers: the heads that the profile keeps.
   const std::vector<uint32_t> kept = RankHeads(result->profile.chosen_scores(), kLayers, kHeads, 2);
-  EXPECT_THAT(null.layers.effect,
-              Pointwise(DoubleNear(kFloatRounding), MeansOfKept(std::span<const double>(effect), kept, kLayers)));
+  EXPECT_THAT(null.layers.effect, Pointwise(DoubleNear(kFloatRounding),
+                                            MeansOfKept(std::span<const double>(effect), kept, kLayers)));
 
   // Intervals: the resamples that the profile's bootstrap draws.
   const Strata strata = StratifyPrompts(prompts);
   const Resampler resampler(strata, counts, options.seed);
   std::vector<double> first_head, last_layer;
   for (uint32_t r = 0; r < 50; ++r) {
-    std::vector<uint32_t> weights(prompts.size());
-    const auto n = static_cast<double>(resampler.Draw(r, weights));
+    std::vector<double> weights(prompts.size());
+    const double n = resampler.Draw(r, weights);
     std::vector<double> resampled(kScores);
     for (size_t b = 0; b < prompts.size(); ++b) {
       for (uint32_t i = 0; i < kScores; ++i) resampled[i] += weights[b] * effects[b * kScores + i] / n;
@@ -148,16 +149,29 @@ TEST_P(MeasuresNullsAsDefined, ByHeadLayerAndPrompt) {
     first_head.push_back(resampled[0]);
     last_layer.push_back(MeansOfKept(std::span<const double>(resampled), kept, kLayers).back());
   }
-  std::sort(first_head.begin(), first_head.end());
-  std::sort(last_layer.begin(), last_layer.end());
   ASSERT_EQ(null.heads.intervals.size(), kScores);
-  EXPECT_NEAR(null.heads.intervals[0].low, SortedQuantile(first_head, 0.025), kFloatRounding);
-  EXPECT_NEAR(null.heads.intervals[0].high, SortedQuantile(first_head, 0.975), kFloatRounding);
-  EXPECT_NEAR(null.layers.intervals.back().low, SortedQuantile(last_layer, 0.025), kFloatRounding);
+  const Interval of_head = IntervalOf(first_head, TailShare(strata));
+  EXPECT_NEAR(null.heads.intervals[0].low, of_head.low, kFloatRounding);
+  EXPECT_NEAR(null.heads.intervals[0].high, of_head.high, kFloatRounding);
+  EXPECT_NEAR(null.layers.intervals.back().low, IntervalOf(last_layer, TailShare(strata)).low,
+              kFloatRounding);
 
-  // p: the sign-flip test, which has its own reference, of the prompts' mean effects.
-  EXPECT_EQ(null.heads.p_adjusted, *SignFlipTest(each, n_prompts, 199, options.seed, {}));
-  EXPECT_EQ(null.layers.p_adjusted.size(), kLayers);
+  // p: the bootstrap-t test, which has its own reference, of the prompts' summed effects.
+  if (n_prompts < kMinTestedPrompts) {
+    EXPECT_THAT(null.heads.p_adjusted, testing::IsEmpty());
+    EXPECT_THAT(null.layers.p_adjusted, testing::IsEmpty());
+    return;
+  }
+  const auto p_values = BootstrapT({.values = each,
+                                    .n_prompts = n_prompts,
+                                    .n_layers = kLayers,
+                                    .n_heads = kHeads,
+                                    .n_kept = 2,
+                                    .resamples = 199,
+                                    .seed = options.seed},
+                                   {});
+  EXPECT_THAT(null.heads.p_adjusted, Pointwise(DoubleNear(0.02), p_values->heads)) << "float32 rounds";
+  EXPECT_THAT(null.layers.p_adjusted, Pointwise(DoubleNear(0.02), p_values->layers));
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, MeasuresNullsAsDefined,
@@ -271,8 +285,8 @@ TEST(NullsTest, CancellingEndsIt) {
   std::stop_source stop;
   stop.request_stop();
   FakeModel model(kLayers, kHeads, HashedAttention);
-  EXPECT_TRUE(
-      absl::IsCancelled(MeasureNulls(model, PromptsWithCandidates(), {}, {}, stop.get_token(), {}, {}).status()));
+  EXPECT_TRUE(absl::IsCancelled(
+      MeasureNulls(model, PromptsWithCandidates(), {}, {}, stop.get_token(), {}, {}).status()));
 }
 
 TEST(NullsTest, NoOperationsIsAnError) {

@@ -17,7 +17,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-
 // Prompts of several tasks, lags and lengths, one of them without operations, behind a BOS.
 std::vector<Prompt> MixedPrompts() {
   return {{.task = "ABAB", .lag = 4, .tokens = {0, 1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4}, .n_bos = 1},
@@ -28,7 +27,7 @@ std::vector<Prompt> MixedPrompts() {
 }
 
 absl::StatusOr<ProfileResult> MeasureScores(FakeModel& model, const std::vector<Prompt>& prompts,
-                                      const ProfileOptions& options = {}) {
+                                            const ProfileOptions& options = {}) {
   return MeasureProfile(model, prompts, options, {}, {}, {});
 }
 
@@ -291,13 +290,14 @@ TEST(MeasureProfile, NamesLayerAndHeadOfNonFiniteScores) {
   EXPECT_THAT(std::string(in_float32.message()), HasSubstr("weights"));
 
   model.load_options.dtype = DType::kFloat16;
-  EXPECT_THAT(std::string(MeasureScores(model, MixedPrompts()).status().message()), HasSubstr("try dtype float32"));
+  EXPECT_THAT(std::string(MeasureScores(model, MixedPrompts()).status().message()),
+              HasSubstr("try dtype float32"));
 }
 
 TEST(MeasureProfile, RefusesPromptsWithoutCopyOperationsOfTheChosenKind) {
   FakeModel model(1, 1, HashedAttention);
   const absl::Status status = MeasureScores(model, {{.tokens = {1, 2, 1}}, {.tokens = {4, 5}}},
-                                      {.antecedents = Antecedents::kNearest, .min_lag = 5})
+                                            {.antecedents = Antecedents::kNearest, .min_lag = 5})
                                   .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(ReasonOf(status), reason::kNoCopyOperations);
@@ -315,7 +315,8 @@ TEST(MeasureProfile, RefusesBadArguments) {
   unequal[2].n_bos = 0;
   EXPECT_THAT(std::string(MeasureScores(model, unequal).status().message()), HasSubstr("prompt 2"));
   for (const double quantile : {-0.1, 1.0, std::numeric_limits<double>::quiet_NaN()}) {
-    const absl::Status status = MeasureScores(model, MixedPrompts(), {.high_score_quantile = quantile}).status();
+    const absl::Status status =
+        MeasureScores(model, MixedPrompts(), {.high_score_quantile = quantile}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_EQ(FieldOf(status), "evaluation.high_score_quantile");
   }

@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "server/analysis/bootstrap.h"
+#include "server/analysis/bootstrap_t.h"
 #include "server/analysis/cross_size.h"
 #include "server/analysis/head_permutation.h"
 #include "server/analysis/layer_profile.h"
 #include "server/analysis/random.h"
-#include "server/analysis/sign_flip.h"
 
 namespace induct::analysis {
 namespace {
@@ -39,35 +39,64 @@ void ExpectSize(const std::vector<double>& p_values) {
 
 double Smallest(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
 
-// Effects of 24 prompts on 10 heads that share each prompt's noise; prompts differ in size, and the noise is
-// symmetric. `planted` is added to the last head.
-std::vector<double> Effects(uint64_t data_set, double planted) {
+enum class Skew { kNone, kRight, kLeft };
+
+// Mean 0, variance 1.
+double Skewed(Random& random, Skew skew) {
+  if (skew == Skew::kNone) return Normal(random);
+  const double right = -std::log(1 - Uniform(random)) - 1;
+  return skew == Skew::kRight ? right : -right;
+}
+
+constexpr uint32_t kTestedLayers = 5, kTestedHeads = 4, kTestedPrompts = 24;
+
+// Effects of 24 prompts on 5 layers of 4 heads that share each prompt's noise. `planted` is added to the
+// first head of the last layer.
+TestedEffects Effects(uint64_t data_set, Skew skew, double planted) {
   Random random(7, "effects", data_set);
-  std::vector<double> effects;
-  for (int prompt = 0; prompt < 24; ++prompt) {
-    const double size = 0.1 + Uniform(random), shared = Normal(random);
-    for (int head = 0; head < 10; ++head)
-      effects.push_back(size * (0.5 * shared + Normal(random)) + (head == 9 ? planted : 0));
+  TestedEffects effects{.n_prompts = kTestedPrompts,
+                        .n_layers = kTestedLayers,
+                        .n_heads = kTestedHeads,
+                        .n_kept = 1,
+                        .resamples = 199,
+                        .seed = data_set};
+  for (uint32_t prompt = 0; prompt < kTestedPrompts; ++prompt) {
+    const double size = 0.1 + Uniform(random), shared = Skewed(random, skew);
+    for (uint32_t i = 0; i < kTestedLayers * kTestedHeads; ++i) {
+      const double noise = size * (0.5 * shared + Skewed(random, skew));
+      effects.values.push_back(noise + (i == (kTestedLayers - 1) * kTestedHeads ? planted : 0));
+    }
   }
   return effects;
 }
 
-TEST(SignFlipSimulation, TheSmallestAdjustedPKeepsItsSizeUnderTheNull) {
-  std::vector<double> smallest;
-  for (uint64_t data_set = 0; data_set < 400; ++data_set) {
-    const auto p = SignFlipTest(Effects(data_set, 0), 24, 199, data_set, {});
+class BootstrapTSimulation : public testing::TestWithParam<Skew> {};
+INSTANTIATE_TEST_SUITE_P(Skews, BootstrapTSimulation,
+                         testing::Values(Skew::kNone, Skew::kRight, Skew::kLeft));
+
+// Of 400 data sets without any effect at most 0.075 may have a p <= 0.05, and three standard errors.
+TEST_P(BootstrapTSimulation, TheSmallestAdjustedPKeepsItsSizeUnderTheNull) {
+  constexpr int kDataSets = 400;
+  int by_head = 0, by_layer = 0;
+  for (uint64_t data_set = 0; data_set < kDataSets; ++data_set) {
+    const auto p = BootstrapT(Effects(data_set, GetParam(), 0), {});
     ASSERT_TRUE(p.ok());
-    smallest.push_back(Smallest(*p));
+    by_head += Smallest(p->heads) <= 0.05;
+    by_layer += Smallest(p->layers) <= 0.05;
   }
-  ExpectSize(smallest);
+  EXPECT_LE(by_head, 0.115 * kDataSets);
+  EXPECT_LE(by_layer, 0.115 * kDataSets);
 }
 
-TEST(SignFlipSimulation, APlantedEffectIsFoundAndOnlyThere) {
+TEST_P(BootstrapTSimulation, APlantedEffectIsFoundAndOnlyThere) {
+  constexpr size_t kPlanted = (kTestedLayers - 1) * kTestedHeads;
   for (uint64_t data_set = 0; data_set < 20; ++data_set) {
-    const auto p = SignFlipTest(Effects(data_set, 1.5), 24, 999, 1, {});
+    const auto p = BootstrapT(Effects(data_set, GetParam(), 1.5), {});
     ASSERT_TRUE(p.ok());
-    EXPECT_LT(p->at(9), 0.01) << "data set " << data_set;
-    EXPECT_GT(Smallest({p->begin(), p->begin() + 9}), 0.005);
+    EXPECT_LT(p->heads[kPlanted], 0.02) << "data set " << data_set;
+    EXPECT_LT(p->layers.back(), 0.02) << "data set " << data_set;
+    EXPECT_GT(Smallest({p->heads.begin(), p->heads.begin() + kPlanted}), 0.005);
+    EXPECT_GT(Smallest({p->layers.begin(), p->layers.end() - 1}), 0.005);
   }
 }
 
@@ -82,7 +111,7 @@ std::vector<float> ExchangeableScores(uint64_t data_set) {
 TEST(HeadPermutationSimulation, AdjustedPAndDepthSpreadKeepTheirSizeUnderTheNull) {
   std::vector<double> smallest, spread;
   for (uint64_t data_set = 0; data_set < 600; ++data_set) {
-    const auto result = PermuteHeads(ExchangeableScores(data_set), 12, 8, 0.9, 299, data_set, {});
+    const auto result = PermuteHeads(ExchangeableScores(data_set), {12, 8, 8}, 0.9, 299, data_set, {});
     ASSERT_TRUE(result.ok());
     smallest.push_back(Smallest(result->p_adjusted));
     spread.push_back(result->depth_spread->p);
@@ -94,7 +123,7 @@ TEST(HeadPermutationSimulation, AdjustedPAndDepthSpreadKeepTheirSizeUnderTheNull
 TEST(HeadPermutationSimulation, HighHeadsThatGatherInTwoLayersAreFound) {
   std::vector<float> scores = ExchangeableScores(1);
   for (int head = 0; head < 10; ++head) scores[5 * 8 + head] += 2;  // 8 heads of layer 5 and 2 of layer 6
-  const auto result = PermuteHeads(scores, 12, 8, 0.9, 9999, 3, {});
+  const auto result = PermuteHeads(scores, {12, 8, 8}, 0.9, 9999, 3, {});
   ASSERT_TRUE(result.ok());
   EXPECT_LT(result->p_adjusted[5], 0.01);
   EXPECT_LT(result->depth_spread->p, 0.01);
@@ -127,7 +156,8 @@ void DrawPrompts(uint64_t data_set, std::span<const float> truth, std::vector<do
     for (uint32_t layer = 0; layer < kSimulatedLayers; ++layer) {
       const double of_layer = 0.6 + 0.8 * Uniform(random);
       for (uint32_t head = 0; head < kSimulatedHeads; ++head)
-        sums.push_back(n * truth[layer * kSimulatedHeads + head] * of_prompt * of_layer * (0.5 + Uniform(random)));
+        sums.push_back(n * truth[layer * kSimulatedHeads + head] * of_prompt * of_layer *
+                       (0.5 + Uniform(random)));
     }
   }
 }
@@ -178,7 +208,8 @@ double PairedCoverage() {
     std::vector<double> values(kSimulatedLayers);
     double operations = 0;
     for (const uint32_t count : counts) operations += count;
-    for (size_t i = 0; i < sums.size(); ++i) values[i / kSimulatedHeads % kSimulatedLayers] += sums[i] / kSimulatedHeads / operations;
+    for (size_t i = 0; i < sums.size(); ++i)
+      values[i / kSimulatedHeads % kSimulatedLayers] += sums[i] / kSimulatedHeads / operations;
     return values;
   };
   const auto true_curve = [&](const std::vector<float>& scores) {

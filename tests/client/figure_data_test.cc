@@ -131,7 +131,7 @@ TEST(NullsDensityTest, MarksTheLayersAboveChance) {
   EXPECT_THAT(figure.plot,
               AllOf(HasSubstr("p <= 0.05, adjusted over layers"), HasSubstr("0.375 with lines")));
   EXPECT_THAT(Title(figure),
-              AllOf(HasSubstr("0.9 quantile"), HasSubstr("0.080, by chance 0.270, p = 0.0001")));
+              AllOf(HasSubstr("0.9 quantile"), HasSubstr("0.080, when permuted 0.270, p = 0.0001")));
   for (double& p : *model.nulls->mutable_head_permutation()->mutable_p_adjusted()) p = 1;
   model.nulls->mutable_head_permutation()->clear_depth_spread();
   EXPECT_THAT(NullsDensityFigure(model).plot, Not(HasSubstr("adjusted")));

@@ -63,7 +63,7 @@ TEST(ReportTest, ResultsAreSentencesWithTheirIntervals) {
   EXPECT_THAT(ReportOf("causal"),
               AllOf(HasSubstr("By copy NLL it harms copying more than ablating random heads"),
                     HasSubstr("By copy accuracy nothing was found"),
-                    HasSubstr("6 sets of other heads of the same layers allow no p below 0.14")));
+                    HasSubstr("6 sets of as many heads of the same layers allow no p below 0.14")));
   EXPECT_THAT(ReportOf("lagbuckets"),
               AllOf(testing::ContainsRegex("[Ll]onger lags"), testing::ContainsRegex("curves peak at"),
                     HasSubstr("| lag 9 to 32 | 0 | - |")));
@@ -140,9 +140,9 @@ TEST(ReportTest, TheStrongestOfTheHeadsFoundIsOneOfThem) {
   v1::AntecedentNull* null = model.nulls->mutable_shuffled_antecedent()->mutable_lag_matched();
   for (double& p : *null->mutable_p_adjusted()->mutable_values()) p = 0.7;
   null->mutable_p_adjusted()->set_values(2, 0.01);
-  EXPECT_THAT(
-      Report({ExampleRun("nulls", {model})}),
-      testing::ContainsRegex("1 of 24 heads of tiny score higher .*The strongest is layer 0 head 2: "));
+  EXPECT_THAT(Report({ExampleRun("nulls", {model})}),
+              testing::ContainsRegex(
+                  "1 of 24 heads of tiny was shown to score higher .*The strongest is layer 0 head 2: "));
 }
 
 TEST(ReportTest, APeakInsideTheNullBandIsALimit) {

@@ -144,11 +144,13 @@ TEST(SummaryTest, TheHeadNamedIsTheStrongestSignificantOneAndElseTheStrongest) {
   const std::array<double, 3> effects = {0.1, 0.2, 0.3}, p = {0.01, 0.02, 0.06};
   null->mutable_effect()->mutable_values()->Assign(effects.begin(), effects.end());
   null->mutable_p_adjusted()->mutable_values()->Assign(p.begin(), p.end());
-  EXPECT_THAT(Summary("nulls", model), HasSubstr("2 of 3 heads above it (p <= 0.05, adjusted); most: layer 0 "
-                                                 "head 1 by 0.200, p = 0.02"));
+  EXPECT_THAT(Summary("nulls", model),
+              HasSubstr("2 of 3 heads shown above it (p <= 0.05, adjusted); most: layer 0 "
+                        "head 1 by 0.200, p = 0.02"));
   for (double& each : *null->mutable_p_adjusted()->mutable_values()) each += 0.05;
-  EXPECT_THAT(Summary("nulls", model), HasSubstr("0 of 3 heads above it (p <= 0.05, adjusted); most: layer 0 "
-                                                 "head 2 by 0.300, p = 0.11"));
+  EXPECT_THAT(Summary("nulls", model),
+              HasSubstr("0 of 3 heads shown above it (p <= 0.05, adjusted); most: layer 0 "
+                        "head 2 by 0.300, p = 0.11"));
 }
 
 TEST(SummaryTest, NullsTellWhatTheyDropped) {

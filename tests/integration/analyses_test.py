@@ -283,7 +283,7 @@ class BadAnalyses(ProgramTest):
         self.refused(2, *one, "--heads", "1.1,1.1", says=["1.1 is given twice"])
         self.refused(2, *one, "--heads", "x", says=["is no head"])
         # Draws that cannot be made are a result with its reason.
-        self.client(*one, "--topk", "30", "--randomk", "30", "--no_report", "--bootstrap_resamples", "0", "--output_dir", "drawn")
+        self.client(*one, "--topk", "32", "--randomk", "32", "--no_report", "--bootstrap_resamples", "0", "--output_dir", "drawn")
         run, = (self.dir / "drawn" / "runs").iterdir()
         causal = self.json(run / "causal_demo-small.json")
         self.assertEqual(causal["random_k"]["draws"], [])
