@@ -1,6 +1,7 @@
 // What a prune removes, and what it leaves alone: what Python put there, what is in use, what others share.
 #include "server/hub/prune.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <map>
