@@ -76,7 +76,8 @@ std::string TokenizerText(const v1::Model& model) {
 std::string StateText(const v1::Model& model, absl::Time now) {
   std::vector<std::string> parts = {StateWord(model)};
   if (model.resident_bytes() > 0) parts.push_back(BytesText(model.resident_bytes()) + " on its devices");
-  if (model.load_seconds() > 0) parts.push_back(absl::StrFormat("latest load took %.1f s", model.load_seconds()));
+  if (model.load_seconds() > 0)
+    parts.push_back(absl::StrFormat("latest load took %.1f s", model.load_seconds()));
   if (model.n_pins() > 0) parts.push_back(absl::StrCat("in use by ", model.n_pins()));
   if (const std::string last = LastUseText(model, now); !last.empty()) parts.push_back("used " + last);
   return absl::StrJoin(parts, ", ");

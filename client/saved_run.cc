@@ -130,6 +130,7 @@ absl::Status Check(const v1::Nulls& nulls, Size size) {
   const v1::ShuffledAntecedent& shuffled = nulls.shuffled_antecedent();
   INDUCT_RETURN_IF_ERROR(Check(shuffled.uniform(), size));
   INDUCT_RETURN_IF_ERROR(Check(shuffled.lag_matched(), size));
+  INDUCT_RETURN_IF_ERROR(Check(shuffled.same_distance(), size));
   if (!nulls.has_head_permutation()) return absl::OkStatus();
   const v1::HeadPermutation& heads = nulls.head_permutation();
   return CheckLists(size,

@@ -99,11 +99,27 @@ std::string NullRow(const char* label, const v1::AntecedentNull& null) {
   return Row(label, absl::StrCat(NullText(null), DroppedText(null)));
 }
 
+// The null of a fixed distance, which has intervals and no p.
+std::string SameDistanceRow(const v1::AntecedentNull& null) {
+  constexpr char kLabel[] = "shuffled: same_distance";
+  if (null.n_copy_ops() == 0) return Row(kLabel, absl::StrCat("not computed: ", Printable(null.reason())));
+  const int best = StrongestHead(null);
+  const int n_heads = static_cast<int>(null.effect().n_heads());
+  const std::string interval = null.has_effect_ci_low() ? IntervalInWords(null.effect_ci_low().values(best),
+                                                                          null.effect_ci_high().values(best))
+                                                        : "";
+  return Row(kLabel, absl::StrCat(absl::StrFormat("most: layer %d head %d by %.3f", best / n_heads,
+                                                  best % n_heads, null.effect().values(best)),
+                                  interval, DroppedText(null)));
+}
+
 std::string ShuffledRows(const v1::Nulls& nulls) {
   if (nulls.score() == "previous") return Row("shuffled", "previous has no antecedent to shuffle");
   if (!nulls.has_shuffled_antecedent()) return "";
-  return absl::StrCat(NullRow("shuffled: uniform", nulls.shuffled_antecedent().uniform()),
-                      NullRow("shuffled: lag_matched", nulls.shuffled_antecedent().lag_matched()));
+  const v1::ShuffledAntecedent& shuffled = nulls.shuffled_antecedent();
+  return absl::StrCat(NullRow("shuffled: uniform", shuffled.uniform()),
+                      NullRow("shuffled: lag_matched", shuffled.lag_matched()),
+                      shuffled.has_same_distance() ? SameDistanceRow(shuffled.same_distance()) : "");
 }
 
 std::string PermutationRows(const v1::HeadPermutation& heads) {

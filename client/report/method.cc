@@ -47,7 +47,8 @@ List Definitions(const std::vector<SavedRun>& runs) {
     list.items.push_back(
         "Shuffled antecedents: what would be read if the antecedent were another position, all alike "
         "(uniform) or "
-        "weighted by how often their lag occurs (lag-matched). p-values test whether a mean effect is above "
+        "weighted by how often their lag occurs (lag-matched); the same distance: what queries of other lags "
+        "give as far back. p-values test whether a mean effect is above "
         "0, "
         "by resampling "
         "prompts (bootstrap-t), adjusted by the maximum over heads. The head permutation deals the scores to "

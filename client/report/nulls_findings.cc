@@ -68,6 +68,18 @@ std::string ShuffledSentence(const std::string& label, const std::string& name,
                       ". The strongest is ", StrongestHeadText(null), ".");
 }
 
+// Whether it is more than attention to a fixed distance. There is an interval and no p.
+std::string SameDistanceSentence(const v1::AntecedentNull& null) {
+  if (null.n_copy_ops() == 0) {
+    return absl::StrCat("What attention to a fixed distance would give was not computed: ", null.reason(),
+                        ".");
+  }
+  return absl::StrCat(
+      "Against attention to the same distance in queries of other lags, which a head that attends to a fixed "
+      "distance gives as much, the strongest is ",
+      StrongestHeadText(null), ".");
+}
+
 std::vector<std::string> SignificantLayers(const v1::HeadPermutation& heads) {
   std::vector<std::string> layers;
   for (int layer = 0; layer < heads.p_adjusted_size(); ++layer) {
@@ -141,6 +153,8 @@ Findings NullsFindings(const SavedModel& model) {
     findings.blocks.push_back(
         Paragraph{ShuffledSentence(model.label, "lag-matched", shuffled.lag_matched())});
     findings.blocks.push_back(Paragraph{ShuffledSentence(model.label, "uniform", shuffled.uniform())});
+    if (shuffled.has_same_distance())
+      findings.blocks.push_back(Paragraph{SameDistanceSentence(shuffled.same_distance())});
     if (const v1::AntecedentNull* null = ShownNull(nulls))
       findings.blocks.push_back(EffectsChart(model, *null));
   } else {

@@ -61,54 +61,47 @@ void AddWeighted(double weight, const double* __restrict source, double* __restr
   for (size_t i = 0; i < n; ++i) target[i] += weight * source[i];
 }
 
-// Fills the block's scores for the resamples [first, first + n_group). `weights` is [n_group, N],
-// `operations` [n_group].
-void ScoreGroup(const BootstrapInput& input, uint32_t first, std::span<const double> operations,
+// Fills the block's scores for the resamples [first, first + divisors.size()). `weights` is [resamples,
+// rows].
+void ScoreGroup(const WeighedRows& input, uint32_t first, std::span<const double> divisors,
                 std::span<const double> weights, LayerBlock& block) {
-  const size_t n_prompts = input.counts.size(), n_scores = size_t{input.n_layers} * input.n_heads;
-  const double* sums = input.sums.data() + size_t{block.first_layer} * input.n_heads;
+  const size_t n_rows = input.rows.size(), offset = size_t{block.first_layer} * input.n_heads;
   double* scores = block.scores.data() + first * block.width;  // zero so far
   for (size_t tile = 0; tile < block.width; tile += kTile) {
     const size_t n = std::min(kTile, block.width - tile);
-    for (size_t prompt = 0; prompt < n_prompts; ++prompt) {
-      const uint32_t row = RowOf(input, prompt);
-      if (row == kNoRow) continue;
-      for (size_t r = 0; r < operations.size(); ++r) {
-        const double weight = weights[r * n_prompts + prompt];
+    for (size_t row = 0; row < n_rows; ++row) {
+      for (size_t r = 0; r < divisors.size(); ++r) {
+        const double weight = weights[r * n_rows + row];
         if (weight == 0) continue;
-        AddWeighted(weight, sums + row * n_scores + tile, scores + r * block.width + tile, n);
+        AddWeighted(weight, input.rows[row] + offset + tile, scores + r * block.width + tile, n);
       }
     }
   }
-  for (size_t r = 0; r < operations.size(); ++r) {
-    for (size_t i = 0; i < block.width; ++i) scores[r * block.width + i] /= operations[r];
+  for (size_t r = 0; r < divisors.size(); ++r) {
+    for (size_t i = 0; i < block.width; ++i) scores[r * block.width + i] /= divisors[r];
   }
 }
 
 // The scores of every resample in the block's layers.
-absl::Status ScoreBlock(const BootstrapInput& input, const Resampler& resampler, const std::stop_token& stop,
-                        LayerBlock& block) {
-  const size_t n_prompts = input.counts.size();
+absl::Status ScoreBlock(const WeighedRows& input, const std::stop_token& stop, LayerBlock& block) {
+  const size_t n_rows = input.rows.size();
   block.width = size_t{block.n_layers} * input.n_heads;
   block.scores.assign(input.resamples * block.width, 0.0);
-  std::vector<double> weights(kGroup * n_prompts), operations;
+  std::vector<double> weights(kGroup * n_rows), divisors;
   for (uint32_t first = 0; first < input.resamples; first += kGroup) {
     if (stop.stop_requested()) return absl::CancelledError("cancelled during the bootstrap");
-    operations.clear();
-    for (uint32_t r = first; r < std::min(first + kGroup, input.resamples); ++r) {
-      operations.push_back(
-          resampler.Draw(r, std::span(weights).subspan(operations.size() * n_prompts, n_prompts)));
-    }
-    ScoreGroup(input, first, operations, weights, block);
+    divisors.clear();
+    for (uint32_t r = first; r < std::min(first + kGroup, input.resamples); ++r)
+      divisors.push_back(input.weigh(r, std::span(weights).subspan(divisors.size() * n_rows, n_rows)));
+    ScoreGroup(input, first, divisors, weights, block);
   }
   return absl::OkStatus();
 }
 
 // Appends the intervals of the block's heads, and fills its layers of the curves.
-void SummarizeBlock(const BootstrapInput& input, double tail_share, const LayerBlock& block,
-                    ResampledScores& result) {
+void SummarizeBlock(const WeighedRows& input, const LayerBlock& block, ResampledScores& result) {
   for (size_t i = 0; i < block.width; ++i)
-    result.heads.push_back(IntervalOf(Column(block.scores, block.width, i), tail_share));
+    result.heads.push_back(IntervalOf(Column(block.scores, block.width, i), input.tail_share));
   for (uint32_t r = 0; r < input.resamples; ++r) {
     for (uint32_t l = 0; l < block.n_layers; ++l) {
       const uint32_t layer = block.first_layer + l;
@@ -147,23 +140,44 @@ LayerStatistics SummarizeResample(std::span<const double> curve) {
   return SummarizeProfile(curve).value_or(of_zero_curve);
 }
 
-absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std::stop_token stop) {
-  INDUCT_RETURN_IF_ERROR(CheckInput(input));
-  const Resampler resampler(*input.strata, input.counts, input.seed, input.paired_counts);
-  const size_t layer_bytes = size_t{input.resamples} * input.n_heads * sizeof(double);
+absl::StatusOr<ResampledScores> ResampleRows(const WeighedRows& rows, const std::stop_token& stop) {
+  const size_t layer_bytes = size_t{rows.resamples} * rows.n_heads * sizeof(double);
   const auto layers_at_once =
-      static_cast<uint32_t>(std::clamp<size_t>(kBlockBytes / layer_bytes, 1, input.n_layers));
-
-  const double tail_share = TailShare(*input.strata);
-  ResampledScores result{.curves = std::vector<double>(size_t{input.resamples} * input.n_layers)};
+      static_cast<uint32_t>(std::clamp<size_t>(kBlockBytes / layer_bytes, 1, rows.n_layers));
+  ResampledScores result{.curves = std::vector<double>(size_t{rows.resamples} * rows.n_layers)};
   LayerBlock block;
-  for (uint32_t layer = 0; layer < input.n_layers; layer += layers_at_once) {
+  for (uint32_t layer = 0; layer < rows.n_layers; layer += layers_at_once) {
     block.first_layer = layer;
-    block.n_layers = std::min(layers_at_once, input.n_layers - layer);
-    INDUCT_RETURN_IF_ERROR(ScoreBlock(input, resampler, stop, block));
-    SummarizeBlock(input, tail_share, block, result);
+    block.n_layers = std::min(layers_at_once, rows.n_layers - layer);
+    INDUCT_RETURN_IF_ERROR(ScoreBlock(rows, stop, block));
+    SummarizeBlock(rows, block, result);
   }
   return result;
+}
+
+absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std::stop_token stop) {
+  INDUCT_RETURN_IF_ERROR(CheckInput(input));
+  WeighedRows rows{.n_layers = input.n_layers,
+                   .n_heads = input.n_heads,
+                   .kept = input.kept,
+                   .n_kept = input.n_kept,
+                   .tail_share = TailShare(*input.strata),
+                   .resamples = input.resamples};
+  std::vector<size_t> prompts;  // of the rows
+  for (size_t prompt = 0; prompt < input.counts.size(); ++prompt) {
+    const uint32_t row = RowOf(input, prompt);
+    if (row == kNoRow) continue;
+    prompts.push_back(prompt);
+    rows.rows.push_back(&input.sums[size_t{row} * input.n_layers * input.n_heads]);
+  }
+  const Resampler resampler(*input.strata, input.counts, input.seed, input.paired_counts);
+  std::vector<double> of_prompts(input.counts.size());
+  rows.weigh = [&](uint32_t r, std::span<double> weights) {
+    const double n_operations = resampler.Draw(r, of_prompts);
+    for (size_t i = 0; i < prompts.size(); ++i) weights[i] = of_prompts[prompts[i]];
+    return n_operations;
+  };
+  return ResampleRows(rows, stop);
 }
 
 absl::StatusOr<BootstrapResult> BootstrapProfile(const BootstrapInput& input, std::stop_token stop) {

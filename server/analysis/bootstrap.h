@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <stop_token>
 #include <vector>
@@ -38,6 +39,24 @@ struct ResampledScores {
   std::vector<double> curves;   // [resamples, L]: mean of the kept heads
 };
 
+// Rows of sums that every resample weighs anew.
+struct WeighedRows {
+  std::vector<const double*> rows;  // each [L, H]
+  uint32_t n_layers = 0, n_heads = 0;
+  std::span<const uint32_t> kept;  // as in BootstrapInput
+  uint32_t n_kept = 0;
+  double tail_share = 0;
+  uint32_t resamples = 1000;
+  // Sets the weight of every row in resample r, and returns what their weighed sum is divided by, > 0. The
+  // same whenever it is called for r.
+  std::function<double(uint32_t r, std::span<double> weights)> weigh;
+};
+
+// The scores of every resample. REQUIRES: resamples > 0. Time is resamples * rows * L * H. Memory beyond the
+// input and the result is bounded: layers are worked on in blocks whose resampled scores take some 16 MiB,
+// and the weights are made again for each block. CANCELLED when `stop` is requested.
+absl::StatusOr<ResampledScores> ResampleRows(const WeighedRows& rows, const std::stop_token& stop);
+
 // The statistics of one resample's curve: one that is 0 everywhere counts as a peak in the first layer, and
 // as 0 for the centroid and the width.
 LayerStatistics SummarizeResample(std::span<const double> curve);
@@ -53,9 +72,7 @@ struct BootstrapResult {
 // Resamples prompts as a Resampler does, sums and counts together. Prompts without operations take part, with
 // a sum and a count of 0. Intervals are those of TailShare.
 //
-// REQUIRES: what a Resampler requires, resamples > 0. Time is resamples * N * L * H. Memory beyond
-// the input and the result is bounded: layers are worked on in blocks whose resampled scores take some 16
-// MiB, and the draws are made again for each block.
+// REQUIRES: what a Resampler requires, resamples > 0. Time and memory are those of ResampleRows.
 //
 // CANCELLED when `stop` is requested; INVALID_ARGUMENT where the shapes do not fit each other.
 absl::StatusOr<ResampledScores> ResampleScores(const BootstrapInput& input, std::stop_token stop);

@@ -9,6 +9,7 @@
 #include "server/analysis/bootstrap_t.h"
 #include "server/analysis/null_targets.h"
 #include "server/analysis/resampling.h"
+#include "server/analysis/same_distance.h"
 #include "server/analysis/score_pass.h"
 
 namespace induct::analysis {
@@ -51,9 +52,9 @@ absl::StatusOr<Targets> MergeOfPrompt(Targets of_profile, const Targets& of_null
 
 // The targets of a profile and of its nulls, each prompt's by query and key: what several groups read of one
 // pair is then read once. Takes the nulls' targets a prompt at a time, so that they are not there twice.
-absl::Status Merge(AntecedentNullTargets& nulls, std::vector<Targets>& targets, const std::stop_token& stop) {
+absl::Status Merge(std::vector<Targets>& nulls, std::vector<Targets>& targets, const std::stop_token& stop) {
   for (size_t i = 0; i < targets.size(); ++i) {
-    const Targets of_nulls = std::exchange(nulls.of_prompt[i], {});
+    const Targets of_nulls = std::exchange(nulls[i], {});
     INDUCT_ASSIGN_OR_RETURN(targets[i], MergeOfPrompt(std::move(targets[i]), of_nulls, stop));
   }
   return absl::OkStatus();
@@ -72,7 +73,15 @@ std::string WhyEmpty(AntecedentNullKind kind, std::span<const uint32_t> lags) {
   return "no operation has a candidate: no earlier position with another token has a lag that occurs";
 }
 
-// [L, H] means over operations, and the layers' of the kept heads.
+// The effects of heads whose means are filled, and the layers' of the kept heads.
+void FillEffects(const MeasuredTargets& measured, AntecedentNull& null) {
+  for (size_t i = 0; i < null.heads.observed.size(); ++i)
+    null.heads.effect.push_back(null.heads.observed[i] - null.heads.null_mean[i]);
+  null.layers.observed = measured.CurveOf(null.heads.observed);
+  null.layers.null_mean = measured.CurveOf(null.heads.null_mean);
+  null.layers.effect = measured.CurveOf(null.heads.effect);
+}
+
 void FillMeans(const MeasuredTargets& measured, const NullTargets& targets, AntecedentNull& null) {
   const auto n_copy_ops = static_cast<double>(targets.n_copy_ops);
   const std::span<const double> observed = measured.sums.of_group(targets.observed_group);
@@ -81,11 +90,8 @@ void FillMeans(const MeasuredTargets& measured, const NullTargets& targets, Ante
     null.heads.observed.push_back(observed[i] / n_copy_ops);
     // 1 minus what was read may fall short of 0 by rounding.
     null.heads.null_mean.push_back(std::max(0.0, (observed[i] - effect[i]) / n_copy_ops));
-    null.heads.effect.push_back(null.heads.observed[i] - null.heads.null_mean[i]);
   }
-  null.layers.observed = measured.CurveOf(null.heads.observed);
-  null.layers.null_mean = measured.CurveOf(null.heads.null_mean);
-  null.layers.effect = measured.CurveOf(null.heads.effect);
+  FillEffects(measured, null);
 }
 
 absl::Status FillIntervals(const MeasuredTargets& measured, const NullTargets& targets,
@@ -156,11 +162,14 @@ absl::StatusOr<AntecedentNull> Summarize(const MeasuredTargets& measured, Antece
 struct NullsPass {
   ScoreTargets targets;
   std::optional<AntecedentNullTargets> nulls;
+  std::optional<SameDistanceTargets> same_distance;  // with `nulls`
+
+  uint32_t n_groups() const { return same_distance ? same_distance->end_group : kScoreKinds.size(); }
   std::optional<ScoreSums> sums;
 };
 
 absl::StatusOr<NullsPass> FindTargets(std::span<const Prompt> prompts, const ProfileOptions& options,
-                                      bool shuffle, const std::stop_token& stop) {
+                                      bool shuffle, uint64_t n_scores, const std::stop_token& stop) {
   NullsPass pass;
   INDUCT_ASSIGN_OR_RETURN(pass.targets,
                           FindScoreTargets(prompts, options.antecedents, options.min_lag, stop));
@@ -169,7 +178,11 @@ absl::StatusOr<NullsPass> FindTargets(std::span<const Prompt> prompts, const Pro
   if (!shuffle || options.score == ScoreKind::kPrevious) return pass;
   INDUCT_ASSIGN_OR_RETURN(pass.nulls, FindNullTargets(prompts, options.score, options.antecedents,
                                                       options.min_lag, kScoreKinds.size(), stop));
-  INDUCT_RETURN_IF_ERROR(Merge(*pass.nulls, pass.targets.of_prompt, stop));
+  INDUCT_ASSIGN_OR_RETURN(pass.same_distance,
+                          FindSameDistanceTargets(prompts, options.score, options.antecedents,
+                                                  options.min_lag, pass.nulls->end_group, n_scores, stop));
+  INDUCT_RETURN_IF_ERROR(Merge(pass.nulls->of_prompt, pass.targets.of_prompt, stop));
+  INDUCT_RETURN_IF_ERROR(Merge(pass.same_distance->of_prompt, pass.targets.of_prompt, stop));
   return pass;
 }
 
@@ -179,13 +192,14 @@ absl::Status RunPass(engine::Model& model, std::span<const Prompt> prompts, cons
   std::vector<KeptGroup> kept = {{.group = GroupOf(options.score)}};
   if (pass.nulls) {
     for (const NullTargets& null : pass.nulls->nulls) kept.push_back({.group = null.effect_group});
+    for (const KeptGroup& group : pass.same_distance->Kept()) kept.push_back(group);
   }
-  ScoreSums& sums = pass.sums.emplace(
-      ScoreSums::Shape{.n_prompts = static_cast<uint32_t>(prompts.size()),
-                       .n_layers = static_cast<uint32_t>(model.spec().n_layers),
-                       .n_heads = static_cast<uint32_t>(model.spec().n_heads),
-                       .n_groups = pass.nulls ? pass.nulls->end_group : uint32_t{kScoreKinds.size()}},
-      kept, model.options().dtype);
+  ScoreSums& sums =
+      pass.sums.emplace(ScoreSums::Shape{.n_prompts = static_cast<uint32_t>(prompts.size()),
+                                         .n_layers = static_cast<uint32_t>(model.spec().n_layers),
+                                         .n_heads = static_cast<uint32_t>(model.spec().n_heads),
+                                         .n_groups = pass.n_groups()},
+                        kept, model.options().dtype);
   const auto layer_done = [&](uint32_t layer) {
     return on_layer ? on_layer(ScoresOfLayer(pass.targets, sums, layer)) : absl::OkStatus();
   };
@@ -196,12 +210,48 @@ absl::Status RunPass(engine::Model& model, std::span<const Prompt> prompts, cons
   return absl::OkStatus();
 }
 
+// The effect's interval; no p.
+absl::Status FillSameDistanceIntervals(const MeasuredTargets& measured, const SameDistanceTargets& targets,
+                                       AntecedentNull& null) {
+  const ProfileResult& profile = measured.profile;
+  if (profile.options.bootstrap_resamples == 0 || profile.n_prompts < 2) return absl::OkStatus();
+  const Strata strata = StratifyPrompts(measured.prompts);
+  INDUCT_ASSIGN_OR_RETURN(std::optional<ResampledScores> resampled,
+                          ResampleSameDistance(targets, measured.sums,
+                                               {.kept = measured.kept,
+                                                .n_kept = profile.n_heads_kept,
+                                                .strata = &strata,
+                                                .resamples = profile.options.bootstrap_resamples,
+                                                .seed = profile.options.seed},
+                                               measured.stop));
+  if (!resampled) return absl::OkStatus();
+  null.heads.intervals = std::move(resampled->heads);
+  null.layers.intervals = CurveIntervals(resampled->curves, profile.n_layers, TailShare(strata));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AntecedentNull> SummarizeSameDistance(const MeasuredTargets& measured,
+                                                     const SameDistanceTargets& targets) {
+  AntecedentNull null{
+      .n_copy_ops = targets.n_copy_ops, .n_dropped = targets.n_dropped, .reason = targets.reason};
+  if (targets.n_copy_ops == 0) return null;
+  null.n_prompts = targets.CountPrompts();
+  SameDistanceMeans means = MeansOfSameDistance(targets, measured.sums);
+  null.heads.observed = std::move(means.observed);
+  null.heads.null_mean = std::move(means.null_mean);
+  FillEffects(measured, null);
+  INDUCT_RETURN_IF_ERROR(FillSameDistanceIntervals(measured, targets, null));
+  return null;
+}
+
 absl::StatusOr<ShuffledAntecedent> SummarizeShuffled(const MeasuredTargets& measured,
-                                                     const AntecedentNullTargets& targets) {
+                                                     const AntecedentNullTargets& targets,
+                                                     const SameDistanceTargets& same_distance) {
   ShuffledAntecedent shuffled{.resamples = measured.nulls.null_resamples};
   INDUCT_ASSIGN_OR_RETURN(shuffled.uniform, Summarize(measured, AntecedentNullKind::kUniform, targets));
   INDUCT_ASSIGN_OR_RETURN(shuffled.lag_matched,
                           Summarize(measured, AntecedentNullKind::kLagMatched, targets));
+  INDUCT_ASSIGN_OR_RETURN(shuffled.same_distance, SummarizeSameDistance(measured, same_distance));
   return shuffled;
 }
 
@@ -212,7 +262,8 @@ absl::StatusOr<NullsResult> MeasureNulls(engine::Model& model, std::span<const P
                                          std::stop_token stop, const LayerScoresSink& on_layer,
                                          const engine::ProgressSink& on_progress) {
   INDUCT_RETURN_IF_ERROR(CheckArguments(prompts, options));
-  INDUCT_ASSIGN_OR_RETURN(NullsPass pass, FindTargets(prompts, options, nulls.shuffle, stop));
+  const auto n_scores = static_cast<uint64_t>(model.spec().n_layers * model.spec().n_heads);
+  INDUCT_ASSIGN_OR_RETURN(NullsPass pass, FindTargets(prompts, options, nulls.shuffle, n_scores, stop));
   INDUCT_RETURN_IF_ERROR(RunPass(model, prompts, options, stop, on_layer, on_progress, pass));
 
   NullsResult result;
@@ -223,7 +274,7 @@ absl::StatusOr<NullsResult> MeasureNulls(engine::Model& model, std::span<const P
         prompts, *pass.sums,
         profile, RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept),
         nulls,   stop};
-    INDUCT_ASSIGN_OR_RETURN(result.shuffled, SummarizeShuffled(measured, *pass.nulls));
+    INDUCT_ASSIGN_OR_RETURN(result.shuffled, SummarizeShuffled(measured, *pass.nulls, *pass.same_distance));
   }
   if (nulls.head_permutation) {
     INDUCT_ASSIGN_OR_RETURN(

@@ -15,7 +15,7 @@
 namespace induct::analysis {
 
 struct NullOptions {
-  bool shuffle = true;  // both shuffled-antecedent nulls
+  bool shuffle = true;  // the shuffled-antecedent nulls
   bool head_permutation = true;
   uint32_t null_resamples = 999;  // of prompts, for p_adjusted
   uint32_t permutation_resamples = 10000;
@@ -24,9 +24,11 @@ struct NullOptions {
 // Means over the operations that have candidates, by head [L, H] or by layer [L].
 struct NullEffects {
   std::vector<double> observed, null_mean;
-  std::vector<double> effect;       // observed - null_mean
-  std::vector<Interval> intervals;  // of the effect; empty without a bootstrap or with one prompt
-  std::vector<double> p_adjusted;   // empty with fewer than kMinTestedPrompts that have operations
+  std::vector<double> effect;  // observed - null_mean
+  // Of the effect; empty without a bootstrap, with one prompt, and where no resample has the null.
+  std::vector<Interval> intervals;
+  std::vector<double>
+      p_adjusted;  // empty with fewer than kMinTestedPrompts that have operations; none of same_distance
 };
 
 // One shuffled-antecedent null.
@@ -41,7 +43,7 @@ struct AntecedentNull {
 
 struct ShuffledAntecedent {
   uint32_t resamples = 0;  // of prompts, for p_adjusted
-  AntecedentNull uniform, lag_matched;
+  AntecedentNull uniform, lag_matched, same_distance;
 };
 
 struct NullsResult {

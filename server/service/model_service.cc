@@ -131,7 +131,8 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
   });
 }
 
-// A hub may take long to answer, so it is asked on a thread for loads: the slow pool has other calls to serve.
+// A hub may take long to answer, so it is asked on a thread for loads: the slow pool has other calls to
+// serve.
 grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* call,
                                                  const v1::GetModelRequest* request, v1::Model* response) {
   grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
@@ -143,8 +144,7 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* ca
   context_.slow_pool->Post([this, request, reactor, answer] {
     const absl::StatusOr<bool> is_remote =
         WithoutExceptions([&] { return context_.registry->IsRemote(request->name()); });
-    if (!is_remote.ok() || !*is_remote)
-      return answer([&] { return Describe(context_, request->name()); });
+    if (!is_remote.ok() || !*is_remote) return answer([&] { return Describe(context_, request->name()); });
     const absl::Status started = context_.load_threads->Start([this, request, answer](std::stop_token drain) {
       answer([&] { return DescribeRemote(context_, request->name(), drain); });
     });

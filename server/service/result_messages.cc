@@ -224,6 +224,8 @@ v1::Nulls ToMessage(const std::string& model, const analysis::NullsResult& resul
     *shuffled.mutable_uniform() = ToMessage(result.shuffled->uniform, profile.n_layers, profile.n_heads);
     *shuffled.mutable_lag_matched() =
         ToMessage(result.shuffled->lag_matched, profile.n_layers, profile.n_heads);
+    *shuffled.mutable_same_distance() =
+        ToMessage(result.shuffled->same_distance, profile.n_layers, profile.n_heads);
   }
   if (result.permutation) *message.mutable_head_permutation() = ToMessage(*result.permutation);
   return message;

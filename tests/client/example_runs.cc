@@ -130,6 +130,10 @@ v1::Nulls ExampleNulls(const SavedModel& model) {
   nulls.mutable_shuffled_antecedent()->set_resamples(999);
   *nulls.mutable_shuffled_antecedent()->mutable_uniform() = ExampleAntecedentNull(model, 0.03);
   *nulls.mutable_shuffled_antecedent()->mutable_lag_matched() = ExampleAntecedentNull(model, 0.06);
+  v1::AntecedentNull* same_distance = nulls.mutable_shuffled_antecedent()->mutable_same_distance();
+  *same_distance = ExampleAntecedentNull(model, 0.1);
+  same_distance->clear_p_adjusted();
+  same_distance->mutable_layers()->clear_p_adjusted();
   v1::HeadPermutation* heads = nulls.mutable_head_permutation();
   heads->set_resamples(10000);
   heads->set_threshold(0.41);

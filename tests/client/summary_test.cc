@@ -164,7 +164,29 @@ TEST(SummaryTest, NullsTellWhatTheyDropped) {
                     HasSubstr("; 345 operations without a candidate dropped, 390 prompts left\n")));
   shuffled->mutable_uniform()->set_n_dropped(0);
   shuffled->mutable_lag_matched()->set_n_dropped(0);
+  shuffled->mutable_same_distance()->set_n_dropped(0);
   EXPECT_THAT(Summary("nulls", model), Not(HasSubstr("dropped")));
+}
+
+TEST(SummaryTest, TheNullOfAFixedDistanceHasAnIntervalInsteadOfAP) {
+  SavedModel model = ExampleModel("m", 1, 2);
+  model.nulls = ExampleNulls(model);
+  v1::AntecedentNull* null = model.nulls->mutable_shuffled_antecedent()->mutable_same_distance();
+  null->set_n_dropped(0);
+  null->mutable_effect()->set_values(0, 0.1);
+  null->mutable_effect()->set_values(1, 0.25);
+  for (v1::HeadMatrix* end : {null->mutable_effect_ci_low(), null->mutable_effect_ci_high()}) {
+    *end = null->effect();
+    end->set_values(1, end == null->mutable_effect_ci_low() ? 0.125 : 0.375);
+  }
+  EXPECT_THAT(
+      Summary("nulls", model),
+      HasSubstr("shuffled: same_distance   most: layer 0 head 1 by 0.250 (95 % interval 0.125 to 0.375)\n"));
+  *null = {};
+  null->set_reason("one lag");
+  EXPECT_THAT(Summary("nulls", model), HasSubstr("shuffled: same_distance   not computed: one lag\n"));
+  model.nulls->mutable_shuffled_antecedent()->clear_same_distance();  // of a run of an older server
+  EXPECT_THAT(Summary("nulls", model), Not(HasSubstr("same_distance")));
 }
 
 TEST(SummaryTest, NullsThatAreAbsentAreExplained) {

@@ -84,6 +84,9 @@ class Analyses(ProgramTest):
         scores = read_npy(run / "scores_demo-small.npy")[2]
         best = max(range(len(scores)), key=lambda i: scores[i])
         self.assertLess(matched["p_adjusted"]["values"][best], 0.05)
+        distance = nulls["shuffled_antecedent"]["same_distance"]
+        self.assertGreater(distance["effect_ci_low"]["values"][best], 0)
+        self.assertIsNone(distance.get("p_adjusted"))
         self.assertEqual(nulls["head_permutation"]["resamples"], 500)
         self.assertLessEqual({"nulls_demo-small.png", "nulls_heatmap_demo-small.png", "heatmap_demo-small.png"}, self.figures(run))
         # The profile is what the command `profile` measures.
