@@ -14,7 +14,7 @@ namespace {
 
 using Operations = std::vector<CopyOperation>;
 
-uint64_t Sum(std::span<const uint32_t> counts) {
+uint64_t Total(std::span<const uint32_t> counts) {
   return std::accumulate(counts.begin(), counts.end(), uint64_t{0});
 }
 
@@ -61,8 +61,8 @@ uint64_t KeptBytes(std::span<const LagReferences> lags, uint64_t n_scores) {
 }
 
 // What a prompt must be read for, by query.
-std::vector<engine::ReadoutTarget> TargetsOf(const Prompt& prompt, const Operations& operations,
-                                             uint32_t read_offset, std::span<const LagReferences> lags) {
+std::vector<engine::ReadoutTarget> LagTargetsOf(const Prompt& prompt, const Operations& operations,
+                                                uint32_t read_offset, std::span<const LagReferences> lags) {
   std::vector<engine::ReadoutTarget> targets;
   for (const CopyOperation& operation : operations) {
     for (const LagReferences& lag : lags) {
@@ -77,12 +77,12 @@ std::vector<engine::ReadoutTarget> TargetsOf(const Prompt& prompt, const Operati
 }
 
 // Rows of sums, and which prompt each is of.
-struct Rows {
+struct LagRows {
   std::vector<const double*> sums;
   std::vector<uint32_t> prompts;
 };
 
-void AddRows(const ScoreSums& sums, uint32_t group, size_t n_scores, Rows& rows) {
+void AddLagRows(const ScoreSums& sums, uint32_t group, size_t n_scores, LagRows& rows) {
   const std::span<const uint32_t> row_of = sums.rows_of_prompts(group);
   for (uint32_t prompt = 0; prompt < row_of.size(); ++prompt) {
     if (row_of[prompt] == kNoRow) continue;
@@ -205,7 +205,7 @@ absl::StatusOr<SameDistanceTargets> FindSameDistanceTargets(std::span<const Prom
     targets.reason = absl::StrCat("the operations have more than ", kMaxSameDistanceLags, " different lags");
     return targets;
   }
-  std::erase_if(lags, [](const LagReferences& lag) { return Sum(lag.n_references) == 0; });
+  std::erase_if(lags, [](const LagReferences& lag) { return Total(lag.n_references) == 0; });
   if (lags.empty()) {
     targets.reason =
         "no operation has a query of another lag beside it that looks back as far; give prompts of several "
@@ -220,12 +220,12 @@ absl::StatusOr<SameDistanceTargets> FindSameDistanceTargets(std::span<const Prom
   for (LagReferences& lag : lags) {
     lag.observed_group = targets.end_group++;
     lag.reference_group = targets.end_group++;
-    targets.n_copy_ops += Sum(lag.n_operations);
+    targets.n_copy_ops += Total(lag.n_operations);
   }
   targets.n_dropped -= targets.n_copy_ops;
   for (size_t i = 0; i < prompts.size(); ++i) {
     if (stop.stop_requested()) return absl::CancelledError("cancelled while listing what to read");
-    targets.of_prompt[i] = TargetsOf(prompts[i], operations[i], ReadOffset(kind), lags);
+    targets.of_prompt[i] = LagTargetsOf(prompts[i], operations[i], ReadOffset(kind), lags);
   }
   targets.lags = std::move(lags);
   return targets;
@@ -239,8 +239,8 @@ SameDistanceMeans MeansOfSameDistance(const SameDistanceTargets& targets, const 
   for (const LagReferences& lag : targets.lags) {
     const std::span<const double> observed = sums.of_group(lag.observed_group);
     const std::span<const double> reference = sums.of_group(lag.reference_group);
-    const double of_reference =
-        static_cast<double>(Sum(lag.n_operations)) / static_cast<double>(Sum(lag.n_references)) / n_copy_ops;
+    const double of_reference = static_cast<double>(Total(lag.n_operations)) /
+                                static_cast<double>(Total(lag.n_references)) / n_copy_ops;
     for (size_t i = 0; i < n_scores; ++i) {
       means.observed[i] += observed[i] / n_copy_ops;
       means.null_mean[i] += of_reference * reference[i];
@@ -256,12 +256,12 @@ absl::StatusOr<std::optional<ResampledScores>> ResampleSameDistance(const SameDi
   if (!CanResampleSome(targets, *how.strata)) return std::nullopt;
   const ScoreSums::Shape& shape = sums.shape();
   const size_t n_scores = size_t{shape.n_layers} * shape.n_heads;
-  Rows rows;
+  LagRows rows;
   std::vector<size_t> n_rows;
   for (const LagReferences& lag : targets.lags) {
     for (const uint32_t group : {lag.observed_group, lag.reference_group}) {
       const size_t before = rows.sums.size();
-      AddRows(sums, group, n_scores, rows);
+      AddLagRows(sums, group, n_scores, rows);
       n_rows.push_back(rows.sums.size() - before);
     }
   }

@@ -20,7 +20,8 @@ constexpr size_t kRounds = 3000;
 std::string Damaged(std::string text, std::mt19937& random) {
   const auto below = [&random](size_t n) { return static_cast<size_t>(random()) % std::max<size_t>(n, 1); };
   if (below(8) == 0) return text.substr(0, below(text.size()));
-  constexpr std::string_view kBytes("{}[]\",:0123456789-.eE\\u\0\xff truenlfas(t)RQXqhK\x85\x8a", 48);
+  static constexpr char kSpelt[] = "{}[]\",:0123456789-.eE\\u\0\xff truenlfas(t)RQXqhK\x85\x8a";
+  constexpr std::string_view kBytes(kSpelt, sizeof(kSpelt) - 1);  // with the NUL within
   for (size_t i = 0, edits = 1 + below(4); i < edits && !text.empty(); ++i) {
     const size_t at = below(text.size());
     switch (below(4)) {
