@@ -168,16 +168,18 @@ std::string ControlRow(const char* label, const v1::ControlArm& arm, int n_ablat
 std::string CheckRow(const v1::Causal& causal) {
   if (!causal.has_check() || !causal.random_k().has_p_copy_accuracy()) return "";
   const v1::AblationCheck& check = causal.check();
-  const double p = causal.random_k().p_copy_accuracy();
+  const double p = causal.random_k().p_copy_accuracy(), p_nll = causal.random_k().p_copy_nll();
   const char* ablated = causal.chosen_by() == "user" ? "chosen" : "top";
   const char* matter = !check.delta_top_below_delta_rand() ? "do not matter more"
-                       : p <= kSignificant                 ? "matter more"
-                                                           : "are not shown to matter more";
-  return Row(
-      "against random heads",
-      absl::StrFormat("copy accuracy changes by %+.3f without the %s heads, by %+.3f on average without "
-                      "random ones: the %s heads %s (%s)",
-                      check.delta_top(), ablated, check.delta_rand(), ablated, matter, PText(p)));
+                       : (p <= kSignificant) != (p_nll <= kSignificant)
+                           ? "matter more by one metric and not by the other"
+                       : p <= kSignificant ? "matter more than each, or nearly each, of the sets drawn"
+                                           : "are not shown to matter more";
+  return Row("against random heads",
+             absl::StrFormat(
+                 "copy accuracy changes by %+.3f without the %s heads, by %+.3f on average without "
+                 "random ones: the %s heads %s (%s by accuracy, %s by NLL)",
+                 check.delta_top(), ablated, check.delta_rand(), ablated, matter, PText(p), PText(p_nll)));
 }
 
 std::string Text(const std::string& label, const v1::Causal& causal) {
@@ -186,15 +188,18 @@ std::string Text(const std::string& label, const v1::Causal& causal) {
         absl::StrAppend(out, head.layer(), ".", head.head());
       });
   const v1::AblationDelta& delta = causal.top_k().delta();
-  return absl::StrCat(
-      label, ": heads ", heads, " ablated (", causal.ablation(), "), chosen by ", causal.chosen_by(), " on ",
-      Counted(causal.selection_prompts_size(), "prompt"), ", measured on ", causal.evaluation_prompts_size(),
-      "\n", DeltaRow("delta of copy_accuracy", delta.has_copy_accuracy(), delta.copy_accuracy()),
-      DeltaRow("delta of copy_nll", delta.has_copy_nll(), delta.copy_nll()),
-      DeltaRow("delta of other_nll", delta.has_other_nll(), delta.other_nll()),
-      DeltaRow("delta of control_nll", delta.has_control_nll(), delta.control_nll()),
-      ControlRow("random_k, copy_nll", causal.random_k(), causal.top_heads_size()),
-      ControlRow("matched_k, copy_nll", causal.matched_k(), causal.top_heads_size()), CheckRow(causal));
+  return absl::StrCat(label, ": heads ", heads, " ablated (", causal.ablation(), "), chosen by ",
+                      causal.chosen_by(), " on ", Counted(causal.selection_prompts_size(), "prompt"),
+                      ", measured on ", causal.evaluation_prompts_size(), "\n",
+                      DeltaRow("delta of copy_accuracy", delta.has_copy_accuracy(), delta.copy_accuracy()),
+                      DeltaRow("delta of copy_nll", delta.has_copy_nll(), delta.copy_nll()),
+                      DeltaRow("delta of other_nll", delta.has_other_nll(), delta.other_nll()),
+                      DeltaRow("delta of control_nll", delta.has_control_nll(), delta.control_nll()),
+                      ControlRow("matched_k, copy_nll", causal.matched_k(), causal.top_heads_size()),
+                      ControlRow("random_k, copy_nll", causal.random_k(), causal.top_heads_size()),
+                      Row("primary test", causal.matched_k().draws().empty() ? "random_k by copy_nll"
+                                                                             : "matched_k by copy_nll"),
+                      CheckRow(causal));
 }
 
 std::string Text(const std::string& label, const v1::LagBuckets& lags) {
@@ -384,6 +389,14 @@ std::string ModelText(const SavedModel& model) {
 
 }  // namespace
 
+// Whether its prompts were resampled. (What an ablation resamples is half of them.)
+bool HasIntervals(const SavedRun& run) {
+  return std::any_of(run.models.begin(), run.models.end(), [](const SavedModel& model) {
+    return (model.profile && model.profile->has_bootstrap()) ||
+           (model.causal && model.causal->resamples() > 0);
+  });
+}
+
 std::string SummaryText(const SavedRun& run, const std::string& saved) {
   std::string text;
   if (run.cross_size.has_value()) {
@@ -393,6 +406,10 @@ std::string SummaryText(const SavedRun& run, const std::string& saved) {
     for (const SavedModel& model : run.models) text += ModelText(model);
   }
   for (const std::string& warning : run.metadata.warnings()) text += Row("warning", Printable(warning));
+  if (run.metadata.n_prompts() > 0 && run.metadata.n_prompts() < kFewPrompts && HasIntervals(run)) {
+    text += Row("warning", absl::StrCat("few prompts: intervals of fewer than ", kFewPrompts,
+                                        " miss the true value more often than 1 time in 20"));
+  }
   return text + Row("saved in", saved);
 }
 

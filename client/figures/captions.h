@@ -1,6 +1,7 @@
 // Texts that several figures share.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,8 @@ std::string LagRange(const v1::LagBucket& bucket);
 
 // The p below which figures mark what they show.
 inline constexpr double kSignificant = 0.05;
+// Below this number of prompts intervals cover less than they say.
+inline constexpr uint32_t kFewPrompts = 60;
 
 // Of the significant heads, or of all where none is, the one with the largest effect: its place in the
 // matrices.

@@ -62,39 +62,42 @@ std::string Changes(const v1::Causal& causal) {
   return absl::StrCat("Without them ", Enumeration(changes), ".");
 }
 
-// What a control says by one metric.
-std::string Verdict(const char* metric, const char* sets, double p, double smallest_p, uint64_t n_draws) {
-  const std::string numbers = absl::StrCat(
-      PText(p), absl::StrFormat(", smallest possible %.2g with ", smallest_p), Counted(n_draws, "draw"));
-  if (p <= kSignificant)
-    return absl::StrCat("By ", metric, " it harms copying more than ablating ", sets, " (", numbers, ").");
-  if (smallest_p > kSignificant && p <= smallest_p) {
-    return absl::StrCat("By ", metric, " it harms copying more than every set of ", sets,
-                        ", but there are too few for p <= 0.05 (", numbers, ").");
-  }
+// What a control says by one metric: a rank among the sets drawn, no more.
+std::string Verdict(const char* metric, const char* sets, double p, uint64_t n_draws) {
   const auto n_reached = static_cast<uint64_t>(std::llround(p * static_cast<double>(1 + n_draws))) - 1;
-  return absl::StrCat("By ", metric, " nothing was found: ", Grouped(n_reached), " of ", Grouped(n_draws),
-                      " sets of ", sets, n_reached == 1 ? " harms" : " harm", " copying at least as much (",
-                      PText(p), ").");
+  const std::string by = absl::StrCat("by ", metric, " ");
+  const std::string drawn = absl::StrCat(Counted(n_draws, "set"), " of ", sets, " drawn");
+  if (n_reached == 0) {
+    return absl::StrCat(by, "it harms copying more than ", n_draws == 1 ? "the " : "each of the ", drawn,
+                        " (", PText(p), ", the smallest possible",
+                        p <= kSignificant ? "" : "; there are too few for p <= 0.05", ")");
+  }
+  if (p <= kSignificant)
+    return absl::StrCat(by, "it harms copying more than all but ", n_reached, " of the ", drawn, " (",
+                        PText(p), ")");
+  return absl::StrCat(by, "nothing was found: ", Grouped(n_reached), " of the ", drawn,
+                      n_reached == 1 ? " harms" : " harm", " copying at least as much (", PText(p), ")");
 }
 
-void AddControl(const char* sets, const v1::ControlArm& arm, Findings* findings) {
+// `is_primary`: whether its copy NLL is the test that counts.
+void AddControl(const char* sets, const v1::ControlArm& arm, bool is_primary, Findings* findings) {
   const auto n_draws = static_cast<uint64_t>(arm.draws_size());
   if (n_draws == 0) {
     findings->blocks.push_back(
         Paragraph{absl::StrCat("There is no comparison with ", sets, ": ", arm.reason(), ".")});
     return;
   }
-  std::string text;
-  if (arm.has_p_copy_nll()) text = Verdict("copy NLL", sets, arm.p_copy_nll(), arm.smallest_p(), n_draws);
-  if (arm.has_p_copy_accuracy()) {
-    absl::StrAppend(&text, " ",
-                    Verdict("copy accuracy", sets, arm.p_copy_accuracy(), arm.smallest_p(), n_draws));
+  if (!arm.has_p_copy_nll() || !arm.has_p_copy_accuracy()) {
+    findings->blocks.push_back(Paragraph{absl::StrCat("There is no p against ", sets,
+                                                      ": they have another size than the ablated set, or no "
+                                                      "position is predictable.")});
+    return;
   }
-  if (text.empty())
-    text = absl::StrCat("There is no p against ", sets,
-                        ": they have another size than the ablated set, or no "
-                        "position is predictable.");
+  std::string text = absl::StrCat(is_primary ? "The primary test: " : "Descriptive, not adjusted: ",
+                                  Verdict("copy NLL", sets, arm.p_copy_nll(), n_draws), "; ",
+                                  Verdict("copy accuracy", sets, arm.p_copy_accuracy(), n_draws), ".");
+  if ((arm.p_copy_nll() <= kSignificant) != (arm.p_copy_accuracy() <= kSignificant))
+    text += " The two metrics disagree.";
   findings->blocks.push_back(Paragraph{text});
 }
 
@@ -142,8 +145,9 @@ Findings CausalFindings(const SavedModel& model) {
   findings.blocks.push_back(Paragraph{WhatWasDone(model.label, causal)});
   if (causal.top_k().delta().has_copy_nll()) {
     findings.blocks.push_back(Paragraph{Changes(causal)});
-    AddControl("random heads", causal.random_k(), &findings);
-    AddControl("as many heads of the same layers", causal.matched_k(), &findings);
+    const bool has_matched = !causal.matched_k().draws().empty();
+    AddControl("as many heads of the same layers", causal.matched_k(), has_matched, &findings);
+    AddControl("random heads", causal.random_k(), !has_matched, &findings);
   } else {
     findings.blocks.push_back(Paragraph{
         "No position of these prompts is predictable (no pair of tokens comes back as the antecedents "

@@ -82,9 +82,11 @@ std::string PairSentence(const v1::ModelPair& pair, const Labels& labels) {
   absl::StrAppend(
       &text, centroid.equivalent() == holds_zero ? ", and " : ", but ",
       centroid.equivalent()
-          ? "it is smaller than one layer of the model with fewer layers (90 % interval): equivalent"
+          ? "it is smaller than one layer of the model with fewer layers (90 % interval): the centroids are "
+            "equivalent"
           : "that it is smaller than one layer of the model with fewer layers is not shown");
-  return absl::StrCat(text, ".");
+  return absl::StrCat(text, ". The peaks lie ", Signed(pair.peak_depth().difference()),
+                      OptionalInterval(pair.peak_depth()), " of the depth apart.");
 }
 
 bool Overlaps(const v1::BootstrapEstimate& a, const v1::BootstrapEstimate& b) {

@@ -208,7 +208,8 @@ Section ListSection(const char* title, std::vector<std::string> items) {
 std::vector<std::string> Limits(const Results& results) {
   std::vector<std::string> limits = results.limits();
   limits.push_back(
-      "Intervals and p-values speak of these prompts, not of other tasks, and not of other training runs of "
+      "Intervals and p-values speak of prompts made of these words, not of other tasks, and not of other "
+      "training runs of "
       "a model.");
   return limits;
 }

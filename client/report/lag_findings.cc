@@ -9,8 +9,8 @@
 namespace induct::client {
 namespace {
 
-// Where the buckets' curves peak: the question is of them, and the centroid alone moves with low attention
-// anywhere.
+// Where the buckets' curves peak, which has no test: the centroid, which has one, also moves with low
+// attention anywhere.
 std::string PeaksSentence(const v1::LagBuckets& lags) {
   std::vector<std::string> peaks;
   for (const v1::LagBucket& bucket : lags.buckets()) {
@@ -25,7 +25,7 @@ std::string PeaksSentence(const v1::LagBuckets& lags) {
 
 std::string Answer(const std::string& label, const v1::LagBuckets& lags) {
   if (!lags.has_centroid_difference()) {
-    return absl::StrCat("Whether longer lags peak later in ", label,
+    return absl::StrCat("Whether the centroid lies later with longer lags in ", label,
                         " cannot be said: it takes a first and a last bucket with operations and scores.");
   }
   const v1::IntervalEstimate& difference = lags.centroid_difference();
@@ -37,9 +37,8 @@ std::string Answer(const std::string& label, const v1::LagBuckets& lags) {
                         ", without an interval to judge it by.", peaks);
   }
   if (difference.ci_low() <= 0 && difference.ci_high() >= 0) {
-    return absl::StrCat("Nothing was found: that longer lags peak at another depth in ", label,
-                        " is not shown. The ", "centroid differs by ", numbers, ", and the interval holds 0.",
-                        peaks);
+    return absl::StrCat("Nothing was found: that the centroid lies elsewhere with longer lags in ", label,
+                        " is not shown. It differs by ", numbers, ", and the interval holds 0.", peaks);
   }
   return absl::StrCat("With longer lags the centroid of the profile of ", label, " lies ",
                       difference.value() > 0 ? "later" : "earlier", " (", numbers, ").", peaks);

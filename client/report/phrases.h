@@ -24,8 +24,6 @@ std::string OptionalInterval(const Message& message) {
 std::string OptionalInterval(bool there, const v1::BootstrapEstimate& estimate);
 // "layer 2 head 5".
 std::string HeadName(uint32_t layer, uint32_t head);
-// Below this number intervals are told to rest on few prompts.
-inline constexpr uint64_t kFewPrompts = 40;
 // The limit that few prompts are: `what` rests on them.
 std::string FewPrompts(const std::string& what, uint64_t n_prompts);
 // "a", "a and b", "a, b and c".

@@ -31,13 +31,21 @@ TEST(SummaryTest, CausalAnswersInWordsWhetherTheTopHeadsMatterMore) {
   model.causal->mutable_random_k()->set_p_copy_accuracy(1.0 / 21);
   EXPECT_THAT(Summary("causal", model),
               HasSubstr("copy accuracy changes by -0.450 without the top heads, by -0.030 on average without "
-                        "random ones: the top heads matter more (p = 0.048)\n"));
+                        "random ones: the top heads matter more than each, or nearly each, of the sets drawn "
+                        "(p = 0.048 by accuracy, p = 0.048 by NLL)\n"));
   model.causal->mutable_random_k()->set_p_copy_accuracy(2.0 / 21);
-  EXPECT_THAT(Summary("causal", model),
-              HasSubstr(": the top heads are not shown to matter more (p = 0.095)\n"));
+  EXPECT_THAT(
+      Summary("causal", model),
+      HasSubstr(": the top heads matter more by one metric and not by the other (p = 0.095 by accuracy, "
+                "p = 0.048 by NLL)\n"));
+  model.causal->mutable_random_k()->set_p_copy_nll(3.0 / 21);
+  EXPECT_THAT(
+      Summary("causal", model),
+      HasSubstr(": the top heads are not shown to matter more (p = 0.095 by accuracy, p = 0.14 by NLL)\n"));
   model.causal->mutable_check()->set_delta_top_below_delta_rand(false);
   model.causal->set_chosen_by("user");
-  EXPECT_THAT(Summary("causal", model), HasSubstr(": the chosen heads do not matter more (p = 0.095)\n"));
+  EXPECT_THAT(Summary("causal", model),
+              HasSubstr(": the chosen heads do not matter more (p = 0.095 by accuracy, p = 0.14 by NLL)\n"));
 }
 
 TEST(SummaryTest, RandomSetsOfAnotherSizeAreNotComparedAndSayTheirSize) {
