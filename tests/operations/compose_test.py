@@ -44,7 +44,7 @@ def default_of(setting):
 class DockerfileTest(unittest.TestCase):
     @unittest.skipUnless(HADOLINT, "there is no hadolint")
     def test_hadolint_finds_no_fault(self):
-        found = subprocess.run([HADOLINT, DOCKERFILE], capture_output=True, text=True)
+        found = subprocess.run([HADOLINT, DOCKERFILE, ROOT / "tests" / "operations" / "monitors.Dockerfile"], capture_output=True, text=True)
         self.assertEqual((found.returncode, found.stdout), (0, ""))
 
     def test_images_have_the_version_of_the_programs(self):

@@ -4,4 +4,4 @@ FROM ${BASE}
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends prometheus prometheus-alertmanager wget && rm -rf /var/lib/apt/lists/* && \
     install -d -o nobody -g nogroup /prometheus /alertmanager
-USER nobody
+USER 65534:65534
