@@ -151,6 +151,7 @@ def every_query_of_every_board_is_answered():
     wait_for(lambda: ask("induct_running_job_info"), "the job that runs")
     for panel, query in queries():
         require(ask(of_all_servers(query)) or may_be_empty(query), f"{panel} has no data: {query}")
+    wait_for(lambda: ask('count_over_time(up{job="induct"}[5m]) >= 8'), "enough for a curve")
     drawn = run(sys.executable, "tests/boards/draw_boards.py", "--board", "overview", "--minutes", "5", "--prometheus", PROMETHEUS, "--to", WORK / "overview.png")
     compose("exec", "--no-TTY", "server", "induct-client", "cancel", *running_jobs())
     client.communicate(timeout=60)
