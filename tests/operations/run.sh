@@ -120,7 +120,7 @@ try_stack() {
 nothing_is_left() {
   if grep "$root" /proc/mounts; then echo "mounts are left" >&2; return 1; fi
   # Of containers, which are named by 64 digits: the engine has others of its own.
-  if find /sys/fs/cgroup -type d -regex ".*/$cgroup/.*[0-9a-f]\{64\}" | grep .; then echo "control groups are left" >&2; return 1; fi
+  if find /sys/fs/cgroup -regextype posix-extended -type d -regex ".*/$cgroup/.*[0-9a-f]{64}" | grep .; then echo "control groups are left" >&2; return 1; fi
   if pgrep --list-full --full "$root/"; then echo "processes are left" >&2; return 1; fi
 }
 
