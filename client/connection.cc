@@ -55,6 +55,23 @@ std::string UserName() {
 
 }  // namespace
 
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& target) {
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), ChannelOptions(false));
+}
+
+absl::Status CannotReach(const std::string& target, const grpc::Status& cause) {
+  return WithExitCode(
+      absl::UnavailableError(absl::StrCat("cannot reach ", target, ": ", ShortCause(cause),
+                                          "; is induct-server running there? (--server, INDUCT_SERVER)")),
+      ExitCode::kUnreachable);
+}
+
+absl::Status AnswersOtherwise(const std::string& target, const grpc::Status& answer) {
+  return WithExitCode(
+      Annotate(FromGrpcStatus(answer), absl::StrCat(target, " does not answer as an induct-server")),
+      ExitCode::kUnreachable);
+}
+
 Call::Call(Connection* connection, absl::Duration timeout) : connection_(connection) {
   static const std::string* const kUser = new std::string(UserName());
   context_.AddMetadata("induct-user", *kUser);
@@ -84,7 +101,7 @@ absl::StatusOr<std::unique_ptr<Connection>> Connection::Open(const std::string& 
         grpc::CreateCustomInsecureChannelFromFd("induct-server", server->TakeSocket(), ChannelOptions(true));
   } else {
     INDUCT_ASSIGN_OR_RETURN(target, ParseAddress(address));
-    channel = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), ChannelOptions(false));
+    channel = ChannelTo(target);
   }
   auto connection = std::make_unique<Connection>(std::move(channel), target, std::move(server), retry);
   INDUCT_RETURN_IF_ERROR(connection->AskServerInfo());
@@ -109,10 +126,7 @@ absl::Status Connection::AskServerInfo() {
       server_stub_->GetServerInfo(call.context(), v1::GetServerInfoRequest(), &server_info_);
   if (status.ok()) return absl::OkStatus();
   const bool nobody = IsTransportError(status) || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
-  if (nobody) return Lost(status);
-  return WithExitCode(
-      Annotate(FromGrpcStatus(status), absl::StrCat(address_, " does not answer as an induct-server")),
-      ExitCode::kUnreachable);
+  return nobody ? Lost(status) : AnswersOtherwise(address_, status);
 }
 
 void Connection::Abandon() {
@@ -138,8 +152,7 @@ absl::Status Connection::Lost(const grpc::Status& cause, const std::string& job)
     message = absl::StrCat("the server started for this run ended: ", ShortCause(cause),
                            log.empty() ? "" : "\nits last log lines:\n", log);
   } else {
-    message = absl::StrCat("cannot reach ", address_, ": ", ShortCause(cause),
-                           "; is induct-server running there? (--server, INDUCT_SERVER)");
+    message = std::string(CannotReach(address_, cause).message());
     if (!job.empty())
       absl::StrAppend(&message, "\n", job,
                       " may be lost; `induct-client jobs` tells once the server is back");

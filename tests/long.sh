@@ -4,6 +4,7 @@
 #   tests/long.sh sanitizers    every test, built with AddressSanitizer and UndefinedBehaviorSanitizer
 #   tests/long.sh benchmarks    the benchmarks compile, which no test sees
 #   tests/long.sh fuzz          each fuzzer for ten minutes (needs clang; tests/fuzz/run.sh takes other times and single fuzzers)
+#   tests/long.sh operations    images and docker-compose.yml with a Docker engine, 20 minutes (needs root and debootstrap; tests/operations/run.sh)
 #
 # deploy/install.sh --tests must have run. Exit code 1 where one fails; the others still run.
 set -euo pipefail
@@ -29,12 +30,17 @@ fuzz() {
   step "fuzzing" "tests/fuzz/run.sh" tests/fuzz/run.sh
 }
 
+operations() {
+  start_steps 1
+  step "operations" "tests/operations/run.sh" tests/operations/run.sh
+}
+
 names=("$@")
-[ "${#names[@]}" -gt 0 ] || names=(sanitizers benchmarks fuzz)
+[ "${#names[@]}" -gt 0 ] || names=(sanitizers benchmarks fuzz operations)
 for name in "${names[@]}"; do
   case "$name" in
-    sanitizers | benchmarks | fuzz) ;;
-    *) echo "usage: tests/long.sh [sanitizers] [benchmarks] [fuzz]" >&2; exit 2 ;;
+    sanitizers | benchmarks | fuzz | operations) ;;
+    *) echo "usage: tests/long.sh [sanitizers] [benchmarks] [fuzz] [operations]" >&2; exit 2 ;;
   esac
 done
 failed=()

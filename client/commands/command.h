@@ -31,5 +31,6 @@ void AddModelsCommand(CLI::App* app, Action* action);
 void AddInspectCommand(CLI::App* app, Action* action);
 void AddJobsCommand(CLI::App* app, Action* action);
 void AddCancelCommand(CLI::App* app, Action* action);
+void AddHealthCommand(CLI::App* app, Action* action);
 
 }  // namespace induct::client

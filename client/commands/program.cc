@@ -93,6 +93,7 @@ absl::Status RunCommand(int argc, char** argv) {
   AddInspectCommand(&app, &action);
   AddJobsCommand(&app, &action);
   AddCancelCommand(&app, &action);
+  AddHealthCommand(&app, &action);
   if (argc < 2) return NoCommand(app);
   const absl::Status parsed = Parse(&app, argc, argv);
   if (!parsed.ok() || !action) return parsed;

@@ -18,6 +18,10 @@ struct ServerChoice {
 
 void AddServerFlags(CLI::App* command, ServerChoice* choice);
 
+// The address of the server that the settings of flags, environment and client's file name; INVALID_ARGUMENT
+// where they name none.
+absl::StatusOr<std::string> ServerAddress(const ServerChoice& choice);
+
 // To the server that the settings name. Where they name none: to one started for this command, if
 // `may_start_one`, else INVALID_ARGUMENT.
 absl::StatusOr<std::unique_ptr<Connection>> Connect(const ClientSettings& settings, bool may_start_one);

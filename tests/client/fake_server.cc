@@ -7,6 +7,7 @@
 #include "common/npy.h"
 #include "common/sha256.h"
 #include "google/rpc/error_details.pb.h"
+#include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
 #include "proto/message_json.h"
 
@@ -216,6 +217,8 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
 };
 
 FakeServer::FakeServer(Script script) : services_(std::make_unique<Services>(std::move(script))) {
+  const std::optional<bool> serving = services_->script.serving;
+  grpc::EnableDefaultHealthCheckService(serving.has_value());
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -225,6 +228,7 @@ FakeServer::FakeServer(Script script) : services_(std::make_unique<Services>(std
   builder.RegisterService(static_cast<v1::ServerService::Service*>(services_.get()));
   builder.SetMaxReceiveMessageSize(65 << 20);
   server_ = builder.BuildAndStart();
+  if (serving) server_->GetHealthCheckService()->SetServingStatus(*serving);
   address_ = absl::StrCat("127.0.0.1:", port);
 }
 

@@ -45,6 +45,7 @@ struct Script {
   std::vector<v1::Job> jobs;
   std::string state_after_cancel = "cancelled";  // that CancelJob tells
   std::vector<v1::Prompt> prompts;
+  std::optional<bool> serving;  // what grpc.health.v1 tells; none: there is no such service
   grpc::Status preview_status;
 };
 

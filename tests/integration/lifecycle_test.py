@@ -3,10 +3,11 @@ import contextlib
 import json
 import os
 import socket
+import subprocess
 import threading
 import unittest
 
-from harness import LONG, SIGINT, SIGKILL, SIGTERM, ProgramTest, processes_with, wait_for
+from harness import CLIENT, LONG, SIGINT, SIGKILL, SIGTERM, ProgramTest, processes_with, wait_for
 
 SMALL = ["--n_sequences", "8", "--bootstrap_resamples", "0"]
 
@@ -148,6 +149,23 @@ class Lifecycle(ProgramTest):
         server, _ = self.start_server()
         server.send_signal(SIGTERM)
         self.assertEqual(server.wait(timeout=20), 0)
+
+    def not_serving(self, address):
+        """What health says of a server that shuts down; nothing while it serves."""
+        asked = subprocess.run([CLIENT, "health", "--server", address], env=self.env, capture_output=True, text=True)
+        return asked.returncode == 5 and asked.stderr
+
+    def test_health_tells_that_a_server_serves_drains_and_is_gone(self):
+        server, address = self.start_server(settings="drain_seconds: 60\n")
+        self.assertEqual(self.client("health", "--server", address).stdout, f"{address}: SERVING\n")
+        client = self.started_client("--server", address)  # the server waits for its job
+        server.send_signal(SIGTERM)
+        told = wait_for(lambda: self.not_serving(address), "the server to drain")
+        self.assertRegex(told, f"^induct-client: {address}: NOT_SERVING; [^\n]*\n$")
+        client.send_signal(SIGINT)
+        client.communicate(timeout=60)
+        self.assertEqual(server.wait(timeout=20), 0)
+        self.assertIn(f"cannot reach {address}", self.client("health", "--server", address, check=3).stderr)
 
     def test_a_client_whose_connection_breaks_attaches_again_and_misses_nothing(self):
         _, address = self.start_server()

@@ -1,4 +1,4 @@
-"""Prometheus and promtool: those in PATH, else those that deploy/install.sh --tests put into the user's cache. None where there are none."""
+"""Prometheus, promtool and amtool: those in PATH, else those that deploy/install.sh --tests put into the user's cache. None where there are none."""
 import os
 import pathlib
 import shutil
@@ -10,4 +10,4 @@ def find(program):
     return shutil.which(program) or shutil.which(program, path=CACHE)
 
 
-PROMETHEUS, PROMTOOL = find("prometheus"), find("promtool")
+PROMETHEUS, PROMTOOL, AMTOOL = find("prometheus"), find("promtool"), find("amtool")

@@ -33,7 +33,7 @@ def sources():
 
 def room_of(path):
     """The room that a file, or an include written from the repository root, belongs to; None: a library."""
-    if re.match(r"(induct/v1|google/rpc)/", path):
+    if re.match(r"(induct/v1|google/rpc|grpc/health)/", path):
         return "proto"
     for room in ALLOWED:
         if path.startswith(room + "/"):

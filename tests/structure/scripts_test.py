@@ -40,14 +40,14 @@ class ScriptsTest(unittest.TestCase):
                 self.assertEqual(run("bash", "-n", str(script)).stderr, "")
 
     def test_a_wrong_argument_is_answered_with_the_usage(self):
-        for command in (["deploy/install.sh", "--no-such"], ["tests/long.sh", "no-such"]):
+        for command in (["deploy/install.sh", "--no-such"], ["tests/long.sh", "no-such"], ["tests/operations/run.sh", "--no-such"]):
             with self.subTest(command=command):
                 wrong = run(*command)
                 self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
                 self.assertIn(f"usage: {command[0]}", wrong.stderr)
 
     def test_each_that_people_start_tells_its_use_wherever_it_is_called_from(self):
-        for script in ("deploy/install.sh", "deploy/quickstart.sh", "tests/run.sh", "tests/long.sh"):
+        for script in ("deploy/install.sh", "deploy/quickstart.sh", "tests/run.sh", "tests/long.sh", "tests/operations/run.sh"):
             for flag in ("-h", "--help"):
                 with self.subTest(script=script, flag=flag):
                     shown = subprocess.run(["./" + pathlib.Path(script).name, flag], cwd=(ROOT / script).parent, capture_output=True, text=True, check=False)
