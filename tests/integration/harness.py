@@ -26,8 +26,8 @@ DEMO_MODELS = ROOT / "deploy" / "demo_models"
 LONG = ["--n_sequences", "60000", "--task_types", "RANDOM", "--lag_values", "100", "--n_repeats", "fill", "--seq_len", "512"]
 
 
-def wait_for(condition, what, seconds=60):
-    """The first true value of condition()."""
+def wait_for(condition, what, seconds=300):
+    """The first true value of condition(). Long, as programs with sanitizers on a busy machine take ten times as long."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         value = condition()
