@@ -195,7 +195,7 @@ class HubTest(ProgramTest):
 
     def test_a_question_to_the_hub_ends_when_the_server_does(self):
         server, address = self.start_server()
-        self.hub.slow.set()
+        self.hub.held.set()
         client = self.start_client("inspect", "org/tiny", "--server", address)
         wait_for(lambda: [r for r in self.hub.requests if r.startswith("GET") and "tokenizer.json" in r], "the tokenizer to be asked for")
         server.send_signal(SIGTERM)
