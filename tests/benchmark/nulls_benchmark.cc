@@ -72,7 +72,8 @@ int Main(int argc, char** argv) {
               std::string(DTypeName(dtype)).c_str(), AvailableCores(), n_prompts, length, repeats);
   std::printf("profile       %8.2f s\n", engine::Median(profile_seconds));
   std::printf(
-      "nulls         %8.3f of it: both shuffled antecedents, 999 sign flips, 10000 head permutations\n",
+      "nulls         %8.3f of it: three shuffled antecedents, 999 resamples of prompts, 10000 head "
+      "permutations\n",
       engine::Median(nulls_ratios));
   std::printf("lag buckets   %8.3f of it: 4 buckets\n", engine::Median(buckets_ratios));
   return 0;
