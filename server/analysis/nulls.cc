@@ -17,10 +17,10 @@ namespace {
 
 // What the pass of one job read, and how it is summarised.
 struct MeasuredTargets {
-  std::span<const Prompt> prompts;
   const ScoreSums& sums;
   const ProfileResult& profile;
-  const std::vector<uint32_t> kept;  // [L, n_heads_kept]
+  const std::optional<Strata> strata;  // to resample within; none without intervals
+  const std::vector<uint32_t> kept;    // [L, n_heads_kept]
   const NullOptions& nulls;
   const std::stop_token& stop;
 
@@ -94,11 +94,17 @@ void FillMeans(const MeasuredTargets& measured, const NullTargets& targets, Ante
   FillEffects(measured, null);
 }
 
+// REQUIRES: measured.strata.
+void SetIntervals(const MeasuredTargets& measured, ResampledScores resampled, AntecedentNull& null) {
+  null.heads.intervals = std::move(resampled.heads);
+  null.layers.intervals =
+      CurveIntervals(resampled.curves, measured.profile.n_layers, TailShare(*measured.strata));
+}
+
 absl::Status FillIntervals(const MeasuredTargets& measured, const NullTargets& targets,
                            AntecedentNull& null) {
   const ProfileResult& profile = measured.profile;
-  if (profile.options.bootstrap_resamples == 0 || profile.n_prompts < 2) return absl::OkStatus();
-  const Strata strata = StratifyPrompts(measured.prompts);
+  if (!measured.strata) return absl::OkStatus();
   INDUCT_ASSIGN_OR_RETURN(ResampledScores resampled,
                           ResampleScores({.sums = measured.sums.of_prompts(targets.effect_group),
                                           .counts = targets.counts,
@@ -106,12 +112,11 @@ absl::Status FillIntervals(const MeasuredTargets& measured, const NullTargets& t
                                           .n_heads = profile.n_heads,
                                           .kept = measured.kept,
                                           .n_kept = profile.n_heads_kept,
-                                          .strata = &strata,
+                                          .strata = &*measured.strata,
                                           .resamples = profile.options.bootstrap_resamples,
                                           .seed = profile.options.seed},
                                          measured.stop));
-  null.heads.intervals = std::move(resampled.heads);
-  null.layers.intervals = CurveIntervals(resampled.curves, profile.n_layers, TailShare(strata));
+  SetIntervals(measured, std::move(resampled), null);
   return absl::OkStatus();
 }
 
@@ -214,19 +219,16 @@ absl::Status RunPass(engine::Model& model, std::span<const Prompt> prompts, cons
 absl::Status FillSameDistanceIntervals(const MeasuredTargets& measured, const SameDistanceTargets& targets,
                                        AntecedentNull& null) {
   const ProfileResult& profile = measured.profile;
-  if (profile.options.bootstrap_resamples == 0 || profile.n_prompts < 2) return absl::OkStatus();
-  const Strata strata = StratifyPrompts(measured.prompts);
+  if (!measured.strata) return absl::OkStatus();
   INDUCT_ASSIGN_OR_RETURN(std::optional<ResampledScores> resampled,
                           ResampleSameDistance(targets, measured.sums,
                                                {.kept = measured.kept,
                                                 .n_kept = profile.n_heads_kept,
-                                                .strata = &strata,
+                                                .strata = &*measured.strata,
                                                 .resamples = profile.options.bootstrap_resamples,
                                                 .seed = profile.options.seed},
                                                measured.stop));
-  if (!resampled) return absl::OkStatus();
-  null.heads.intervals = std::move(resampled->heads);
-  null.layers.intervals = CurveIntervals(resampled->curves, profile.n_layers, TailShare(strata));
+  if (resampled) SetIntervals(measured, *std::move(resampled), null);
   return absl::OkStatus();
 }
 
@@ -270,10 +272,14 @@ absl::StatusOr<NullsResult> MeasureNulls(engine::Model& model, std::span<const P
   INDUCT_ASSIGN_OR_RETURN(result.profile, ProfileOfSums(prompts, pass.targets, *pass.sums, options, stop));
   const ProfileResult& profile = result.profile;
   if (pass.nulls) {
+    const bool has_intervals = options.bootstrap_resamples > 0 && profile.n_prompts > 1;
     const MeasuredTargets measured{
-        prompts, *pass.sums,
-        profile, RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept),
-        nulls,   stop};
+        .sums = *pass.sums,
+        .profile = profile,
+        .strata = has_intervals ? std::optional(StratifyPrompts(prompts)) : std::nullopt,
+        .kept = RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept),
+        .nulls = nulls,
+        .stop = stop};
     INDUCT_ASSIGN_OR_RETURN(result.shuffled, SummarizeShuffled(measured, *pass.nulls, *pass.same_distance));
   }
   if (nulls.head_permutation) {
