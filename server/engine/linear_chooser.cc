@@ -9,6 +9,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -21,11 +22,10 @@ namespace {
 
 // What is timed takes at least so long: the clock, and what wakes threads, should not decide.
 constexpr double kMinTimedSeconds = 5e-4;
-// After the first timed round a method that takes so much longer than the fastest is out.
-constexpr double kHopeless = 1.25;
-constexpr int kTimedRounds = 3;
-// Calls of one method: to warm up, and those rounds.
-constexpr double kCallsPerMethod = 1 + kTimedRounds;
+// Turns of each thing that is timed. In the first, oneDNN compiles its code, and pages are fresh.
+constexpr int kRounds = 3;
+// What takes so much longer than the fastest after the round before the last has no further turn.
+constexpr double kHopeless = 1.1;
 // A difference that is no reason to leave the earlier of two methods.
 constexpr double kNoise = 0.02;
 // Fewer rows than this say little about many: packing weights counts too much.
@@ -69,10 +69,14 @@ struct TrialNumbers {
   explicit TrialNumbers(const LinearShape& shape)
       : input(at::full({shape.n_rows, shape.n_in}, 0.5, shape.dtype)),
         linear{.weight = at::full({shape.n_out, shape.n_in}, 0.01, shape.dtype),
-               .bias = at::full({shape.n_out}, 0.01, shape.dtype)} {}
+               .bias = at::full({shape.n_out}, 0.01, shape.dtype)} {
+    if (shape.may_pack && HasProduct(LinearProduct::kOneDnnPacked, shape.dtype))
+      packed_weight = PackWeight(linear.weight, shape.n_rows);
+  }
 
   at::Tensor input;
   Linear linear;
+  at::Tensor packed_weight;  // undefined: none
 };
 
 // One method at work.
@@ -81,8 +85,7 @@ class Trial {
   Trial(const TrialNumbers& numbers, std::optional<Activation> activation, const LinearMethod& method)
       : activation_(activation), input_(numbers.input), linear_(numbers.linear) {
     linear_.method = method;
-    if (method.product == LinearProduct::kOneDnnPacked)
-      linear_.weight = PackWeight(linear_.weight, input_.size(0));
+    if (method.product == LinearProduct::kOneDnnPacked) linear_.weight = numbers.packed_weight;
   }
 
   // Seconds of one call.
@@ -105,17 +108,12 @@ class Trial {
   Linear linear_;
 };
 
-double MedianOf(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
-
 // With as many rows as max_flop suffices for; nothing where they are too few.
 std::optional<int64_t> MeasuredRows(const std::vector<LinearShape>& shapes, double max_flop) {
   double share = 1;
   double flop = 0;
   for (const LinearShape& shape : shapes) {
-    flop += shape.Flop() * kCallsPerMethod * static_cast<double>(CandidateMethods(shape).size());
+    flop += shape.Flop() * kRounds * static_cast<double>(CandidateMethods(shape).size());
   }
   if (flop > max_flop) share = max_flop / flop;
   int64_t rows = std::numeric_limits<int64_t>::max();
@@ -166,25 +164,19 @@ std::vector<LinearMethod> CandidateMethods(const LinearShape& shape) {
 }
 
 Fastest FastestOf(size_t n, absl::FunctionRef<double(size_t)> time) {
-  std::vector<std::vector<double>> seconds(n);
+  std::vector<double> seconds(n, std::numeric_limits<double>::infinity());
+  const auto within = [&](double factor) {
+    const double enough = factor * *std::ranges::min_element(seconds);
+    return [&seconds, enough](size_t i) { return seconds[i] <= enough; };
+  };
   std::vector<size_t> running(n);
   std::iota(running.begin(), running.end(), size_t{0});
-  const auto least_median = [&] {
-    double least = std::numeric_limits<double>::infinity();
-    for (const size_t i : running) least = std::min(least, MedianOf(seconds[i]));
-    return least;
-  };
-  for (const size_t i : running) time(i);  // oneDNN compiles its code in the first call, and pages are fresh
-  for (int round = 0; round < kTimedRounds; ++round) {
-    for (const size_t i : running) seconds[i].push_back(time(i));
-    if (round > 0) continue;
-    const double hopeless = kHopeless * least_median();
-    std::erase_if(running, [&](size_t i) { return MedianOf(seconds[i]) > hopeless; });
+  for (int round = 1; round <= kRounds; ++round) {
+    if (round == kRounds) std::erase_if(running, std::not_fn(within(kHopeless)));
+    for (const size_t i : running) seconds[i] = std::min(seconds[i], time(i));
   }
-  const double enough = (1 + kNoise) * least_median();
-  const size_t fastest =
-      *std::ranges::find_if(running, [&](size_t i) { return MedianOf(seconds[i]) <= enough; });
-  return {.index = fastest, .seconds = MedianOf(seconds[fastest])};
+  const size_t fastest = *std::ranges::find_if(running, within(1 + kNoise));
+  return {.index = fastest, .seconds = seconds[fastest]};
 }
 
 LinearChoice MeasureMethods(const LinearShape& shape) {

@@ -62,9 +62,9 @@ struct Fastest {
   double seconds = 0;
 };
 
-// The fastest of n >= 1 things: time(i) does the i-th once and says how long it took. All have their turn in
-// each round, so that a busy moment of the machine does not meet one alone; medians count, and of things that
-// differ by no more than noise the first is taken.
+// The fastest of n >= 1 things: time(i) does the i-th once and says how long it took. They take turns, so
+// that a busy moment of the machine does not meet one alone, and the least time of each counts, as whatever
+// disturbs only adds to it. Of things that differ by no more than noise the first is taken.
 Fastest FastestOf(size_t n, absl::FunctionRef<double(size_t)> time);
 
 }  // namespace induct::engine

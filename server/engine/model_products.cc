@@ -14,8 +14,9 @@
 namespace induct::engine {
 namespace {
 
-// What measuring may cost: a share of the pass's operations, or what takes about a tenth of a second.
-constexpr double kMeasuringShare = 0.02;
+// What measuring may cost: a share of the pass's operations, which takes a fiftieth of its time, as few rows
+// are slower than many; or what takes less than a tenth of a second.
+constexpr double kMeasuringShare = 0.015;
 constexpr double kMeasuringFlopOfThread = 4e9;
 
 double MeasuringFlop(double pass_flop) {
