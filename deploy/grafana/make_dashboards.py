@@ -44,9 +44,9 @@ def stat(title, says, asked, unit="short", thresholds=None, none="–", decimals
         **({} if decimals is None else {"decimals": decimals})})
 
 
-def curves(title, says, asked, unit="short", stacked=False, bars=False, alarming=(), colours=None, most=None, none="No data"):
-    """`alarming`: ends of the legends of limits, and of what should not be, drawn dashed in red; `colours`: regular expressions of legends to colours; `most`:
-    the top of the axis; `none`: shown where there is nothing to draw."""
+def curves(title, says, asked, unit="short", stacked=False, bars=False, alarming=(), downwards=(), colours=None, most=None, none="No data"):
+    """`alarming`: ends of the legends of limits, and of what should not be, drawn dashed in red; `downwards`: ends of the legends of what is drawn below 0,
+    in red; `colours`: regular expressions of legends to colours; `most`: the top of the axis; `none`: shown where there is nothing to draw."""
     overrides = [{"matcher": {"id": "byRegexp", "options": f".* {legend}"},
                   "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}},
                                  {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}},
@@ -54,10 +54,13 @@ def curves(title, says, asked, unit="short", stacked=False, bars=False, alarming
                                  {"id": "custom.stacking", "value": {"mode": "none", "group": "A"}}]} for legend in alarming]
     overrides += [{"matcher": {"id": "byRegexp", "options": legends}, "properties": [{"id": "color", "value": {"mode": "shades", "fixedColor": colour}}]}
                   for legends, colour in (colours or {}).items()]
+    overrides += [{"matcher": {"id": "byRegexp", "options": f".* {legend}"},
+                   "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}}, {"id": "custom.transform", "value": "negative-Y"}]}
+                  for legend in downwards]
     return {**({"interval": "1m"} if bars else {}), **panel("timeseries", title, says, asked, options={
         "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}, defaults={
-        "unit": unit, "noValue": none, "min": 0, **({} if most is None else {"max": most}), "thresholds": steps("text"), "mappings": [],
-        "color": {"mode": "shades", "fixedColor": "blue"} if colours else {"mode": "palette-classic"}, "custom": {
+        "unit": unit, "noValue": none, **({} if downwards else {"min": 0}), **({} if most is None else {"max": most}), "thresholds": steps("text"),
+        "mappings": [], "color": {"mode": "shades", "fixedColor": "blue"} if colours else {"mode": "palette-classic"}, "custom": {
             "drawStyle": "bars" if bars else "line", "lineInterpolation": "linear", "lineWidth": 0 if bars else 2, "lineStyle": {"fill": "solid"},
             "fillOpacity": 80 if bars else 25 if stacked else 0, "gradientMode": "none", "showPoints": "never" if bars else "auto", "pointSize": 4,
             "barAlignment": 0, "barWidthFactor": 0.8, "spanNulls": False, "axisPlacement": "auto", **({"axisSoftMax": 1} if unit == "short" else {}),
@@ -116,42 +119,46 @@ RUNNING = gauges("What runs now, and how far it is", "A job on its device: its k
 BUSY = curves("Devices busy", "Share of the time in which a device had a job. At 100 % jobs wait because there is more work than the devices do; where jobs "
               "wait and this is 0, they are being prepared: look at what is downloaded and loaded.", {
                   "{{instance}} {{device}}": "rate(induct_device_busy_seconds_total{SERVERS}[$__rate_interval])"}, "percentunit", most=1)
-LOADS = curves("Models loaded, and unloaded to make room", "Per minute. Where they are unloaded as often as they are loaded, memory is too small for the "
-               "models that are asked for in turn.", {
+LOADS = curves("Models loaded (up) and unloaded to make room (down), a minute", "Where they are unloaded as often as they are loaded, memory is too small "
+               "for the models that are asked for in turn.", {
                    "{{instance}} loaded": 'sum by (instance) (60 * rate(induct_model_loads_total{SERVERS,outcome="succeeded"}[$__rate_interval]))',
                    "{{instance}} unloaded": "sum by (instance) (60 * rate(induct_model_evictions_total{SERVERS}[$__rate_interval]))"},
-               alarming=["unloaded"])
+               downwards=["unloaded"])
 READ = curves("Weights streamed, files downloaded", "A second: layers read anew with each pass, as their model does not fit into memory; files from the hub.", {
     "{{instance}} streamed": "rate(induct_streamed_bytes_total{SERVERS}[$__rate_interval])",
     "{{instance}} downloaded": "rate(induct_hub_downloaded_bytes_total{SERVERS}[$__rate_interval])"}, "Bps")
 MEMORY = curves("Device memory", "Used by all programs, and what there is. Of a CPU: the machine's, or what the server's control group may use.", {
     "{{instance}} {{device}}": "induct_device_memory_used_bytes{SERVERS}",
     "{{instance}} {{device}} in all": "induct_device_memory_total_bytes{SERVERS}"}, "bytes", alarming=["in all"])
-HALVED = curves("Too little memory", "A minute: micro-batches that were halved because they did not fit, which costs time; jobs that failed all the same.", {
+HALVED = curves("Too little memory: how often a minute", "Micro-batches that were halved because they did not fit, which costs time; jobs that failed all "
+                "the same.", {
                     "{{instance}} micro-batches halved": "60 * rate(induct_micro_batch_halvings_total{SERVERS}[$__rate_interval])",
                     "{{instance}} jobs failed": '60 * rate(induct_job_failures_total{SERVERS,reason="OUT_OF_MEMORY"}[$__rate_interval])'},
                 alarming=["jobs failed"])
 
 FIRING = 'ALERTS{alertname=~"Induct.*",alertstate="firing",instance=~"$instance"}'
+CRITICAL = FIRING.replace("{", '{severity="critical",')
 
 # --- the boards ---------------------------------------------------------------------------------------------------------------------
 
 OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wait? How many do, what runs, what fails.", "induct", [
-    (3, [(24, stat("Alerts that are firing", "docs/operations.md says of each what to do.", {
-        "{{instance}}: {{alertname}}": FIRING, "None": f"0 * absent({FIRING})"}, thresholds=steps(GREEN, (1, RED)), text="name"))]),
+    (3, [(24, stat("Alerts that are firing", "Red: jobs do not run, or fail; orange: look soon. docs/operations.md says of each what to do.", {
+        "{{instance}}: {{alertname}}": f"2 * {CRITICAL} or {FIRING}", "None": f"0 * absent({FIRING})"},
+        thresholds=steps(GREEN, (1, ORANGE), (2, RED)), text="name"))]),
     (5, [
-        (3, stat("Waiting", "Jobs that have no device yet, those that are being prepared included.", {
+        (3, stat("Waiting now", "Jobs that have no device yet, those that are being prepared included.", {
             "waiting": "sum(induct_jobs_queued{SERVERS})"}, curve=True)),
         (3, stat("Oldest wait", "Since when the oldest of them waits.", {"oldest": "max(induct_queue_oldest_seconds{SERVERS})"}, "s",
                  steps("text", (600, ORANGE), (3600, RED)), decimals=0, curve=True)),
-        (3, stat("Running", "Jobs that have a device.", {"running": "sum(induct_jobs_running{SERVERS})"}, curve=True)),
-        (3, stat("Devices busy", "Share of the time in which devices had jobs, all devices together.", {
-            "busy": "avg(rate(induct_device_busy_seconds_total{SERVERS}[$__rate_interval]))"}, "percentunit", decimals=0, curve=True)),
-        (3, stat("Jobs in an hour", "Jobs that ended in the last hour.", {"jobs": "sum(increase(induct_jobs_total{SERVERS}[1h]))"}, decimals=0)),
-        (3, stat("Failed", "Share of these that failed, for whatever reason.", {
+        (3, stat("Running now", "Jobs that have a device at this moment; short ones come and go between two looks, and are seen in the share beside it.", {
+            "running": "sum(induct_jobs_running{SERVERS})"}, curve=True)),
+        (3, stat("Busy, last 5 min", "Share of the time in which devices had jobs, all devices together.", {
+            "busy": "avg(rate(induct_device_busy_seconds_total{SERVERS}[5m]))"}, "percentunit", decimals=0, curve=True)),
+        (3, stat("Jobs, last hour", "Jobs that ended.", {"jobs": "sum(increase(induct_jobs_total{SERVERS}[1h]))"}, decimals=0)),
+        (3, stat("Failed, last hour", "Share of the jobs that ended that failed, for whatever reason.", {
             "failed": "sum(increase(induct_job_failures_total{SERVERS}[1h])) / (sum(increase(induct_jobs_total{SERVERS}[1h])) > 0)"}, "percentunit",
             steps("text", (0.25, ORANGE), (0.5, RED)), decimals=0)),
-        (3, stat("Tokens a second", "Measured, all devices together.", {"tokens": "sum(rate(induct_tokens_total{SERVERS}[$__rate_interval]))"}, decimals=0,
+        (3, stat("Tokens/s, last 5 min", "Measured, all devices together.", {"tokens": "sum(rate(induct_tokens_total{SERVERS}[5m]))"}, decimals=0,
                  curve=True)),
         (3, stat("Servers down", "Servers whose metrics are not answered.", {
             "down": "count(up{SERVERS} == 0) or vector(0)"}, thresholds=steps(GREEN, (1, RED))))]),
@@ -162,24 +169,25 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
             "{{instance}} limit": "induct_queue_limit{SERVERS} < 2 * induct_jobs_queued{SERVERS}"}, alarming=["limit"])),
         (8, BUSY)]),
     (8, [
-        (8, curves("How long jobs waited", "Of the jobs that began to run in the hour before: half waited less than p50, all but one in twenty less than "
-                   "p95. Preparing is not included.", {
-                       "{{instance}} p50": "instance:induct_job_queue_seconds:p50_1h{SERVERS}",
-                       "{{instance}} p95": "instance:induct_job_queue_seconds:p95_1h{SERVERS}"}, "s")),
+        (8, curves("How long jobs wait", "Oldest, dashed: the longest wait of those that wait at that moment. Of the jobs that began to run in the hour "
+                   "before, half had waited less than p50, all but one in twenty less than p95; preparing is not included in these.", {
+                       "{{instance}} p50, last hour": "instance:induct_job_queue_seconds:p50_1h{SERVERS}",
+                       "{{instance}} p95, last hour": "instance:induct_job_queue_seconds:p95_1h{SERVERS}",
+                       "{{instance}} oldest": "induct_queue_oldest_seconds{SERVERS}"}, "s", alarming=["oldest"])),
         (8, READ),
-        (8, curves("Failures by reason", "Jobs that failed in each step of time. Red: a fault of the server or the hub; orange: memory; blue: the request, the "
+        (8, curves("Jobs failed a minute, by reason", "Red: a fault of the server or the hub; orange: memory; blue: the request, the "
                    "model, a deadline.", {
-            "{{reason}}": "sum by (reason) (increase(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True,
+            "{{reason}}": "sum by (reason) (60 * rate(induct_job_failures_total{SERVERS}[$__rate_interval])) > 0"}, bars=True,
             colours={SERVERS_REASONS: RED, "OUT_OF_MEMORY": ORANGE}, none="No job failed"))]),
     (ROW, "Jobs"),
     (7, [
-        (8, curves("Jobs by kind", "Jobs that ended, a minute.", {
+        (8, curves("Jobs ended a minute, by kind", "However they ended.", {
             "{{kind}}": "sum by (kind) (60 * rate(induct_jobs_total{SERVERS}[$__rate_interval]))"}, stacked=True)),
-        (8, curves("How long jobs ran: p95 by kind", "Of the jobs of the hour before, all but one in twenty had their device for less.", {
+        (8, curves("How long jobs ran: p95 of the last hour, by kind", "All but one in twenty had their device for less.", {
             "{{kind}}": "max by (kind) (instance_kind:induct_job_run_seconds:p95_1h{SERVERS})"}, "s")),
-        (8, curves("Requests refused, by reason", "Requests of which no job was made, in each step of time. Orange: too much is waiting, or the server "
+        (8, curves("Requests refused a minute, by reason", "Requests of which no job was made. Orange: too much is waiting, or the server "
                    "stops; blue: the request.", {
-            "{{reason}}": "sum by (reason) (increase(induct_rejections_total{SERVERS}[$__rate_interval])) > 0"}, bars=True,
+            "{{reason}}": "sum by (reason) (60 * rate(induct_rejections_total{SERVERS}[$__rate_interval])) > 0"}, bars=True,
             colours={"QUEUE_FULL|QUOTA_USED|TOO_MANY_LOADS|DRAINING": ORANGE}, none="No request was refused"))]),
     (ROW, "Models and memory"),
     (7, [
@@ -190,9 +198,9 @@ OVERVIEW = dashboard("induct-overview", "induct: overview", "Why does my job wai
         (8, MEMORY)]),
     (7, [
         (8, HALVED),
-        (8, curves("Clients", "Clients that follow a job, and those that went away before its end, in a minute.", {
+        (8, curves("Clients", "Clients that follow a job at that moment, and those that went away before its end.", {
             "{{instance}} following": "induct_streams_open{SERVERS}",
-            "{{instance}} gone": "60 * rate(induct_stream_disconnects_total{SERVERS}[$__rate_interval])"})),
+            "{{instance}} gone, a minute": "60 * rate(induct_stream_disconnects_total{SERVERS}[$__rate_interval])"})),
         (8, curves("Free for models on the disk", "Of the disk that holds the model cache. InductDiskLow fires below 20 GiB.", {
             "{{instance}}": 'induct_disk_free_bytes{SERVERS,volume="model_cache"}'}, "bytes"))])])
 
@@ -216,8 +224,8 @@ MODELS = dashboard("induct-models", "induct: models and devices", "Which models 
     (7, [
         (8, curves("How long jobs were prepared: p95 by kind", "Downloading, making prompts, loading, waiting for model memory.", {
             "{{kind}}": "histogram_quantile(0.95, sum by (kind, le) (rate(induct_job_prepare_seconds_bucket{SERVERS}[$__rate_interval])))"}, "s")),
-        (8, curves("Loads that did not succeed", "In each step of time.", {
-            "{{instance}} {{outcome}}": 'increase(induct_model_loads_total{SERVERS,outcome!="succeeded"}[$__rate_interval]) > 0'}, bars=True,
+        (8, curves("Loads that did not succeed, a minute", "Failed, or cancelled with their job.", {
+            "{{instance}} {{outcome}}": '60 * rate(induct_model_loads_total{SERVERS,outcome!="succeeded"}[$__rate_interval]) > 0'}, bars=True,
             none="None failed or was cancelled")),
         (8, HALVED)]),
     (ROW, "Devices"),

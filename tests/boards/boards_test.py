@@ -56,7 +56,7 @@ class DashboardsTest(unittest.TestCase):
     def test_they_take_the_same_failures_for_the_servers_as_the_alert_does(self):
         [reasons] = set(re.findall(r'reason=~"([A-Z_|]+)"', RULES.read_text()))
         overview = json.loads((DEPLOY / "grafana" / "dashboards" / "overview.json").read_text())
-        [failures] = [panel for panel in overview["panels"] if panel["title"] == "Failures by reason"]
+        [failures] = [panel for panel in overview["panels"] if panel["title"] == "Jobs failed a minute, by reason"]
         self.assertIn(reasons, [override["matcher"]["options"] for override in failures["fieldConfig"]["overrides"]])
 
 
