@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 #include <vector>
 
 #include "server/checkpoint/unicode.h"
@@ -46,6 +47,19 @@ void OrderMarks(std::vector<utf8proc_int32_t>& points) {
   }
 }
 
+// Stands before the first trailing consonant. It composes with nothing, but utf8proc drops it after a
+// syllable.
+constexpr char32_t kHangulFiller = 0x11A7;
+
+// points: decomposed and ordered; changes them.
+void AppendComposed(std::span<utf8proc_int32_t> points, std::string& text) {
+  const utf8proc_ssize_t n =
+      utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), kComposition);
+  for (const utf8proc_int32_t point : points.first(static_cast<size_t>(n))) {
+    AppendUtf8(static_cast<char32_t>(point), text);
+  }
+}
+
 // Below it every character stays as it is, whatever follows that is below it too.
 constexpr char32_t kFirstMark = 0x300;
 
@@ -73,12 +87,14 @@ std::string NormalizeNfc(std::string_view text) {
   if (IsSurelyNfc(text)) return std::string(text);
   std::vector<utf8proc_int32_t> points = Decompose(text);
   OrderMarks(points);
-  const utf8proc_ssize_t n =
-      utf8proc_normalize_utf32(points.data(), static_cast<utf8proc_ssize_t>(points.size()), kComposition);
-  points.resize(static_cast<size_t>(n));
   std::string composed;
   composed.reserve(text.size());
-  for (const utf8proc_int32_t point : points) AppendUtf8(static_cast<char32_t>(point), composed);
+  for (auto begin = points.begin(); begin != points.end();) {
+    const auto filler = std::find(begin, points.end(), utf8proc_int32_t{kHangulFiller});
+    AppendComposed({begin, filler}, composed);
+    if (filler != points.end()) AppendUtf8(kHangulFiller, composed);
+    begin = filler == points.end() ? filler : filler + 1;
+  }
   return composed;
 }
 

@@ -356,6 +356,9 @@ TEST(NormalizeNfc, ComposesAndOrders) {
   EXPECT_EQ(NormalizeNfc("\u0044\u0307\u0323"), "\u1e0c\u0307");
   EXPECT_EQ(NormalizeNfc("\u1e9b\u0323"), "\u1e9b\u0323");
   EXPECT_EQ(NormalizeNfc("\u1100\u1161\u11a8"), "\uac01");
+  EXPECT_EQ(NormalizeNfc("\uac00\u11a7"), "\uac00\u11a7");
+  EXPECT_EQ(NormalizeNfc("e\u0301\u1100\u1161\u11a7\u11a7\u11a8\u1100"),
+            "\u00e9\uac00\u11a7\u11a7\u11a8\u1100");
   EXPECT_EQ(NormalizeNfc("\u0958"), "\u0915\u093c");
   EXPECT_EQ(NormalizeNfc("\ufb01"), "\ufb01");
   EXPECT_EQ(NormalizeNfc(""), "");
