@@ -196,6 +196,9 @@ models::StepSink StepsInLog(const std::string& model) {
   };
 }
 
+// "50051" of "127.0.0.1:50051".
+std::string PortOf(const std::string& address) { return address.substr(address.rfind(':') + 1); }
+
 // Every room, in the order in which they depend on each other; destroyed the other way round.
 class Server {
  public:
@@ -249,8 +252,8 @@ class Server {
                      absl::StrJoin(environment_.devices, ", ")));
     if (service::IsLoopback(grpc_->address())) {
       Log(LogLevel::kInfo, "server",
-          "only this machine can reach it; --listen 0.0.0.0:50051 opens it to others, without "
-          "authentication");
+          absl::StrCat("only this machine can reach it; --listen 0.0.0.0:", PortOf(grpc_->address()),
+                       " opens it to others, without authentication"));
     }
     for (const std::string& problem : registry_.DirectoryProblems())
       Log(LogLevel::kWarning, "server", problem);

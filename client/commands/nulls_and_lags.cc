@@ -29,12 +29,12 @@ void AddCommandFor(CLI::App* app, const char* name, const char* help, Action* ac
 
 void AddNullsCommand(CLI::App* app, Action* action) {
   AddCommandFor<v1::NullsRequest>(
-      app, "nulls", "Compare a profile with chance: shuffled antecedents, permuted heads, bootstrap", action);
+      app, "nulls", "Compare scores with nulls: shuffled antecedents, a fixed distance, permuted heads", action);
 }
 
 void AddLagBucketsCommand(CLI::App* app, Action* action) {
   AddCommandFor<v1::LagBucketsRequest>(app, "lagbuckets",
-                                    "Profiles by lag, of one pass: do longer lags peak later?", action);
+                                    "Profiles by lag, of one pass: does the centroid lie elsewhere at longer lags?", action);
 }
 
 }  // namespace induct::client

@@ -152,7 +152,11 @@ class Plan {
 
 // Named as its plan with the path that was given, since several plans may share an output folder.
 std::string ReportPath(const std::string& output_dir, const std::string& plan_file) {
-  std::filesystem::path plan = std::filesystem::path(plan_file).lexically_normal().relative_path();
+  std::filesystem::path plan;
+  for (const std::filesystem::path& part :
+       std::filesystem::path(plan_file).lexically_normal().relative_path()) {
+    if (part != "..") plan /= part;
+  }
   if (plan.extension() == ".yaml") plan.replace_extension();
   return absl::StrCat(output_dir, "/report_", PlainFileName(plan.string()), ".html");
 }

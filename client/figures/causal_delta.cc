@@ -12,6 +12,7 @@
 #include "client/figures/csv_blocks.h"
 #include "client/figures/script.h"
 #include "client/text.h"
+#include "client/verdicts.h"
 
 namespace induct::client {
 namespace {
@@ -79,14 +80,17 @@ const char* ChosenWord(const v1::Causal& causal) { return IsUsersChoice(causal) 
 // Draws lie side by side around their bar's middle, so that equal ones do not hide each other.
 double Sideways(int draw, int n_draws) { return n_draws < 2 ? 0 : 0.6 * draw / (n_draws - 1) - 0.3; }
 
-// The line below a control's name: its p; or, since there is none then, what it lacks or how many heads its
-// sets have where that is another number than the ablated one's.
+// The line below a control's name: its p, with a star where that is the primary test's; or, since there is
+// none then, what it lacks or how many heads its sets have where that is another number than the ablated
+// one's.
 std::string Below(const v1::Causal& causal, const DeltaMetric& metric, const v1::ControlArm& arm) {
   const int n_heads = HeadsOfEachSet(arm);
   if (arm.draws().empty()) return "no draws";
   if (n_heads != causal.top_heads_size()) return Counted(static_cast<uint64_t>(n_heads), "head");
   const std::optional<double> p = metric.p == nullptr ? std::nullopt : metric.p(arm);
-  return p.has_value() ? PText(*p) : "";
+  if (!p.has_value()) return "";
+  const bool is_primary = metric.delta == &v1::AblationDelta::copy_nll && IsPrimary(causal, arm);
+  return absl::StrCat(PText(*p), is_primary ? " *" : "");
 }
 
 // "random\np = 0.048" below a bar, or "random\n3 heads".
@@ -188,11 +192,13 @@ std::string DeltaCaption(const v1::Causal& causal) {
                                  control.label, " heads"));
   const int n = causal.top_heads_size();
   const std::string heads = n == 1 ? "head" : absl::StrCat(n, " heads");
-  return absl::StrCat(
-      causal.ablation(), " ablation of the ", ChosenWord(causal), " ", heads,
-      IsUsersChoice(causal) ? "" : ", ranked on other prompts", "; ", absl::StrJoin(draws, ", "),
-      " (dots; bars: their means)",
-      causal.resamples() > 0 ? absl::StrCat("; ", ChosenWord(causal), ": 95 % interval") : "");
+  return absl::StrCat(causal.ablation(), " ablation of the ", ChosenWord(causal), " ", heads,
+                      IsUsersChoice(causal) ? "" : ", ranked on other prompts", "; ",
+                      absl::StrJoin(draws, ", "), " (dots; bars: their means)",
+                      causal.resamples() > 0 ? absl::StrCat("; ", ChosenWord(causal), ": 95 % interval") : "",
+                      IsPrimary(causal, causal.matched_k()) || IsPrimary(causal, causal.random_k())
+                          ? "; *: the primary test, other p are descriptive"
+                          : "");
 }
 
 // Panels side by side below the heading, each with room for its axis on the left, whose label has a fixed

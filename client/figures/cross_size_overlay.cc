@@ -47,11 +47,11 @@ std::optional<Figure> CrossSizeOverlayFigure(const SavedRun& run) {
   if (curves.size() < 2) return std::nullopt;
   Figure figure =
       DepthOverlayFigure("cross_size_overlay", curves, absl::StrCat(first->score(), " score of kept heads"));
-  figure.title = {
-      absl::StrCat(first->score(), " profiles of ", Counted(curves.size(), "model")),
-      absl::StrCat("large points: peaks", bands ? "; bands: 95 % intervals (bootstrap over prompts)" : ""),
-      absl::StrCat(Counted(first->n_prompts(), "prompt"),
-                   first->score() == "previous" ? "" : absl::StrCat(", ", Operations(*first)))};
+  figure.title = {absl::StrCat(first->score(), " profiles of ", Counted(curves.size(), "model")),
+                  absl::StrCat("large points: peaks",
+                               bands ? "; bands: pointwise 95 % intervals (bootstrap over prompts)" : ""),
+                  absl::StrCat(Counted(first->n_prompts(), "prompt"),
+                               first->score() == "previous" ? "" : absl::StrCat(", ", Operations(*first)))};
   return figure;
 }
 

@@ -52,7 +52,7 @@ Figure LagOverlayFigure(const SavedModel& model) {
                                      absl::StrCat(lags.score(), " score of kept heads"));
   figure.title = {model.label,
                   absl::StrCat(lags.score(), " profile by lag; dashed: centroids",
-                               bands ? "; bands: 95 % intervals (bootstrap over prompts)" : ""),
+                               bands ? "; bands: pointwise 95 % intervals (bootstrap over prompts)" : ""),
                   DifferenceText(lags), Operations(lags)};
   return figure;
 }

@@ -78,7 +78,8 @@ Figure NullsDensityFigure(const SavedModel& model) {
   figure.title = {model.label,
                   absl::StrFormat("high heads: %s score above its %g quantile, %.3g; %s", nulls.score(),
                                   nulls.high_score_quantile(), heads.threshold(), SpreadText(heads)),
-                  absl::StrCat(Counted(heads.resamples(), "permutation"), " of heads over all places")};
+                  absl::StrCat(Counted(heads.resamples(), "permutation"),
+                               " of heads over all places (those that share keys and values together)")};
   figure.settings =
       absl::StrCat("set xlabel 'layer'\nset ylabel 'share of high heads'\n",
                    absl::StrFormat("set xrange [-0.5:%d-0.5]\nset yrange [0:%.6g]\n", n_layers, top),

@@ -73,9 +73,9 @@ std::string CurvePlot(const v1::Profile& profile, const std::string& name, doubl
   std::string plot = absl::StrCat(kKeyBelow, "set ylabel font small\nplot ");
   const std::string data = absl::StrCat("'", name, ".csv' skip 1 using ");
   if (CurveHasBand(profile)) {
-    absl::StrAppend(
-        &plot, data, "1:4:5 with filledcurves lc rgb '", kBlue,
-        "' fs transparent solid 0.25 noborder title '95 % interval (bootstrap over prompts)', \\\n  ");
+    absl::StrAppend(&plot, data, "1:4:5 with filledcurves lc rgb '", kBlue,
+                    "' fs transparent solid 0.25 noborder title '95 % interval, pointwise (bootstrap over "
+                    "prompts)', \\\n  ");
   }
   if (profile.has_peak_layer()) {
     plot += VerticalLine(profile.peak_layer(), top, absl::StrCat("lw 1.2 lc rgb '", kVermillion, "'"),

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -7,6 +6,7 @@
 #include "client/report/findings.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
+#include "client/verdicts.h"
 
 namespace induct::client {
 namespace {
@@ -62,43 +62,22 @@ std::string Changes(const v1::Causal& causal) {
   return absl::StrCat("Without them ", Enumeration(changes), ".");
 }
 
-// What a control says by one metric: a rank among the sets drawn, no more.
-std::string Verdict(const char* metric, const char* sets, double p, uint64_t n_draws) {
-  const auto n_reached = static_cast<uint64_t>(std::llround(p * static_cast<double>(1 + n_draws))) - 1;
-  const std::string by = absl::StrCat("by ", metric, " ");
-  const std::string drawn = absl::StrCat(Counted(n_draws, "set"), " of ", sets, " drawn");
-  if (n_reached == 0) {
-    return absl::StrCat(by, "it harms copying more than ", n_draws == 1 ? "the " : "each of the ", drawn,
-                        " (", PText(p), ", the smallest possible",
-                        p <= kSignificant ? "" : "; there are too few for p <= 0.05", ")");
-  }
-  if (p <= kSignificant)
-    return absl::StrCat(by, "it harms copying more than all but ", n_reached, " of the ", drawn, " (",
-                        PText(p), ")");
-  return absl::StrCat(by, "nothing was found: ", Grouped(n_reached), " of the ", drawn,
-                      n_reached == 1 ? " harms" : " harm", " copying at least as much (", PText(p), ")");
-}
-
-// `is_primary`: whether its copy NLL is the test that counts.
-void AddControl(const char* sets, const v1::ControlArm& arm, bool is_primary, Findings* findings) {
-  const auto n_draws = static_cast<uint64_t>(arm.draws_size());
-  if (n_draws == 0) {
+void AddControl(const char* sets, const v1::Causal& causal, const v1::ControlArm& arm, Findings* findings) {
+  if (arm.draws().empty()) {
     findings->blocks.push_back(
         Paragraph{absl::StrCat("There is no comparison with ", sets, ": ", arm.reason(), ".")});
     return;
   }
-  if (!arm.has_p_copy_nll() || !arm.has_p_copy_accuracy()) {
-    findings->blocks.push_back(Paragraph{absl::StrCat("There is no p against ", sets,
-                                                      ": they have another size than the ablated set, or no "
-                                                      "position is predictable.")});
+  if (!HasPs(arm)) {
+    findings->blocks.push_back(Paragraph{
+        absl::StrCat("There is no p against ", sets, ": they have another size than the ablated set.")});
     return;
   }
-  std::string text = absl::StrCat(is_primary ? "The primary test: " : "Descriptive, not adjusted: ",
-                                  Verdict("copy NLL", sets, arm.p_copy_nll(), n_draws), "; ",
-                                  Verdict("copy accuracy", sets, arm.p_copy_accuracy(), n_draws), ".");
-  if ((arm.p_copy_nll() <= kSignificant) != (arm.p_copy_accuracy() <= kSignificant))
-    text += " The two metrics disagree.";
-  findings->blocks.push_back(Paragraph{text});
+  const ControlVerdict verdict = VerdictOf(causal, arm, sets);
+  findings->blocks.push_back(Paragraph{absl::StrCat(
+      IsPrimary(causal, arm) ? "The primary test: " : "Descriptive, not adjusted: ", verdict.copy_nll,
+      IsPrimary(causal, arm) ? ". Descriptive, not adjusted: " : "; ", verdict.copy_accuracy, ".",
+      verdict.metrics_disagree ? " The two metrics disagree." : "")});
 }
 
 void AddCausalLimits(const std::string& label, const v1::Causal& causal, Findings* findings) {
@@ -145,9 +124,8 @@ Findings CausalFindings(const SavedModel& model) {
   findings.blocks.push_back(Paragraph{WhatWasDone(model.label, causal)});
   if (causal.top_k().delta().has_copy_nll()) {
     findings.blocks.push_back(Paragraph{Changes(causal)});
-    const bool has_matched = !causal.matched_k().draws().empty();
-    AddControl("as many heads of the same layers", causal.matched_k(), has_matched, &findings);
-    AddControl("random heads", causal.random_k(), !has_matched, &findings);
+    AddControl("as many heads of the same layers", causal, causal.matched_k(), &findings);
+    AddControl("random heads", causal, causal.random_k(), &findings);
   } else {
     findings.blocks.push_back(Paragraph{
         "No position of these prompts is predictable (no pair of tokens comes back as the antecedents "

@@ -187,8 +187,10 @@ Chart EffectsChart(const SavedModel& model, const v1::AntecedentNull& null) {
 Chart DensityChart(const SavedModel& model) {
   const v1::HeadPermutation& heads = model.nulls->head_permutation();
   return {.kind = "density",
-          .caption = absl::StrCat("Share of high heads in each layer of ", model.label,
-                                  ", against the same scores permuted over all places."),
+          .caption = absl::StrCat(
+              "Share of high heads in each layer of ", model.label,
+              ", against the same scores permuted over all places, query heads that share keys and values "
+              "together; marked: p <= 0.05, adjusted over layers. The band is pointwise."),
           .data = {{"label", model.label},
                    {"observed", Numbers(heads.observed_density())},
                    {"null_mean", Numbers(heads.null_mean())},
@@ -212,10 +214,15 @@ Chart AblationChart(const SavedModel& model) {
                                                  Control("same layers", causal.matched_k(), metric)})}});
   }
   return {.kind = "ablation",
-          .caption = absl::StrCat("What becomes of ", model.label, " without the ",
-                                  Counted(static_cast<uint64_t>(causal.top_heads_size()), "ablated head"),
-                                  ", and without each set of other heads (dots; bars: their means)."),
-          .data = {{"label", model.label}, {"metrics", std::move(metrics)}},
+          .caption = absl::StrCat(
+              "What becomes of ", model.label, " without the ",
+              Counted(static_cast<uint64_t>(causal.top_heads_size()), "ablated head"),
+              ", and without each of the sets of heads drawn, which may hold some of these (dots; bars: "
+              "their means). The primary test is that of copy NLL against sets of the same "
+              "layers; other p are descriptive."),
+          .data = {{"label", model.label},
+                   {"ablated", causal.chosen_by() == "user" ? "chosen heads" : "top heads"},
+                   {"metrics", std::move(metrics)}},
           .image = absl::StrCat("causal_delta_", model.use.name(), ".png")};
 }
 

@@ -7,6 +7,7 @@
 #include "client/report/findings.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
+#include "client/verdicts.h"
 
 namespace induct::client {
 namespace {
@@ -39,10 +40,9 @@ Table Peaks(const SavedRun& run) {
 
 std::string Cell(bool there, const v1::PairedDifference& difference) {
   if (!there) return "-";
+  const std::string verdict = DifferenceVerdict(difference, "one layer");
   return absl::StrCat(Signed(difference.difference()), OptionalInterval(difference),
-                      !difference.has_equivalent() ? ""
-                      : difference.equivalent()    ? ", equivalent"
-                                                   : ", not shown equivalent");
+                      verdict.empty() ? "" : ": ", verdict);
 }
 
 // Labels by names in file names.
@@ -72,9 +72,12 @@ std::string PairSentence(const v1::ModelPair& pair, const Labels& labels) {
   if (!pair.has_centroid_rel())
     return absl::StrCat(a, " and ", b, " can't be compared: a profile is 0 everywhere.");
   const v1::PairedDifference& centroid = pair.centroid_rel();
-  std::string text = absl::StrCat(
-      "The centroid of ", b, " lies ", centroid.difference() < 0 ? "before" : "behind", " that of ", a, " (",
-      Signed(centroid.difference()), OptionalInterval(centroid), " of the depth)");
+  const char* lies = centroid.difference() == 0  ? "where that of "
+                     : centroid.difference() < 0 ? "before that of "
+                                                 : "behind that of ";
+  std::string text =
+      absl::StrCat("The centroid of ", b, " lies ", lies, a, centroid.difference() == 0 ? " does (" : " (",
+                   Signed(centroid.difference()), OptionalInterval(centroid), " of the depth)");
   if (!centroid.has_equivalent()) return absl::StrCat(text, ".");
   const bool holds_zero = centroid.ci_low() <= 0 && centroid.ci_high() >= 0;
   absl::StrAppend(
@@ -85,8 +88,9 @@ std::string PairSentence(const v1::ModelPair& pair, const Labels& labels) {
           ? "it is smaller than one layer of the model with fewer layers (90 % interval): the centroids are "
             "equivalent"
           : "that it is smaller than one layer of the model with fewer layers is not shown");
-  return absl::StrCat(text, ". The peaks lie ", Signed(pair.peak_depth().difference()),
-                      OptionalInterval(pair.peak_depth()), " of the depth apart.");
+  return absl::StrCat(text, centroid.equivalent() ? "; the peaks may differ: they lie " : ". The peaks lie ",
+                      Signed(pair.peak_depth().difference()), OptionalInterval(pair.peak_depth()),
+                      " of the depth apart.");
 }
 
 bool Overlaps(const v1::BootstrapEstimate& a, const v1::BootstrapEstimate& b) {

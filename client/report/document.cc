@@ -12,6 +12,7 @@
 #include "client/report/phrases.h"
 #include "client/report/run_settings.h"
 #include "client/text.h"
+#include "client/verdicts.h"
 
 namespace induct::client {
 namespace {
@@ -35,9 +36,12 @@ struct Question {
 constexpr Question kQuestions[] = {
     {"|profile|nulls|crosssize|multisize|", "Where are the induction heads?"},
     {"|crosssize|multisize|", "Do they lie at the same relative depth in models of different size?"},
-    {"|nulls|", "Is there more than chance would give?"},
+    {"|nulls|",
+     "Is a score more than attention to other positions gives, and do high heads stand closer together than "
+     "if scores were "
+     "dealt to places at random?"},
     {"|causal|", "Does copying need these heads?"},
-    {"|lagbuckets|", "Do longer lags peak later?"},
+    {"|lagbuckets|", "Does the centroid of the profile lie elsewhere at longer lags?"},
     {"|pattern|", "What does one head attend to?"}};
 
 Section QuestionSection(const std::vector<SavedRun>& runs) {
@@ -168,13 +172,9 @@ class Results {
   void AddLimitsOfRun(const SavedRun& run) {
     const uint32_t n_prompts = run.metadata.n_prompts();
     const std::string& command = run.metadata.command();
-    const bool has_intervals = command != "causal" && command != "pattern";  // causal tells its own number
-    if (has_intervals && n_prompts > 0 && n_prompts < kFewPrompts) {
-      AddOnce(absl::StrCat("Few prompts: ", run.metadata.command(), " of ", Enumeration(LabelsOf(run)),
-                           " rests on ", Counted(n_prompts, "prompt"), "; intervals of fewer than ",
-                           kFewPrompts, " are too narrow more often than 1 time in 20."),
-              &limits_);
-    }
+    const bool tells_itself = command == "causal";  // its intervals rest on half of the prompts
+    if (!tells_itself && HasIntervals(run) && n_prompts > 0 && n_prompts < kFewPrompts)
+      AddOnce(FewPrompts(absl::StrCat(command, " of ", Enumeration(LabelsOf(run))), n_prompts), &limits_);
     for (const std::string& warning : run.metadata.warnings())
       AddOnce(absl::StrCat(Enumeration(LabelsOf(run)), ": ", warning, warning.ends_with(".") ? "" : "."),
               &limits_);
@@ -208,9 +208,10 @@ Section ListSection(const char* title, std::vector<std::string> items) {
 std::vector<std::string> Limits(const Results& results) {
   std::vector<std::string> limits = results.limits();
   limits.push_back(
-      "Intervals and p-values speak of prompts made of these words, not of other tasks, and not of other "
-      "training runs of "
-      "a model.");
+      "Intervals, and p-values of shuffled antecedents, speak of prompts made of these words; those of the "
+      "head permutation and of ablations speak of where heads stand and which were ablated in this one "
+      "model. "
+      "None speaks of other tasks or of other training runs.");
   return limits;
 }
 
@@ -226,15 +227,13 @@ std::vector<std::string> NextSteps(const std::vector<SavedRun>& runs, const Resu
   suggest("causal",
           "induct-client causal --model NAME --task_types RANDOM: does copying need the best heads?");
   suggest("lagbuckets",
-          "induct-client lagbuckets --model NAME: is the peak the same for short and long lags?");
+          "induct-client lagbuckets --model NAME: does the centroid lie elsewhere at longer lags?");
   suggest("pattern", "induct-client pattern --model NAME --head LAYER.HEAD: look at what a head attends to.");
   if (!commands.contains("crosssize") && !commands.contains("multisize"))
     steps.push_back(
         "induct-client crosssize --models NAME NAME: is the relative depth the same in another size?");
   for (const std::string& step : results.next_steps()) steps.push_back(step);
-  steps.push_back(
-      "Repeat the measurement with other prompts (--seed, --task_types RANDOM with long lags): heads that "
-      "copy go on to score high.");
+  steps.push_back("Repeat the measurement with other prompts (--seed, --task_types RANDOM with long lags).");
   return steps;
 }
 

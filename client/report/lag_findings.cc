@@ -18,9 +18,9 @@ std::string PeaksSentence(const v1::LagBuckets& lags) {
   }
   if (peaks.size() < 2) return "";
   const bool same = std::equal(peaks.begin() + 1, peaks.end(), peaks.begin());
-  if (same) return absl::StrCat(" The curves peak at the same relative depth, ", peaks[0], ".");
+  if (same) return absl::StrCat(" The curves peak at the same relative depth, ", peaks[0], " (not tested).");
   return absl::StrCat(" From short lags to long ones the curves peak at relative depth ", Enumeration(peaks),
-                      ".");
+                      " (not tested).");
 }
 
 std::string Answer(const std::string& label, const v1::LagBuckets& lags) {

@@ -47,7 +47,8 @@ List Definitions(const std::vector<SavedRun>& runs) {
     list.items.push_back(
         "Shuffled antecedents: what would be read if the antecedent were another position, all alike "
         "(uniform) or "
-        "weighted by how often their lag occurs (lag-matched); the same distance: what queries of other lags "
+        "weighted by how often their lag occurs (lag-matched, which does not match attention to one fixed "
+        "distance); the same distance: what queries of other lags "
         "give as far back. p-values test whether a mean effect is above "
         "0, "
         "by resampling "
@@ -59,10 +60,12 @@ List Definitions(const std::vector<SavedRun>& runs) {
     list.items.push_back(
         "Causal ablation: heads are ranked on one half of the prompts and ablated on the other. Copy "
         "accuracy and "
-        "copy NLL are over positions whose token follows the same token as once before; p compares with "
+        "copy NLL are over positions whose token follows the same token as earlier in the prompt; p compares "
+        "with "
         "random "
-        "sets of heads, one-sided; that against sets of the same layers by copy NLL is the primary one, the "
-        "others are descriptive.");
+        "sets of heads, one-sided; that against sets of the same layers by copy NLL (against random ones "
+        "where there are no such "
+        "sets) is the primary one, the others are descriptive.");
   }
   if (Any(runs, {"crosssize", "multisize"})) {
     list.items.push_back(

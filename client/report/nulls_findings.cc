@@ -7,6 +7,7 @@
 #include "client/report/findings.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
+#include "client/verdicts.h"
 
 namespace induct::client {
 namespace {
@@ -43,7 +44,7 @@ std::string EffectRange(const v1::AntecedentNull& null) {
   return least < most ? absl::StrFormat(", by %.2g to %.2g", least, most) : "";
 }
 
-// How much more heads attend to the antecedent than to shuffled ones.
+// How much higher heads score than with shuffled antecedents.
 std::string ShuffledSentence(const std::string& label, const std::string& name,
                              const v1::AntecedentNull& null) {
   if (null.n_copy_ops() == 0)
@@ -56,11 +57,10 @@ std::string ShuffledSentence(const std::string& label, const std::string& name,
   const uint64_t n_heads = static_cast<uint64_t>(null.p_adjusted().values_size());
   const uint64_t significant = CountSignificantHeads(null.p_adjusted().values());
   if (significant == 0) {
-    return absl::StrCat(
-        "Nothing was found against ", name, " shuffled antecedents: no head of ", label,
-        " was shown to attend to the antecedent more than to them (p <= 0.05, adjusted over all heads). "
-        "The strongest is ",
-        StrongestHeadText(null), ".");
+    return absl::StrCat("Nothing was found against ", name, " shuffled antecedents: no head of ", label,
+                        " was shown to score higher than with them (p <= 0.05, adjusted over all heads). "
+                        "The strongest is ",
+                        StrongestHeadText(null), ".");
   }
   return absl::StrCat(Grouped(significant), " of ", Counted(n_heads, "head"), " of ", label,
                       significant == 1 ? " was" : " were", " shown to score higher than with ", name,
@@ -77,7 +77,7 @@ std::string SameDistanceSentence(const v1::AntecedentNull& null) {
   return absl::StrCat(
       "Against attention to the same distance in queries of other lags, which a head that attends to a fixed "
       "distance gives as much, the strongest is ",
-      StrongestHeadText(null), ".");
+      StrongestHeadText(null), null.has_effect_ci_low() ? "; " : "", HighestOfAll(null), ".");
 }
 
 std::vector<std::string> SignificantLayers(const v1::HeadPermutation& heads) {
@@ -92,9 +92,10 @@ std::vector<std::string> SignificantLayers(const v1::HeadPermutation& heads) {
 
 std::string SpreadSentence(const v1::DepthSpread& spread) {
   return absl::StrCat("Their spread of relative depth is ", Value(spread.observed()), ", when permuted ",
-                      Value(spread.null_mean()), " (", PText(spread.p()), "): ",
+                      Value(spread.null_mean()), " on average (", PText(spread.p()), "): ",
                       spread.p() <= kSignificant
-                          ? "they lie closer together than if scores were dealt to places at random."
+                          ? "they lie closer together than if scores were dealt to places at random; heads "
+                            "that resemble their neighbours for any reason do, too."
                           : "they are not shown to lie closer together than if scores were dealt to places "
                             "at random.");
 }
@@ -129,12 +130,14 @@ void AddNullsLimits(const SavedModel& model, Findings* findings) {
     if (peak < heads.band_high_size() && heads.observed_density(peak) <= heads.band_high(peak)) {
       findings->limits.push_back(absl::StrCat(
           model.label, ": the peak lies in layer ", peak,
-          ", whose share of high heads is inside the band that permuted scores give: a peak there is no "
-          "gathering of heads."));
+          ", whose share of high heads does not lie above the pointwise 95 % of permuted scores: that high "
+          "heads gather there is not shown."));
     }
   }
-  for (const auto& [name, null] : {std::pair("uniform", &nulls.shuffled_antecedent().uniform()),
-                                   std::pair("lag-matched", &nulls.shuffled_antecedent().lag_matched())}) {
+  const v1::ShuffledAntecedent& shuffled = nulls.shuffled_antecedent();
+  for (const auto& [name, null] :
+       {std::pair("uniform", &shuffled.uniform()), std::pair("lag-matched", &shuffled.lag_matched()),
+        std::pair("same-distance", &shuffled.same_distance())}) {
     if (null->n_copy_ops() == 0 || null->n_dropped() == 0) continue;
     findings->limits.push_back(absl::StrCat(model.label, ": ", Counted(null->n_dropped(), "operation"),
                                             " of ", Grouped(uint64_t{null->n_copy_ops()} + null->n_dropped()),

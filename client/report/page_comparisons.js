@@ -79,7 +79,7 @@ function sizesChart(data, {width}) {
   return {legend, panels: [{yTitle: 'relative depth', spec: {...plotSize(width), layer}, tip}]};
 }
 
-// Rows of one metric: what became of it without the top heads, then without each draw of each control.
+// Rows of one metric: what became of it without the ablated heads, then without each draw of each control.
 function ablationRows(metric) {
   const bars = [{row: 0, value: metric.top.value, low: metric.top.ci_low, high: metric.top.ci_high}];
   const draws = [];
@@ -91,7 +91,7 @@ function ablationRows(metric) {
 }
 
 // The names of the rows are looked up in a list of texts; none of them stands in an expression.
-function ablationSpec(metric, width) {
+function ablationSpec(metric, ablated, width) {
   const {bars, draws} = ablationRows(metric);
   const nRows = metric.controls.length + 1;
   const x = {field: 'value', type: 'quantitative', axis: {title: 'change against the baseline', grid: true, tickCount: 5}};
@@ -119,21 +119,21 @@ function ablationSpec(metric, width) {
     },
     {data: {values: [{value: 0}]}, mark: {type: 'rule', color: '#000'}, encoding: {x}},
   ];
-  const names = ['top heads', ...metric.controls.map(control => control.name)];
+  const names = [ablated, ...metric.controls.map(control => control.name)];
   return {...plotSize(width), height: 70 + nRows * 36, params: [{name: 'names', value: names}], layer: withData(layer)};
 }
 
-function ablationTip(metric) {
+function ablationTip(metric, ablated) {
   return ({row, value, low, high, draw}) => {
     const control = metric.controls[row - 1];
     if (!control) {
       const interval = low === undefined || high === undefined ? [] : [['95 % interval', intervalText(low, high)]];
-      return [['without', 'top heads'], ['change', numberText(value)], ...interval, ['baseline', numberText(metric.baseline)]];
+      return [['without', ablated], ['change', numberText(value)], ...interval, ['baseline', numberText(metric.baseline)]];
     }
     return [
       ['without', control.name],
       [draw === undefined ? 'mean change' : `change, draw ${draw + 1} of ${control.draws.length}`, numberText(value)],
-      ...(control.p === undefined ? [] : [['p of the top heads', numberText(control.p)]]),
+      ...(control.p === undefined ? [] : [[`p of the ${ablated}`, numberText(control.p)]]),
     ];
   };
 }
@@ -142,10 +142,10 @@ function ablationChart(data, {width}) {
   const panelWidth = width >= 640 ? Math.floor((width - 24) / 2) : width;
   const panels = data.metrics.map(metric => ({
     yTitle: `${metric.name} (${metric.unit}); baseline ${numberText(metric.baseline)}`,
-    spec: ablationSpec(metric, panelWidth), tip: ablationTip(metric),
+    spec: ablationSpec(metric, data.ablated, panelWidth), tip: ablationTip(metric, data.ablated),
   }));
   const legend = [
-    {shape: 'bar', color: COLORS[0], text: 'top heads'},
+    {shape: 'bar', color: COLORS[0], text: data.ablated},
     {shape: 'bar', color: CONTROL_COLOR, text: 'mean of controls'},
     {shape: 'dot', color: '#555555', text: 'one draw of heads'},
     {shape: 'line', color: '#000000', text: '95 % interval'},

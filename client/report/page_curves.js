@@ -119,7 +119,7 @@ function densityChart(data, {width}) {
   ];
   const legend = [
     {shape: 'line', color: COLORS[0], text: 'observed'},
-    {shape: 'dot', color: COLORS[1], text: `p \u2264 ${SIGNIFICANT}`},
+    {shape: 'dot', color: COLORS[1], text: `p \u2264 ${SIGNIFICANT}, adjusted`},
     {shape: 'dashes', color: '#555555', text: 'mean when permuted'},
     {shape: 'band', color: '#777777', text: '5 % to 95 % of permutations'},
     {shape: 'line', color: COLORS[4], text: `95 % quantile of the highest layer when permuted: ${numberText(data.max_quantile)}`},
@@ -169,7 +169,7 @@ function overlayLayers(curve, c) {
 function overlayLegend(curves) {
   const legend = curves.map((curve, c) =>
     ({shape: c < COLORS.length ? 'line' : 'dashes', color: curveColor(c), text: curve.label}));
-  if (curves.some(curve => curve.ci_low)) legend.push({shape: 'band', color: '#777777', text: '95 % bands'});
+  if (curves.some(curve => curve.ci_low)) legend.push({shape: 'band', color: '#777777', text: 'pointwise 95 % bands'});
   if (curves.some(curve => curve.peak_layer !== undefined)) legend.push({shape: 'diamond', color: '#777777', text: 'peaks'});
   if (curves.some(curve => curve.centroid_rel !== undefined)) legend.push({shape: 'dashes', color: '#777777', text: 'centroids'});
   return legend;

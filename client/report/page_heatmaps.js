@@ -132,7 +132,7 @@ function effectsChart(data, {width}) {
   const marks = data.p ? [significanceDots(cells, data, size)] : [];
   return {
     title: `${data.label}: ${data.score} score beyond the ${data.null} null`, zoomable: true,
-    legend: data.p ? [{shape: 'dot', color: '#000', text: `p \u2264 ${SIGNIFICANT}`}] : [],
+    legend: data.p ? [{shape: 'dot', color: '#000', text: `p \u2264 ${SIGNIFICANT}, adjusted`}] : [],
     panels: [{spec: heatmapSpec({cells, ...headAxes(data, false), color, size, marks}), tip, nCells: cells.length}],
   };
 }

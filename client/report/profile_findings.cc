@@ -18,7 +18,7 @@ std::string PeakSentence(const std::string& label, const v1::Profile& profile) {
                    OptionalInterval(bootstrap.has_peak_depth(), bootstrap.peak_depth()));
   const int peak = static_cast<int>(profile.peak_layer());
   if (peak < bootstrap.peak_layer_frequency_size()) {
-    absl::StrAppend(&text, absl::StrFormat("; that layer was the peak in %.0f %% of %s",
+    absl::StrAppend(&text, absl::StrFormat("; that layer was the peak in %.3g %% of %s",
                                            100 * bootstrap.peak_layer_frequency(peak),
                                            Counted(bootstrap.resamples(), "resample")));
   }

@@ -45,8 +45,9 @@ def stat(title, says, asked, unit="short", thresholds=None, none="–", decimals
 
 
 def curves(title, says, asked, unit="short", stacked=False, bars=False, alarming=(), downwards=(), colours=None, most=None, none="No data"):
-    """`alarming`: ends of the legends of limits, and of what should not be, drawn dashed in red; `downwards`: ends of the legends of what is drawn below 0,
-    in red; `colours`: regular expressions of legends to colours; `most`: the top of the axis; `none`: shown where there is nothing to draw."""
+    """`alarming`: ends of the legends of limits, and of what should not be, drawn dashed in red; `downwards`: ends of the legends of what is asked for as
+    negative numbers, drawn in red; `colours`: regular expressions of legends to colours; `most`: the top of the axis; `none`: shown where there is nothing
+    to draw."""
     overrides = [{"matcher": {"id": "byRegexp", "options": f".* {legend}"},
                   "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}},
                                  {"id": "custom.lineStyle", "value": {"fill": "dash", "dash": [8, 8]}},
@@ -55,8 +56,7 @@ def curves(title, says, asked, unit="short", stacked=False, bars=False, alarming
     overrides += [{"matcher": {"id": "byRegexp", "options": legends}, "properties": [{"id": "color", "value": {"mode": "shades", "fixedColor": colour}}]}
                   for legends, colour in (colours or {}).items()]
     overrides += [{"matcher": {"id": "byRegexp", "options": f".* {legend}"},
-                   "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}}, {"id": "custom.transform", "value": "negative-Y"}]}
-                  for legend in downwards]
+                   "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": RED}}]} for legend in downwards]
     return {**({"interval": "1m"} if bars else {}), **panel("timeseries", title, says, asked, options={
         "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []}, "tooltip": {"mode": "multi", "sort": "desc"}}, defaults={
         "unit": unit, "noValue": none, **({} if downwards else {"min": 0}), **({} if most is None else {"max": most}), "thresholds": steps("text"),
@@ -122,7 +122,7 @@ BUSY = curves("Devices busy", "Share of the time in which a device had a job. At
 LOADS = curves("Models loaded (up) and unloaded to make room (down), a minute", "Where they are unloaded as often as they are loaded, memory is too small "
                "for the models that are asked for in turn.", {
                    "{{instance}} loaded": 'sum by (instance) (60 * rate(induct_model_loads_total{SERVERS,outcome="succeeded"}[$__rate_interval]))',
-                   "{{instance}} unloaded": "sum by (instance) (60 * rate(induct_model_evictions_total{SERVERS}[$__rate_interval]))"},
+                   "{{instance}} unloaded": "-sum by (instance) (60 * rate(induct_model_evictions_total{SERVERS}[$__rate_interval]))"},
                downwards=["unloaded"])
 READ = curves("Weights streamed, files downloaded", "A second: layers read anew with each pass, as their model does not fit into memory; files from the hub.", {
     "{{instance}} streamed": "rate(induct_streamed_bytes_total{SERVERS}[$__rate_interval])",

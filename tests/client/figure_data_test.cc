@@ -162,7 +162,7 @@ TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
   const auto figure = CausalDeltaFigure(model);
   ASSERT_TRUE(figure.has_value());
   EXPECT_THAT(figure->plot,
-              AllOf(HasSubstr("layout 1,3"), HasSubstr("'p = 0.095'"), HasSubstr("'p = 0.14'")));
+              AllOf(HasSubstr("layout 1,3"), HasSubstr("'p = 0.095'"), HasSubstr("'p = 0.14 *'")));
   EXPECT_THAT(Lines(figure->csv), testing::Contains("copy_accuracy,top_k,,1,-0.45,-0.49,-0.41"));
   size_t draws = 0;
   for (const std::string& line : Lines(figure->csv)) draws += line.starts_with("copy_nll,random_k,") ? 1 : 0;
@@ -176,8 +176,8 @@ TEST(CausalDeltaTest, AControlOfAnotherSizeSaysItsOwn) {
   model.causal->mutable_top_heads()->RemoveLast();
   for (v1::AblationArm& draw : *model.causal->mutable_matched_k()->mutable_draws())
     draw.mutable_heads()->RemoveLast();
-  EXPECT_THAT(CausalDeltaFigure(model)->plot,
-              AllOf(HasSubstr("'random'.\"\\n\".'3 heads' 2"), HasSubstr("'matched'.\"\\n\".'p = 0.14' 3")));
+  EXPECT_THAT(CausalDeltaFigure(model)->plot, AllOf(HasSubstr("'random'.\"\\n\".'3 heads' 2"),
+                                                    HasSubstr("'matched'.\"\\n\".'p = 0.14 *' 3")));
 }
 
 TEST(CausalDeltaTest, AControlWithoutDrawsSaysWhyAndControlTextsGetAPanel) {

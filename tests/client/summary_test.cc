@@ -25,27 +25,46 @@ SavedModel Ablated() {
   return model;
 }
 
-TEST(SummaryTest, CausalAnswersInWordsWhetherTheTopHeadsMatterMore) {
+TEST(SummaryTest, CausalNamesThePrimaryTestAndWhatTheOthersSay) {
+  const SavedModel model = Ablated();
+  EXPECT_THAT(
+      Summary("causal", model),
+      HasSubstr(
+          "primary test              matched_k: by copy NLL it harms copying more than each of the 6 sets "
+          "drawn (p = 0.14, the smallest possible; there are too few for p <= 0.05)\n"
+          "descriptive               matched_k: by copy accuracy nothing was found: 1 of the 6 sets drawn "
+          "leaves "
+          "copying as bad or worse (p = 0.29)\n"
+          "                          random_k: by copy NLL it harms copying more than each of the 20 sets "
+          "drawn (p = 0.048, the smallest possible)\n"
+          "                          random_k: by copy accuracy nothing was found: 1 of the 20 sets drawn "
+          "leaves copying as bad or worse (p = 0.095); the two metrics disagree\n"));
+}
+
+TEST(SummaryTest, RandomSetsArePrimaryWhereThereAreNoOthers) {
+  SavedModel model = Ablated();
+  model.causal->clear_matched_k();
+  EXPECT_THAT(Summary("causal", model), HasSubstr("primary test              random_k: by copy NLL"));
+  model.causal->mutable_random_k()->clear_p_copy_nll();
+  EXPECT_THAT(Summary("causal", model), HasSubstr("primary test              none: no control has a p\n"));
+}
+
+TEST(SummaryTest, CausalComparesMeanChanges) {
   SavedModel model = Ablated();
   model.causal->mutable_check()->set_delta_rand(-0.0304);
-  model.causal->mutable_random_k()->set_p_copy_accuracy(1.0 / 21);
-  EXPECT_THAT(Summary("causal", model),
-              HasSubstr("copy accuracy changes by -0.450 without the top heads, by -0.030 on average without "
-                        "random ones: the top heads matter more than each, or nearly each, of the sets drawn "
-                        "(p = 0.048 by accuracy, p = 0.048 by NLL)\n"));
-  model.causal->mutable_random_k()->set_p_copy_accuracy(2.0 / 21);
-  EXPECT_THAT(
-      Summary("causal", model),
-      HasSubstr(": the top heads matter more by one metric and not by the other (p = 0.095 by accuracy, "
-                "p = 0.048 by NLL)\n"));
-  model.causal->mutable_random_k()->set_p_copy_nll(3.0 / 21);
-  EXPECT_THAT(
-      Summary("causal", model),
-      HasSubstr(": the top heads are not shown to matter more (p = 0.095 by accuracy, p = 0.14 by NLL)\n"));
-  model.causal->mutable_check()->set_delta_top_below_delta_rand(false);
   model.causal->set_chosen_by("user");
-  EXPECT_THAT(Summary("causal", model),
-              HasSubstr(": the chosen heads do not matter more (p = 0.095 by accuracy, p = 0.14 by NLL)\n"));
+  EXPECT_THAT(
+      Summary("causal", model),
+      HasSubstr("copy accuracy changes by -0.450 without the chosen heads, by -0.030 on average without "
+                "random ones\n"));
+}
+
+TEST(SummaryTest, FewPromptsAreThoseThatTheIntervalsRestOn) {
+  SavedModel model = Ablated();
+  model.causal->mutable_evaluation_prompts()->Resize(59, 0);
+  EXPECT_THAT(Summary("causal", model), HasSubstr("few prompts"));
+  model.causal->mutable_evaluation_prompts()->Resize(60, 0);
+  EXPECT_THAT(Summary("causal", model), testing::Not(HasSubstr("few prompts")));
 }
 
 TEST(SummaryTest, RandomSetsOfAnotherSizeAreNotComparedAndSayTheirSize) {
@@ -122,15 +141,17 @@ TEST(SummaryTest, TwoSizesDifferByPeakCentroidAndBandwidthWithinAMargin) {
       SummaryText(Compared(8), "there"),
       HasSubstr(
           "large - S\\x1b:\n"
-          "peak depth                -0.300 (95 % interval -0.310 to -0.290), not shown to be equivalent "
-          "within +-0.250, one layer of S\\x1b\n"
-          "centroid (relative)       +0.050 (95 % interval 0.040 to 0.060), equivalent (90 % interval "
-          "within +-0.250, one layer of S\\x1b)\n"
-          "bandwidth (interpolated)  +0.000 (95 % interval -0.010 to 0.010), equivalent (90 % interval "
-          "within +-0.250, one layer of S\\x1b)\n"
+          "peak depth                -0.300 (95 % interval -0.310 to -0.290): differs; not shown to be "
+          "within "
+          "one layer of S\\x1b (0.250)\n"
+          "centroid (relative)       +0.050 (95 % interval 0.040 to 0.060): differs, by less than one layer "
+          "of S\\x1b (0.250)\n"
+          "bandwidth (interpolated)  +0.000 (95 % interval -0.010 to 0.010): no difference shown; "
+          "equivalent, "
+          "within one layer of S\\x1b (0.250)\n"
           "overlap of curves         0.750\n"));
-  EXPECT_THAT(SummaryText(Compared(2), "there"), HasSubstr("within +-0.500, one layer of large\n"));
-  EXPECT_THAT(SummaryText(Compared(4), "there"), HasSubstr("within +-0.250, one layer of either\n"));
+  EXPECT_THAT(SummaryText(Compared(2), "there"), HasSubstr("within one layer of large (0.500)\n"));
+  EXPECT_THAT(SummaryText(Compared(4), "there"), HasSubstr("within one layer of either (0.250)\n"));
 }
 
 TEST(SummaryTest, AComparisonWithoutBootstrapHasDifferencesAlone) {
@@ -189,7 +210,8 @@ TEST(SummaryTest, TheNullOfAFixedDistanceHasAnIntervalInsteadOfAP) {
   }
   EXPECT_THAT(
       Summary("nulls", model),
-      HasSubstr("shuffled: same_distance   most: layer 0 head 1 by 0.250 (95 % interval 0.125 to 0.375)\n"));
+      HasSubstr("shuffled: same_distance   most: layer 0 head 1 by 0.250 (95 % interval 0.125 to 0.375); "
+                "the highest of 2, its interval not adjusted for that"));
   *null = {};
   null->set_reason("one lag");
   EXPECT_THAT(Summary("nulls", model), HasSubstr("shuffled: same_distance   not computed: one lag\n"));

@@ -1,8 +1,9 @@
-// The log as JSON; what it is as text the integration tests see.
+// The log as JSON and, in a process of its own, as text.
 #include "common/logging.h"
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
@@ -73,6 +74,17 @@ TEST_F(LoggingTest, TheLevelChangesWhileItRuns) {
   });
   ASSERT_EQ(lines.size(), 1u);
   EXPECT_EQ(lines[0]["text"], "2");
+}
+
+TEST(TextLogDeathTest, NothingInATextMakesASecondLine) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");  // a process in which nobody has begun to log
+  EXPECT_EXIT(
+      {
+        InitLogging(LogLevel::kInfo, LogFormat::kText);
+        Log(LogLevel::kInfo, "server", "x\n2026-01-01 error [server] forged\r\x1b[31m");
+        std::exit(0);
+      },
+      testing::ExitedWithCode(0), "info \\[server\\] x 2026-01-01 error \\[server\\] forged  \\[31m");
 }
 
 }  // namespace

@@ -34,6 +34,11 @@ class LogTest(ProgramTest):
         for word in ("accepted, profile by tester", "preparing", "started", "succeeded"):
             self.assertRegex(log, rf"(?m)^\d{{4}}-\d\d-\d\d [\d:.]+ info \[{job}\] .*{word}")
 
+    def test_where_only_this_machine_can_reach_it_the_log_says_so_and_how_to_open_it(self):
+        server, address = self.start_server()
+        port = address.rpartition(":")[2]
+        self.assertIn(f"only this machine can reach it; --listen 0.0.0.0:{port} opens it to others", server.log.read_text())
+
     def test_as_json_every_line_is_an_object_and_those_of_a_job_name_it(self):
         server, address = self.start_server(settings=JSON)
         jobs = self.run_job(address)

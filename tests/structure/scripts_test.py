@@ -40,7 +40,7 @@ class ScriptsTest(unittest.TestCase):
                 self.assertEqual(run("bash", "-n", str(script)).stderr, "")
 
     def test_a_wrong_argument_is_answered_with_the_usage(self):
-        for command in (["deploy/install.sh", "--no-such"], ["tests/long.sh", "no-such"], ["tests/operations/run.sh", "--no-such"]):
+        for command in (["deploy/install.sh", "--no-such"], ["tests/long.sh", "no-such"], ["tests/run.sh", "--no-such"], ["tests/operations/run.sh", "--no-such"]):
             with self.subTest(command=command):
                 wrong = run(*command)
                 self.assertEqual((wrong.returncode, wrong.stdout), (2, ""))
