@@ -1,0 +1,69 @@
+// Whole analyses of simulated models, from tokens and attention through ranking to p-values and intervals:
+// do tests keep their size, do intervals hold the truth, and is what is there found? Seeds are fixed, so that
+// every run sees the same data sets; bounds allow for their number. docs/method.md has the figures of
+// thousands.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+
+#include "tests/analysis/simulations.h"
+
+namespace induct::analysis {
+namespace {
+
+// Three standard errors of a share over so many data sets.
+double Allowance(double share, uint64_t n_data_sets) {
+  return 3 * std::sqrt(share * (1 - share) / static_cast<double>(n_data_sets));
+}
+
+// No p may reject a true null in more than 0.075 of data sets.
+void ExpectItsSize(const Tally& tally, const std::string& p, uint64_t n_data_sets) {
+  EXPECT_LE(tally.Mean(p), 0.075 + Allowance(0.05, n_data_sets)) << p;
+}
+
+class EverySkew : public testing::TestWithParam<Skew> {};
+INSTANTIATE_TEST_SUITE_P(Skews, EverySkew, testing::Values(Skew::kNone, Skew::kRight, Skew::kLeft));
+
+TEST_P(EverySkew, ModelsWithoutEffectAreRarelyShownToHaveOne) {
+  constexpr uint64_t kDataSets = 200;
+  for (const uint32_t n_prompts : {20u, 60u}) {
+    const Tally tally =
+        CountNoEffect({.skew = GetParam(), .n_prompts = n_prompts, .resamples = 99}, kDataSets);
+    for (const char* null : {"uniform", "lag_matched"}) {
+      ExpectItsSize(tally, std::string("p by head <= 0.05, ") + null, kDataSets);
+      ExpectItsSize(tally, std::string("p by layer <= 0.05, ") + null, kDataSets);
+    }
+  }
+}
+
+TEST_P(EverySkew, HeadsOfAGroupThatResembleEachOtherDoNotGather) {
+  constexpr uint64_t kDataSets = 400;
+  const Tally tally = CountPermutation({.skew = GetParam(), .n_prompts = 20, .resamples = 199}, kDataSets);
+  ExpectItsSize(tally, "some layer of the permutation", kDataSets);
+  ExpectItsSize(tally, "spread of depth", kDataSets);
+}
+
+TEST_P(EverySkew, TopHeadsLikeAnyOthersAreRarelyShownToMatter) {
+  constexpr uint64_t kDataSets = 400;
+  const Tally tally = CountCausal({.skew = GetParam(), .n_prompts = 20, .resamples = 20}, kDataSets);
+  for (const char* metric : {"copy_nll", "copy_accuracy"}) {
+    ExpectItsSize(tally, std::string("p of ") + metric + " <= 0.05, random_k", kDataSets);
+    ExpectItsSize(tally, std::string("p of ") + metric + " <= 0.05, matched_k", kDataSets);
+  }
+}
+
+// The issue asks for 0.95 and 0.9; with so clear an effect nothing is missed.
+TEST_P(EverySkew, ThreeInductionHeadsAreFound) {
+  const Tally tally = CountPower({.skew = GetParam(), .n_prompts = 60, .resamples = 99}, 60);
+  EXPECT_NEAR(tally.Mean("score of a true head"), 0.3, 0.03);
+  EXPECT_NEAR(tally.Mean("score of another"), 0.05, 0.01);
+  for (const char* null : {"uniform", "lag_matched"}) {
+    EXPECT_GE(tally.Mean(std::string("p by head finds all three, ") + null), 0.95);
+    EXPECT_GE(tally.Mean(std::string("p by layer finds their layers, ") + null), 0.95);
+  }
+  EXPECT_GE(tally.Mean("p of copy_nll <= 0.05, matched_k"), 0.9);
+}
+
+}  // namespace
+}  // namespace induct::analysis
