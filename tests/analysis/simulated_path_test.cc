@@ -6,6 +6,7 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "tests/analysis/simulations.h"
 
@@ -53,7 +54,45 @@ TEST_P(EverySkew, TopHeadsLikeAnyOthersAreRarelyShownToMatter) {
   }
 }
 
-// The issue asks for 0.95 and 0.9; with so clear an effect nothing is missed.
+// Intervals of 95 % hold the truth: of heads, of which none need be chosen, in at least `least` of data sets
+// and at most 0.98 (a mean over 96 heads and as many data sets has a standard error of 0.01 at most), and of
+// centroids in three standard errors less.
+void ExpectCoverage(const Design& design, double least) {
+  constexpr uint64_t kDataSets = 100;
+  const Tally tally = CountIntervals(design, kDataSets);
+  for (const char* of_heads :
+       {"scores of heads held", "effects of heads held, uniform", "effects of heads held, lag_matched",
+        "effects of heads held, same_distance"}) {
+    EXPECT_GE(tally.Mean(of_heads), least) << of_heads;
+    EXPECT_LE(tally.Mean(of_heads), 0.98) << of_heads;
+  }
+  for (const char* of_curves : {"centroid held", "difference of two models' centroids held",
+                                "difference of lag buckets' centroids held"})
+    EXPECT_GE(tally.Mean(of_curves), least - Allowance(0.95, kDataSets)) << of_curves;
+}
+
+TEST(IntervalsOfSimulatedModels, HoldTheTruth) { ExpectCoverage({.n_prompts = 60, .resamples = 199}, 0.92); }
+
+TEST(IntervalsOfSimulatedModels, HoldTheTruthWithTwoPromptsAStratum) {
+  std::vector<uint32_t> lags;
+  for (uint32_t lag = 4; lag < 34; lag += 2) lags.push_back(lag);
+  ExpectCoverage({.n_prompts = 60, .lags = lags, .resamples = 199}, 0.92);
+}
+
+// Two of each stratum: 0.86 to 0.9 of what is asked for, with normal quantiles 0.02 less.
+TEST(IntervalsOfSimulatedModels, OfFewPromptsAreWidenedAsStudentsTAsks) {
+  const Tally tally = CountIntervals({.n_prompts = 16, .resamples = 199}, 100);
+  EXPECT_GE(tally.Mean("scores of heads held"), 0.87);
+  EXPECT_GE(tally.Mean("effects of heads held, uniform"), 0.87);
+}
+
+TEST(EquivalenceOfSimulatedModels, IsRarelySaidOfCurvesThatAreALayerApart) {
+  const Tally tally = CountEquivalence({.n_prompts = 60, .resamples = 199}, 200);
+  EXPECT_LE(tally.Mean("centroids called equivalent"), 0.05 + Allowance(0.05, 200));
+  EXPECT_EQ(tally.Mean("peaks called equivalent"), 0);
+}
+
+// What is asked for is 0.95 and 0.9; with so clear an effect nothing is missed.
 TEST_P(EverySkew, ThreeInductionHeadsAreFound) {
   const Tally tally = CountPower({.skew = GetParam(), .n_prompts = 60, .resamples = 99}, 60);
   EXPECT_NEAR(tally.Mean("score of a true head"), 0.3, 0.03);

@@ -29,6 +29,11 @@ ProfileOptions OptionsOf(const Design& design, uint64_t data_set) {
   return {.bootstrap_resamples = design.resamples, .seed = data_set};
 }
 
+// Two heads of a layer are kept, so that its p is not that of its best head.
+ProfileOptions TestOptions(uint64_t data_set) {
+  return {.high_score_quantile = 0.75, .bootstrap_resamples = 0, .seed = data_set};
+}
+
 NullsResult MeasureSimulated(const SimulatedHeads& heads, std::span<const Prompt> prompts,
                              const ProfileOptions& options, const NullOptions& nulls) {
   SimulatedModel model(heads);
@@ -168,8 +173,8 @@ void CountDifferences(const ProfileComparison& measured, const ProfileComparison
             Holds(*measured.peak_depth->interval, truth.peak_depth->difference));
 }
 
-LagBucketsResult MeasureBuckets(const SimulatedHeads& heads, std::span<const Prompt> prompts,
-                                const ProfileOptions& options) {
+LagBucketsResult SimulateBuckets(const SimulatedHeads& heads, std::span<const Prompt> prompts,
+                                 const ProfileOptions& options) {
   SimulatedModel model(heads);
   const uint32_t edges[] = {8};
   return Get(MeasureLagBuckets(model, prompts, options, edges, {}, {}, {}));
@@ -195,9 +200,10 @@ std::vector<double> DrawDamage(Random& random, const SimulatedHeads& heads, doub
 }
 
 CausalResult Ablate(const SimulatedHeads& heads, std::span<const Prompt> prompts,
-                    const ProfileOptions& options) {
+                    const ProfileOptions& options, uint32_t n_ablated) {
   SimulatedModel model(heads);
-  return Get(MeasureCausal(model, prompts, {}, options, {}, {}, {}, {}));
+  return Get(
+      MeasureCausal(model, prompts, {}, options, {.top_k = n_ablated, .random_k = n_ablated}, {}, {}, {}));
 }
 
 double DamageOf(const AblationArm& arm, const SimulatedHeads& heads) {
@@ -214,7 +220,7 @@ void CountAblation(const Design& design, std::span<const Prompt> prompts, uint64
     std::fill_n(heads.scores.begin() + static_cast<std::ptrdiff_t>(layer * heads.n_heads), heads.n_heads,
                 0.2);
   heads.damage = DrawDamage(random, heads, of_layer);
-  const CausalResult result = Ablate(heads, prompts, OptionsOf(design, data_set));
+  const CausalResult result = Ablate(heads, prompts, OptionsOf(design, data_set), 6);
   tally.Add("p of copy_nll <= 0.05, matched_k" + suffix, *result.matched_k.p_copy_nll <= kLevel);
   tally.Add("p of copy_accuracy <= 0.05, matched_k" + suffix, *result.matched_k.p_copy_accuracy <= kLevel);
   tally.Add("p of copy_nll <= 0.05, random_k" + suffix, *result.random_k.p_copy_nll <= kLevel);
@@ -287,17 +293,23 @@ Tally CountDataSets(uint64_t n, const std::function<void(uint64_t data_set, Tall
 
 Tally CountNoEffect(const Design& design, uint64_t n_data_sets) {
   const std::vector<Prompt> prompts = SimulatedPrompts(design.n_prompts, design.lags);
-  const SimulatedHeads without_effect{.n_kv_heads = 4, .skew = design.skew};
-  const NullsResult truth = MeasureTruth(without_effect, prompts);
   return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
-    SimulatedHeads heads = without_effect;
-    heads.seed = data_set;
-    const NullsResult measured =
-        MeasureSimulated(heads, prompts, OptionsOf(design, data_set),
-                         {.head_permutation = false, .null_resamples = design.resamples});
+    const NullsResult measured = MeasureSimulated(
+        {.n_kv_heads = 4, .skew = design.skew, .seed = data_set}, prompts, TestOptions(data_set),
+        {.head_permutation = false, .null_resamples = design.resamples});
     CountRejections(measured, tally);
-    CountNullIntervals(measured, truth, tally);
+  });
+}
+
+Tally CountIntervalsWithoutEffect(const Design& design, uint64_t n_data_sets) {
+  const std::vector<Prompt> prompts = SimulatedPrompts(design.n_prompts, design.lags);
+  const NullsResult truth = MeasureTruth({.n_kv_heads = 4}, prompts);
+  return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
+    const NullsResult measured =
+        MeasureSimulated({.n_kv_heads = 4, .skew = design.skew, .seed = data_set}, prompts,
+                         OptionsOf(design, data_set), {.head_permutation = false, .null_resamples = 1});
     CountProfileIntervals(measured.profile, truth.profile, tally);
+    CountNullIntervals(measured, truth, tally);
   });
 }
 
@@ -311,7 +323,7 @@ Tally CountIntervals(const Design& design, uint64_t n_data_sets) {
     return heads;
   };
   const LagBucketsResult true_buckets =
-      MeasureBuckets(without_noise(large), prompts, {.bootstrap_resamples = 0});
+      SimulateBuckets(without_noise(large), prompts, {.bootstrap_resamples = 0});
   const ProfileComparison true_difference =
       CompareSimulated(without_noise(large), without_noise(small), prompts, 0, 0);
   return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
@@ -323,7 +335,7 @@ Tally CountIntervals(const Design& design, uint64_t n_data_sets) {
     CountProfileIntervals(measured.profile, truth.profile, tally);
     CountStatisticsIntervals(measured.profile, truth.profile, tally);
     CountNullIntervals(measured, truth, tally);
-    CountBuckets(MeasureBuckets(first, prompts, options), true_buckets, tally);
+    CountBuckets(SimulateBuckets(first, prompts, options), true_buckets, tally);
     CountDifferences(CompareSimulated(first, second, prompts, design.resamples, data_set), true_difference,
                      tally);
   });
@@ -386,8 +398,7 @@ Tally CountPower(const Design& design, uint64_t n_data_sets) {
       heads.scores[place] = 0.37;  // 0.3 on average, as long lags score less
       heads.damage[place] = 0.3;
     }
-    ProfileOptions options = OptionsOf(design, data_set);
-    options.bootstrap_resamples = 0;
+    const ProfileOptions options = TestOptions(data_set);
     const NullsResult measured = MeasureSimulated(
         heads, prompts, options, {.head_permutation = false, .null_resamples = design.resamples});
     CountFound(measured.shuffled->uniform, "uniform", places, heads.n_heads, tally);
@@ -395,7 +406,7 @@ Tally CountPower(const Design& design, uint64_t n_data_sets) {
     tally.Add("score of a true head", measured.profile.chosen_scores()[places[0]]);
     tally.Add("null of a true head", measured.shuffled->uniform.heads.null_mean[places[0]]);
     tally.Add("score of another", measured.profile.chosen_scores()[0]);
-    const CausalResult causal = Ablate(heads, prompts, options);
+    const CausalResult causal = Ablate(heads, prompts, options, 3);
     tally.Add("p of copy_nll <= 0.05, matched_k", *causal.matched_k.p_copy_nll <= kLevel);
   });
 }

@@ -44,8 +44,10 @@ struct Design {
 };
 
 // No head has an effect; those of a group, a layer and a prompt vary together. p by head and by layer against
-// the shuffled antecedents, and the intervals.
+// the shuffled antecedents.
 Tally CountNoEffect(const Design& design, uint64_t n_data_sets);
+// The intervals of the same models, whose heads are all alike.
+Tally CountIntervalsWithoutEffect(const Design& design, uint64_t n_data_sets);
 
 // Some heads of the middle layers stand out. The intervals of profile, nulls, lag buckets and of the
 // difference to a model of half the layers.

@@ -4,6 +4,7 @@
 //   build/release/bin/simulations [data sets a cell = 2000] [table = all]
 #include "tests/analysis/simulations.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -19,6 +20,7 @@ using CountCell = std::function<Tally(const Design& design, uint64_t n_data_sets
 struct Column {
   std::string name;
   Design design;
+  uint64_t share = 1;  // of the data sets: one in so many
 };
 
 struct Table {
@@ -30,12 +32,19 @@ struct Table {
 constexpr Skew kSkews[] = {Skew::kNone, Skew::kRight, Skew::kLeft};
 constexpr const char* kSkewNames[] = {"normal", "right-skewed", "left-skewed"};
 
-// What takes the time is resamples: 399 suffice for a p at 0.05, quantiles need more.
-std::vector<Column> BySize(Skew skew, uint32_t resamples = 399) {
+// What takes the time is resamples of many prompts: 399 suffice for a p at 0.05.
+std::vector<Column> BySize(Skew skew) {
   std::vector<Column> columns;
-  for (const uint32_t n_prompts : {20u, 60u, 400u}) {
-    columns.push_back({std::to_string(n_prompts) + " prompts",
-                       {.skew = skew, .n_prompts = n_prompts, .resamples = resamples}});
+  for (const uint32_t n_prompts : {20u, 60u, 400u})
+    columns.push_back({std::to_string(n_prompts) + " prompts", {.skew = skew, .n_prompts = n_prompts}});
+  return columns;
+}
+
+// Quantiles need more of them.
+std::vector<Column> ForIntervals(std::vector<Column> columns) {
+  for (Column& column : columns) {
+    column.design.resamples = 599;
+    if (column.design.n_prompts > 60) column.share = 4;
   }
   return columns;
 }
@@ -55,34 +64,30 @@ std::vector<uint32_t> Lags(uint32_t n_lags) {
 }
 
 // 60 prompts, and 100 in two strata.
-std::vector<Column> ByStratum(Skew skew, uint32_t resamples = 399) {
+std::vector<Column> ByStratum(Skew skew) {
   std::vector<Column> columns;
   for (const uint32_t of_stratum : {1u, 2u, 3u, 6u, 10u}) {
     columns.push_back(
-        {std::to_string(of_stratum),
-         {.skew = skew, .n_prompts = 60, .lags = Lags(60 / of_stratum / 2), .resamples = resamples}});
+        {std::to_string(of_stratum), {.skew = skew, .n_prompts = 60, .lags = Lags(60 / of_stratum / 2)}});
   }
-  columns.push_back({"50", {.skew = skew, .n_prompts = 100, .lags = Lags(1), .resamples = resamples}});
+  columns.push_back({"50", {.skew = skew, .n_prompts = 100, .lags = Lags(1)}});
   return columns;
 }
 
 std::vector<Table> AllTables() {
-  std::vector<Table> tables;
-  for (size_t i = 0; i < std::size(kSkews); ++i) {
-    const std::string skew = kSkewNames[i];
-    tables.push_back({"no effect, " + skew, CountNoEffect, BySize(kSkews[i])});
-  }
-  for (const size_t i : {0u, 1u}) {
-    tables.push_back(
-        {std::string("heads stand out, ") + kSkewNames[i], CountIntervals, BySize(kSkews[i], 599)});
-  }
+  std::vector<Table> tables = {{"causal, 60 prompts", CountCausal, BySkew()},
+                               {"permutation, 60 prompts", CountPermutation, BySkew()},
+                               {"power, 60 prompts", CountPower, BySkew()},
+                               {"equivalence at the margin", CountEquivalence, BySize(Skew::kRight)}};
+  for (size_t i = 0; i < std::size(kSkews); ++i)
+    tables.push_back({std::string("no effect, ") + kSkewNames[i], CountNoEffect, BySize(kSkews[i])});
   tables.push_back({"no effect, left-skewed, prompts a stratum", CountNoEffect, ByStratum(Skew::kLeft)});
+  tables.push_back({"intervals, right-skewed", CountIntervals, ForIntervals(BySize(Skew::kRight))});
   tables.push_back(
-      {"heads stand out, right-skewed, prompts a stratum", CountIntervals, ByStratum(Skew::kRight, 599)});
-  tables.push_back({"equivalence at the margin, right-skewed", CountEquivalence, BySize(Skew::kRight)});
-  tables.push_back({"causal, 60 prompts", CountCausal, BySkew()});
-  tables.push_back({"permutation, 60 prompts", CountPermutation, BySkew()});
-  tables.push_back({"power, 60 prompts", CountPower, BySkew()});
+      {"intervals, right-skewed, prompts a stratum", CountIntervals, ForIntervals(ByStratum(Skew::kRight))});
+  tables.push_back({"intervals, normal", CountIntervals, ForIntervals(BySize(Skew::kNone))});
+  tables.push_back({"intervals of heads that are all alike, left-skewed", CountIntervalsWithoutEffect,
+                    ForIntervals(BySize(Skew::kLeft))});
   return tables;
 }
 
@@ -90,8 +95,9 @@ void Print(const Table& table, uint64_t n_data_sets) {
   std::vector<Tally> cells;
   std::string head = "| " + table.name, rule = "|---";
   for (const Column& column : table.columns) {
-    cells.push_back(table.count(column.design, n_data_sets));
-    head += " | " + column.name;
+    const uint64_t n = std::max<uint64_t>(n_data_sets / column.share, 1);
+    cells.push_back(table.count(column.design, n));
+    head += " | " + column.name + (column.share > 1 ? " (" + std::to_string(n) + " data sets)" : "");
     rule += "|---";
   }
   std::printf("%s |\n%s|\n", head.c_str(), rule.c_str());
