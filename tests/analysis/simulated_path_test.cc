@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "tests/analysis/simulations.h"
 
 namespace induct::analysis {
@@ -32,8 +33,8 @@ TEST_P(EverySkew, ModelsWithoutEffectAreRarelyShownToHaveOne) {
     const Tally tally =
         CountNoEffect({.skew = GetParam(), .n_prompts = n_prompts, .resamples = 99}, kDataSets);
     for (const char* null : {"uniform", "lag_matched"}) {
-      ExpectItsSize(tally, std::string("p by head <= 0.05, ") + null, kDataSets);
-      ExpectItsSize(tally, std::string("p by layer <= 0.05, ") + null, kDataSets);
+      ExpectItsSize(tally, absl::StrCat("p by head <= 0.05, ", null), kDataSets);
+      ExpectItsSize(tally, absl::StrCat("p by layer <= 0.05, ", null), kDataSets);
     }
   }
 }
@@ -45,12 +46,15 @@ TEST_P(EverySkew, HeadsOfAGroupThatResembleEachOtherDoNotGather) {
   ExpectItsSize(tally, "spread of depth", kDataSets);
 }
 
+// Ranks among like sets have their size exactly.
 TEST_P(EverySkew, TopHeadsLikeAnyOthersAreRarelyShownToMatter) {
-  constexpr uint64_t kDataSets = 400;
+  constexpr uint64_t kDataSets = 1000;
   const Tally tally = CountCausal({.skew = GetParam(), .n_prompts = 20, .resamples = 20}, kDataSets);
-  for (const char* metric : {"copy_nll", "copy_accuracy"}) {
-    ExpectItsSize(tally, std::string("p of ") + metric + " <= 0.05, random_k", kDataSets);
-    ExpectItsSize(tally, std::string("p of ") + metric + " <= 0.05, matched_k", kDataSets);
+  for (const char* control : {"random_k", "matched_k"}) {
+    for (const char* metric : {"copy_nll", "copy_accuracy"}) {
+      const std::string p = absl::StrCat("p of ", metric, " <= 0.05, ", control);
+      EXPECT_LE(tally.Mean(p), 0.05 + Allowance(0.05, kDataSets)) << p;
+    }
   }
 }
 
@@ -79,7 +83,7 @@ TEST(IntervalsOfSimulatedModels, HoldTheTruthWithTwoPromptsAStratum) {
   ExpectCoverage({.n_prompts = 60, .lags = lags, .resamples = 199}, 0.92);
 }
 
-// Two of each stratum: 0.86 to 0.9 of what is asked for, with normal quantiles 0.02 less.
+// Two prompts of each of eight strata: some 0.88 where 0.95 is asked for; normal quantiles would give 0.86.
 TEST(IntervalsOfSimulatedModels, OfFewPromptsAreWidenedAsStudentsTAsks) {
   const Tally tally = CountIntervals({.n_prompts = 16, .resamples = 199}, 100);
   EXPECT_GE(tally.Mean("scores of heads held"), 0.87);
@@ -92,14 +96,14 @@ TEST(EquivalenceOfSimulatedModels, IsRarelySaidOfCurvesThatAreALayerApart) {
   EXPECT_EQ(tally.Mean("peaks called equivalent"), 0);
 }
 
-// What is asked for is 0.95 and 0.9; with so clear an effect nothing is missed.
+// Asked for are 0.95 of data sets, and 0.9 of ablations; what is so clear is missed in none.
 TEST_P(EverySkew, ThreeInductionHeadsAreFound) {
   const Tally tally = CountPower({.skew = GetParam(), .n_prompts = 60, .resamples = 99}, 60);
   EXPECT_NEAR(tally.Mean("score of a true head"), 0.3, 0.03);
   EXPECT_NEAR(tally.Mean("score of another"), 0.05, 0.01);
   for (const char* null : {"uniform", "lag_matched"}) {
-    EXPECT_GE(tally.Mean(std::string("p by head finds all three, ") + null), 0.95);
-    EXPECT_GE(tally.Mean(std::string("p by layer finds their layers, ") + null), 0.95);
+    EXPECT_GE(tally.Mean(absl::StrCat("p by head finds all three, ", null)), 0.95);
+    EXPECT_GE(tally.Mean(absl::StrCat("p by layer finds their layers, ", null)), 0.95);
   }
   EXPECT_GE(tally.Mean("p of copy_nll <= 0.05, matched_k"), 0.9);
 }
