@@ -363,10 +363,10 @@ Tally CountPermutation(const Design& design, uint64_t n_data_sets) {
 Tally CountEquivalence(const Design& design, uint64_t n_data_sets) {
   const std::vector<Prompt> prompts = SimulatedPrompts(design.n_prompts, design.lags);
   SimulatedHeads one{.spread = 0.3, .skew = design.skew};
-  for (size_t i = 0; i < one.scores.size(); ++i) {
-    const size_t layer = i / one.n_heads;
-    one.scores[i] = layer == 5 ? 0.3 : layer == 3 || layer == 4 || layer == 7 ? 0.15 : 1e-9;
-  }
+  std::ranges::fill(one.scores, 1e-9);  // else its mass would not lie a layer deeper
+  for (const auto& [layer, score] :
+       {std::pair(3, 0.15), std::pair(4, 0.15), std::pair(5, 0.3), std::pair(7, 0.15)})
+    one.scores[layer * one.n_heads] = score;
   SimulatedHeads deeper = one;
   std::rotate(deeper.scores.begin(), deeper.scores.end() - one.n_heads, deeper.scores.end());
   return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
