@@ -26,7 +26,11 @@ T Get(absl::StatusOr<T> result) {
 }
 
 ProfileOptions OptionsOf(const Design& design, uint64_t data_set) {
-  return {.bootstrap_resamples = design.resamples, .seed = data_set};
+  return {.aggregation = design.aggregation, .bootstrap_resamples = design.resamples, .seed = data_set};
+}
+
+ProfileOptions WithoutIntervals(Aggregation aggregation) {
+  return {.aggregation = aggregation, .bootstrap_resamples = 0};
 }
 
 // Two heads of a layer are kept, so that its p is not that of its best head.
@@ -41,9 +45,9 @@ NullsResult MeasureSimulated(const SimulatedHeads& heads, std::span<const Prompt
 }
 
 // What endless prompts of the same strata would give.
-NullsResult MeasureTruth(SimulatedHeads heads, std::span<const Prompt> prompts) {
+NullsResult MeasureTruth(SimulatedHeads heads, std::span<const Prompt> prompts, Aggregation aggregation) {
   heads.spread = 0;
-  return MeasureSimulated(heads, prompts, {.bootstrap_resamples = 0},
+  return MeasureSimulated(heads, prompts, WithoutIntervals(aggregation),
                           {.head_permutation = false, .null_resamples = 1});
 }
 
@@ -133,16 +137,16 @@ struct ComparedModel {
   std::vector<double> sums;
   std::vector<uint32_t> kept;
 
-  ComparedModel(const SimulatedHeads& heads, std::span<const Prompt> prompts) {
+  ComparedModel(const SimulatedHeads& heads, std::span<const Prompt> prompts, Aggregation aggregation) {
     SimulatedModel model(heads);
-    profile = Get(MeasureProfile(model, prompts, {.bootstrap_resamples = 0}, {}, {}, {}));
+    profile = Get(MeasureProfile(model, prompts, WithoutIntervals(aggregation), {}, {}, {}));
     kept = KeptOf(profile);
     const size_t n_scores = size_t{heads.n_layers} * heads.n_heads;
     for (size_t i = 0; i < profile.prompt_scores.size(); ++i)
       sums.push_back(double{profile.prompt_scores[i]} * profile.prompt_counts[i / n_scores]);
   }
 
-  ComparedProfile Compared(const Strata& strata, uint32_t resamples, uint64_t seed) const {
+  ComparedProfile Compared(const Strata& strata, const ProfileOptions& options) const {
     return {.per_layer = profile.per_layer,
             .bootstrap = {.sums = sums,
                           .counts = profile.prompt_counts,
@@ -151,17 +155,17 @@ struct ComparedModel {
                           .kept = kept,
                           .n_kept = profile.n_heads_kept,
                           .strata = &strata,
-                          .resamples = resamples,
-                          .seed = seed}};
+                          .resamples = options.bootstrap_resamples,
+                          .seed = options.seed}};
   }
 };
 
 ProfileComparison CompareSimulated(const SimulatedHeads& first, const SimulatedHeads& second,
-                                   std::span<const Prompt> prompts, uint32_t resamples, uint64_t seed) {
+                                   std::span<const Prompt> prompts, const ProfileOptions& options) {
   const Strata strata = StratifyPrompts(prompts);
-  const ComparedModel a(first, prompts), b(second, prompts);
-  return Get(CompareProfiles(a.Compared(strata, resamples, seed), b.Compared(strata, resamples, seed),
-                             resamples > 0, {}));
+  const ComparedModel a(first, prompts, options.aggregation), b(second, prompts, options.aggregation);
+  return Get(CompareProfiles(a.Compared(strata, options), b.Compared(strata, options),
+                             options.bootstrap_resamples > 0, {}));
 }
 
 void CountDifferences(const ProfileComparison& measured, const ProfileComparison& truth, Tally& tally) {
@@ -303,7 +307,7 @@ Tally CountNoEffect(const Design& design, uint64_t n_data_sets) {
 
 Tally CountIntervalsWithoutEffect(const Design& design, uint64_t n_data_sets) {
   const std::vector<Prompt> prompts = SimulatedPrompts(design.n_prompts, design.lags);
-  const NullsResult truth = MeasureTruth({.n_kv_heads = 4}, prompts);
+  const NullsResult truth = MeasureTruth({.n_kv_heads = 4}, prompts, design.aggregation);
   return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
     const NullsResult measured =
         MeasureSimulated({.n_kv_heads = 4, .skew = design.skew, .seed = data_set}, prompts,
@@ -317,15 +321,15 @@ Tally CountIntervals(const Design& design, uint64_t n_data_sets) {
   const std::vector<Prompt> prompts = SimulatedPrompts(design.n_prompts, design.lags);
   SimulatedHeads large = StandingOut(12), small = StandingOut(6);
   large.skew = small.skew = design.skew;
-  const NullsResult truth = MeasureTruth(large, prompts);
+  const NullsResult truth = MeasureTruth(large, prompts, design.aggregation);
   const auto without_noise = [](SimulatedHeads heads) {
     heads.spread = 0;
     return heads;
   };
-  const LagBucketsResult true_buckets =
-      SimulateBuckets(without_noise(large), prompts, {.bootstrap_resamples = 0});
+  const ProfileOptions without_intervals = WithoutIntervals(design.aggregation);
+  const LagBucketsResult true_buckets = SimulateBuckets(without_noise(large), prompts, without_intervals);
   const ProfileComparison true_difference =
-      CompareSimulated(without_noise(large), without_noise(small), prompts, 0, 0);
+      CompareSimulated(without_noise(large), without_noise(small), prompts, without_intervals);
   return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
     SimulatedHeads first = large, second = small;
     first.seed = second.seed = data_set;
@@ -336,8 +340,7 @@ Tally CountIntervals(const Design& design, uint64_t n_data_sets) {
     CountStatisticsIntervals(measured.profile, truth.profile, tally);
     CountNullIntervals(measured, truth, tally);
     CountBuckets(SimulateBuckets(first, prompts, options), true_buckets, tally);
-    CountDifferences(CompareSimulated(first, second, prompts, design.resamples, data_set), true_difference,
-                     tally);
+    CountDifferences(CompareSimulated(first, second, prompts, options), true_difference, tally);
   });
 }
 
@@ -373,7 +376,7 @@ Tally CountEquivalence(const Design& design, uint64_t n_data_sets) {
     SimulatedHeads first = one, second = deeper;
     first.seed = data_set;
     second.seed = data_set + n_data_sets;
-    const ProfileComparison compared = CompareSimulated(first, second, prompts, design.resamples, data_set);
+    const ProfileComparison compared = CompareSimulated(first, second, prompts, OptionsOf(design, data_set));
     tally.Add("centroids called equivalent", *compared.centroid_rel->equivalent);
     tally.Add("peaks called equivalent", *compared.peak_depth->equivalent);
   });

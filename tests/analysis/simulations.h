@@ -39,8 +39,9 @@ Tally CountDataSets(uint64_t n, const std::function<void(uint64_t data_set, Tall
 struct Design {
   Skew skew = Skew::kNone;
   uint32_t n_prompts = 60;
-  std::vector<uint32_t> lags = {4, 8, 16, 32};  // of two tasks: the default strata are eight
-  uint32_t resamples = 399;                     // of every kind
+  std::vector<uint32_t> lags = {4, 8, 16, 32};   // of two tasks: the default strata are eight
+  uint32_t resamples = 399;                      // of every kind
+  Aggregation aggregation = Aggregation::kTopQ;  // of what intervals are of
 };
 
 // No head has an effect; those of a group, a layer and a prompt vary together. p by head and by layer against

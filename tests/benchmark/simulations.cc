@@ -74,6 +74,12 @@ std::vector<Column> ByStratum(Skew skew) {
   return columns;
 }
 
+// The mean of all heads, for which none is chosen.
+std::vector<Column> OfAllHeads(std::vector<Column> columns) {
+  for (Column& column : columns) column.design.aggregation = Aggregation::kMean;
+  return columns;
+}
+
 std::vector<Table> AllTables() {
   std::vector<Table> tables = {{"causal, 60 prompts", CountCausal, BySkew()},
                                {"permutation, 60 prompts", CountPermutation, BySkew()},
@@ -83,6 +89,8 @@ std::vector<Table> AllTables() {
     tables.push_back({std::string("no effect, ") + kSkewNames[i], CountNoEffect, BySize(kSkews[i])});
   tables.push_back({"no effect, left-skewed, prompts a stratum", CountNoEffect, ByStratum(Skew::kLeft)});
   tables.push_back({"intervals, right-skewed", CountIntervals, ForIntervals(BySize(Skew::kRight))});
+  tables.push_back({"intervals of all heads' mean, right-skewed", CountIntervals,
+                    OfAllHeads(ForIntervals(BySize(Skew::kRight)))});
   tables.push_back(
       {"intervals, right-skewed, prompts a stratum", CountIntervals, ForIntervals(ByStratum(Skew::kRight))});
   tables.push_back({"intervals, normal", CountIntervals, ForIntervals(BySize(Skew::kNone))});
