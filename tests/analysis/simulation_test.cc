@@ -12,20 +12,12 @@
 #include "server/analysis/head_permutation.h"
 #include "server/analysis/layer_profile.h"
 #include "server/analysis/random.h"
+#include "tests/analysis/simulated_model.h"
 
 namespace induct::analysis {
 namespace {
 
 constexpr double kLevels[] = {0.01, 0.05, 0.1, 0.2};
-
-double Uniform(Random& random) { return static_cast<double>(random.Next() >> 11) * 0x1.0p-53; }
-
-// Sum of uniforms: mean 0, variance 1.
-double Normal(Random& random) {
-  double sum = -6;
-  for (int i = 0; i < 12; ++i) sum += Uniform(random);
-  return sum;
-}
 
 // Of data sets under the null, no more may have p <= a than a and three binomial standard errors.
 void ExpectSize(const std::vector<double>& p_values) {
@@ -38,15 +30,6 @@ void ExpectSize(const std::vector<double>& p_values) {
 }
 
 double Smallest(const std::vector<double>& values) { return *std::min_element(values.begin(), values.end()); }
-
-enum class Skew { kNone, kRight, kLeft };
-
-// Mean 0, variance 1.
-double Skewed(Random& random, Skew skew) {
-  if (skew == Skew::kNone) return Normal(random);
-  const double right = -std::log(1 - Uniform(random)) - 1;
-  return skew == Skew::kRight ? right : -right;
-}
 
 constexpr uint32_t kTestedLayers = 5, kTestedHeads = 4, kTestedPrompts = 24;
 
@@ -61,9 +44,9 @@ TestedEffects Effects(uint64_t data_set, Skew skew, double planted) {
                         .resamples = 199,
                         .seed = data_set};
   for (uint32_t prompt = 0; prompt < kTestedPrompts; ++prompt) {
-    const double size = 0.1 + Uniform(random), shared = Skewed(random, skew);
+    const double size = 0.1 + DrawUniform(random), shared = DrawNoise(random, skew);
     for (uint32_t i = 0; i < kTestedLayers * kTestedHeads; ++i) {
-      const double noise = size * (0.5 * shared + Skewed(random, skew));
+      const double noise = size * (0.5 * shared + DrawNoise(random, skew));
       effects.values.push_back(noise + (i == (kTestedLayers - 1) * kTestedHeads ? planted : 0));
     }
   }
@@ -104,7 +87,7 @@ TEST_P(BootstrapTSimulation, APlantedEffectIsFoundAndOnlyThere) {
 std::vector<float> ExchangeableScores(uint64_t data_set) {
   Random random(11, "scores", data_set);
   std::vector<float> scores(12 * 8);
-  for (float& score : scores) score = static_cast<float>(Uniform(random));
+  for (float& score : scores) score = static_cast<float>(DrawUniform(random));
   return scores;
 }
 
@@ -152,12 +135,12 @@ void DrawPrompts(uint64_t data_set, std::span<const float> truth, std::vector<do
   for (uint32_t prompt = 0; prompt < kPrompts; ++prompt) {
     const auto n = static_cast<uint32_t>(1 + random.Below(12));
     counts.push_back(n);
-    const double of_prompt = 0.7 + 0.6 * Uniform(random);
+    const double of_prompt = 0.7 + 0.6 * DrawUniform(random);
     for (uint32_t layer = 0; layer < kSimulatedLayers; ++layer) {
-      const double of_layer = 0.6 + 0.8 * Uniform(random);
+      const double of_layer = 0.6 + 0.8 * DrawUniform(random);
       for (uint32_t head = 0; head < kSimulatedHeads; ++head)
         sums.push_back(n * truth[layer * kSimulatedHeads + head] * of_prompt * of_layer *
-                       (0.5 + Uniform(random)));
+                       (0.5 + DrawUniform(random)));
     }
   }
 }
