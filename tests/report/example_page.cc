@@ -153,8 +153,8 @@ Chart Ablation(const std::string& label) {
          {"controls", json::array({Control("random heads", 10 + m, tops[m] * 0.2, true),
                                    Control(m == 2 ? label : "same layers", 20 + m, tops[m] * 0.3, m < 2)})}});
   }
-  return MakeChart("ablation", "What becomes of " + label + " without its top heads.",
-                   {{"label", label}, {"metrics", metrics}});
+  return MakeChart("ablation", "What becomes of " + label + " without the chosen heads.",
+                   {{"label", label}, {"ablated", "chosen heads"}, {"metrics", metrics}});
 }
 
 Chart Pattern(const std::string& label, const std::string& token, int n_tokens) {

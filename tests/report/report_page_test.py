@@ -190,7 +190,7 @@ class ReportPageTest(unittest.TestCase):
         metric = self.data(figure)["metrics"][0]
         self.assertEqual(self.evaluate(f"items({figure}, 'draws').length"), sum(len(control["draws"]) for control in metric["controls"]))
         top = self.hover_cell(figure, "datum.row === 0")
-        self.assertEqual(top, {"without": "top heads", "change": number(metric["top"]["value"]), "baseline": number(metric["baseline"]),
+        self.assertEqual(top, {"without": "chosen heads", "change": number(metric["top"]["value"]), "baseline": number(metric["baseline"]),
                                "95 % interval": interval(metric["top"]["ci_low"], metric["top"]["ci_high"])})
 
     def test_attention_tells_its_tokens(self):
