@@ -56,8 +56,7 @@ std::string CheckRow(const v1::Causal& causal) {
       "against random heads",
       absl::StrFormat("copy accuracy changes by %+.3f without the %s heads, by %+.3f on average without "
                       "random ones",
-                      causal.check().delta_top(), causal.chosen_by() == "user" ? "chosen" : "top",
-                      causal.check().delta_rand()));
+                      causal.check().delta_top(), ChosenWord(causal), causal.check().delta_rand()));
 }
 
 }  // namespace

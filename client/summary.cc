@@ -260,7 +260,8 @@ uint32_t PromptsOfIntervals(const SavedRun& run) {
 
 std::string NotesOnIntervals(const SavedRun& run) {
   std::string text;
-  if (PromptsOfIntervals(run) < kFewPrompts) {
+  const uint32_t n_prompts = PromptsOfIntervals(run);  // 0: of a run that does not say
+  if (n_prompts > 0 && n_prompts < kFewPrompts) {
     text += Row("warning", absl::StrCat("few prompts: intervals of fewer than ", kFewPrompts,
                                         " miss the true value more often than 1 time in 20"));
   }

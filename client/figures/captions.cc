@@ -28,6 +28,8 @@ std::string ScoreOfKeptHeads(const v1::Profile& profile) {
                       " heads");
 }
 
+const char* ChosenWord(const v1::Causal& causal) { return causal.chosen_by() == "user" ? "chosen" : "top"; }
+
 int HeadsOfEachSet(const v1::ControlArm& control) {
   return control.draws().empty() ? 0 : control.draws(0).heads_size();
 }

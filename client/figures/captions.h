@@ -22,6 +22,9 @@ std::string ScoreOfKeptHeads(const v1::Profile& profile);
 // Heads of each set that the control draws; 0 where it has no draws.
 int HeadsOfEachSet(const v1::ControlArm& control);
 
+// What the arm top_k ablates: "chosen" heads where the user gave them, else "top".
+const char* ChosenWord(const v1::Causal& causal);
+
 // "antecedents first, lag >= 3", of any result that says so.
 template <typename Result>
 std::string Operations(const Result& result);

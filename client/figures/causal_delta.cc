@@ -72,11 +72,6 @@ std::array<ControlDraws, 2> Controls(const v1::Causal& causal) {
            {"matched_k", "matched", kGreen, causal.matched_k()}}};
 }
 
-bool IsUsersChoice(const v1::Causal& causal) { return causal.chosen_by() == "user"; }
-
-// What the arm top_k ablates.
-const char* ChosenWord(const v1::Causal& causal) { return IsUsersChoice(causal) ? "chosen" : "top"; }
-
 // Draws lie side by side around their bar's middle, so that equal ones do not hide each other.
 double Sideways(int draw, int n_draws) { return n_draws < 2 ? 0 : 0.6 * draw / (n_draws - 1) - 0.3; }
 
@@ -193,7 +188,7 @@ std::string DeltaCaption(const v1::Causal& causal) {
   const int n = causal.top_heads_size();
   const std::string heads = n == 1 ? "head" : absl::StrCat(n, " heads");
   return absl::StrCat(causal.ablation(), " ablation of the ", ChosenWord(causal), " ", heads,
-                      IsUsersChoice(causal) ? "" : ", ranked on other prompts", "; ",
+                      causal.chosen_by() == "user" ? "" : ", ranked on other prompts", "; ",
                       absl::StrJoin(draws, ", "), " (dots; bars: their means)",
                       causal.resamples() > 0 ? absl::StrCat("; ", ChosenWord(causal), ": 95 % interval") : "",
                       IsPrimary(causal, causal.matched_k()) || IsPrimary(causal, causal.random_k())

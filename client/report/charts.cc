@@ -221,7 +221,7 @@ Chart AblationChart(const SavedModel& model) {
               "their means). The primary test is that of copy NLL against sets of the same "
               "layers; other p are descriptive."),
           .data = {{"label", model.label},
-                   {"ablated", causal.chosen_by() == "user" ? "chosen heads" : "top heads"},
+                   {"ablated", absl::StrCat(ChosenWord(causal), " heads")},
                    {"metrics", std::move(metrics)}},
           .image = absl::StrCat("causal_delta_", model.use.name(), ".png")};
 }
