@@ -265,8 +265,8 @@ class ReportPageTest(unittest.TestCase):
                                   " || datum.query === 7 && datum.key === 4))")
             self.browser.drag(place["x"], place["y"], place["x"] + 30, place["y"])
             self.browser.wait_for(f"view({figure}).scale('x').domain()[0] < {zoomed[0][0]}")
-            for now, then in zip(self.spans(figure), spans):
-                self.assertAlmostEqual(now, then, places=6)
+            for after, before in zip(self.spans(figure), spans):
+                self.assertAlmostEqual(after, before, places=6)
             self.click_control(figure, "Reset")
             self.browser.wait_for(f"items({figure}, 'cells').length > 0 && view({figure}).scale('x').domain()[1] === {whole[0][1]}")
             self.assertEqual(self.domains(figure), whole)
