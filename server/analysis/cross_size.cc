@@ -108,6 +108,31 @@ void AddIntervals(const std::vector<double>& differences, const Strata& strata, 
 
 }  // namespace
 
+ComparableProfile::ComparableProfile(ProfileResult measured, std::span<const Prompt> prompts)
+    : profile(std::move(measured)),
+      kept(RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept)),
+      strata(StratifyPrompts(prompts)) {
+  const size_t n_scores = size_t{profile.n_layers} * profile.n_heads;
+  sums.reserve(profile.prompt_scores.size());
+  for (size_t i = 0; i < profile.prompt_scores.size(); ++i)
+    sums.push_back(double{profile.prompt_scores[i]} * profile.prompt_counts[i / n_scores]);
+  profile.prompt_scores = {};
+}
+
+ComparedProfile ComparableProfile::Compared() const {
+  return {.per_layer = profile.per_layer,
+          .bootstrap = {.sums = sums,
+                        .counts = profile.prompt_counts,
+                        .n_layers = profile.n_layers,
+                        .n_heads = profile.n_heads,
+                        .kept = kept,
+                        .n_kept = profile.n_heads_kept,
+                        .strata = &strata,
+                        .resamples = profile.options.bootstrap_resamples,
+                        .seed = profile.options.seed},
+          .curves = curves};
+}
+
 absl::StatusOr<std::vector<std::vector<double>>> ResampleOnce(std::span<const ComparedProfile> profiles,
                                                               std::stop_token stop) {
   std::vector<std::vector<double>> curves;

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/analysis/bootstrap.h"
+#include "server/analysis/profile.h"
 
 namespace induct::analysis {
 
@@ -21,6 +22,20 @@ struct ComparedProfile {
   BootstrapInput bootstrap;
   // [resamples, L] of ResampleOnce, which then stand for the sums; empty: CompareProfiles resamples.
   std::span<const double> curves = {};
+};
+
+// What stays of a model's profile until it is compared. `curves` is set once ResampleOnce has given them.
+struct ComparableProfile {
+  ProfileResult profile;       // without prompt_scores
+  std::vector<double> sums;    // [N, L, H]: sums over each prompt's operations
+  std::vector<uint32_t> kept;  // [L, n_kept]
+  Strata strata;
+  std::vector<double> curves = {};
+
+  // `profile` is one of `prompts`.
+  ComparableProfile(ProfileResult profile, std::span<const Prompt> prompts);
+  // Points into this object.
+  ComparedProfile Compared() const;
 };
 
 // The second's value minus the first's. The intervals are those of a bootstrap that draws the same prompts

@@ -13,43 +13,10 @@ namespace {
 
 constexpr double kMaxDifferenceOfShares = 0.25;
 
-// What stays of a profile until it is compared.
-struct Measured {
-  analysis::ProfileResult profile;
-  std::vector<double> sums;    // [N, L, H]
-  std::vector<uint32_t> kept;  // [L, n_kept]
-  analysis::Strata strata;
+using analysis::ComparableProfile;
 
-  std::vector<double> curves;  // resampled once for all pairs, where that can be
-
-  analysis::ComparedProfile Compared() const {
-    return {.per_layer = profile.per_layer,
-            .bootstrap = {.sums = sums,
-                          .counts = profile.prompt_counts,
-                          .n_layers = profile.n_layers,
-                          .n_heads = profile.n_heads,
-                          .kept = kept,
-                          .n_kept = profile.n_heads_kept,
-                          .strata = &strata,
-                          .resamples = profile.options.bootstrap_resamples,
-                          .seed = profile.options.seed},
-            .curves = curves};
-  }
-  double share_kept() const { return static_cast<double>(profile.n_heads_kept) / profile.n_heads; }
-};
-
-Measured Keep(analysis::ProfileResult profile, std::span<const analysis::Prompt> prompts) {
-  Measured measured{.strata = analysis::StratifyPrompts(prompts)};
-  const size_t n_heads = static_cast<size_t>(profile.n_layers) * profile.n_heads;
-  measured.sums.resize(profile.prompt_scores.size());
-  for (size_t i = 0; i < measured.sums.size(); ++i) {
-    measured.sums[i] = static_cast<double>(profile.prompt_scores[i]) * profile.prompt_counts[i / n_heads];
-  }
-  measured.kept =
-      analysis::RankHeads(profile.chosen_scores(), profile.n_layers, profile.n_heads, profile.n_heads_kept);
-  profile.prompt_scores = {};
-  measured.profile = std::move(profile);
-  return measured;
+double ShareKept(const ComparableProfile& measured) {
+  return static_cast<double>(measured.profile.n_heads_kept) / measured.profile.n_heads;
 }
 
 class CrossSizeRun : public ModelRun {
@@ -58,10 +25,11 @@ class CrossSizeRun : public ModelRun {
 
  protected:
   absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
-    std::vector<Measured> measured;
+    std::vector<ComparableProfile> measured;
     std::vector<std::string> warnings;
     for (size_t i = 0; i < models().size(); ++i) {
-      INDUCT_ASSIGN_OR_RETURN(measured.emplace_back(), MeasureModel(i, &warnings, context));
+      INDUCT_ASSIGN_OR_RETURN(ComparableProfile of_model, MeasureModel(i, &warnings, context));
+      measured.push_back(std::move(of_model));
     }
     WarnOfShares(measured, &warnings);
     INDUCT_RETURN_IF_ERROR(ResampleForAllPairs(context, &measured));
@@ -71,8 +39,8 @@ class CrossSizeRun : public ModelRun {
   }
 
  private:
-  absl::StatusOr<Measured> MeasureModel(size_t index, std::vector<std::string>* warnings,
-                                        jobs::JobContext& context) {
+  absl::StatusOr<ComparableProfile> MeasureModel(size_t index, std::vector<std::string>* warnings,
+                                                 jobs::JobContext& context) {
     const std::vector<analysis::Prompt>& prompts = models()[index].prompts.prompts;
     INDUCT_ASSIGN_OR_RETURN(engine::Model* const model, Weights(index, context));
     auto profile = analysis::MeasureProfile(*model, prompts, request().options, context.stop(),
@@ -83,27 +51,28 @@ class CrossSizeRun : public ModelRun {
       const std::string named = absl::StrCat(models()[index].source, ": ", warning);
       warnings->push_back(named);
     }
-    Measured measured = Keep(*std::move(profile), prompts);
+    ComparableProfile measured(*std::move(profile), prompts);
     ForgetPrompts(index);
     return measured;
   }
 
-  void WarnOfShares(std::span<const Measured> measured, std::vector<std::string>* warnings) const {
-    const auto [least, most] = std::minmax_element(
-        measured.begin(), measured.end(),
-        [](const Measured& a, const Measured& b) { return a.share_kept() < b.share_kept(); });
-    if (most->share_kept() <= least->share_kept() * (1 + kMaxDifferenceOfShares)) return;
+  void WarnOfShares(std::span<const ComparableProfile> measured, std::vector<std::string>* warnings) const {
+    const auto [least, most] =
+        std::minmax_element(measured.begin(), measured.end(),
+                            [](const auto& a, const auto& b) { return ShareKept(a) < ShareKept(b); });
+    if (ShareKept(*most) <= ShareKept(*least) * (1 + kMaxDifferenceOfShares)) return;
     warnings->push_back(absl::StrFormat(
         "topq keeps %.0f %% of the heads of %s and %.0f %% of those of %s: curves are comparable with "
         "aggregation mean",
-        100 * least->share_kept(), models()[least - measured.begin()].source, 100 * most->share_kept(),
+        100 * ShareKept(*least), models()[least - measured.begin()].source, 100 * ShareKept(*most),
         models()[most - measured.begin()].source));
   }
 
   // One bootstrap a model instead of two a pair.
-  static absl::Status ResampleForAllPairs(jobs::JobContext& context, std::vector<Measured>* measured) {
+  static absl::Status ResampleForAllPairs(jobs::JobContext& context,
+                                          std::vector<ComparableProfile>* measured) {
     std::vector<analysis::ComparedProfile> profiles;
-    for (const Measured& each : *measured) {
+    for (const ComparableProfile& each : *measured) {
       if (!each.profile.bootstrap.has_value()) return absl::OkStatus();
       profiles.push_back(each.Compared());
     }
@@ -112,7 +81,7 @@ class CrossSizeRun : public ModelRun {
     return absl::OkStatus();
   }
 
-  absl::StatusOr<CrossSizeResult> Compare(std::span<const Measured> measured,
+  absl::StatusOr<CrossSizeResult> Compare(std::span<const ComparableProfile> measured,
                                           jobs::JobContext& context) const {
     CrossSizeResult result;
     for (const RunModel& model : models()) result.models.push_back(model.file_name);

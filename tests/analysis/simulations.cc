@@ -131,41 +131,21 @@ SimulatedHeads StandingOut(uint32_t n_layers) {
   return heads;
 }
 
-// The difference to a second model, made of profiles as server/runs makes it.
-struct ComparedModel {
-  ProfileResult profile;
-  std::vector<double> sums;
-  std::vector<uint32_t> kept;
-
-  ComparedModel(const SimulatedHeads& heads, std::span<const Prompt> prompts, Aggregation aggregation) {
-    SimulatedModel model(heads);
-    profile = Get(MeasureProfile(model, prompts, WithoutIntervals(aggregation), {}, {}, {}));
-    kept = KeptOf(profile);
-    const size_t n_scores = size_t{heads.n_layers} * heads.n_heads;
-    for (size_t i = 0; i < profile.prompt_scores.size(); ++i)
-      sums.push_back(double{profile.prompt_scores[i]} * profile.prompt_counts[i / n_scores]);
-  }
-
-  ComparedProfile Compared(const Strata& strata, const ProfileOptions& options) const {
-    return {.per_layer = profile.per_layer,
-            .bootstrap = {.sums = sums,
-                          .counts = profile.prompt_counts,
-                          .n_layers = profile.n_layers,
-                          .n_heads = profile.n_heads,
-                          .kept = kept,
-                          .n_kept = profile.n_heads_kept,
-                          .strata = &strata,
-                          .resamples = options.bootstrap_resamples,
-                          .seed = options.seed}};
-  }
-};
+// A profile that is compared with others, in resamples of `options`.
+ComparableProfile MeasureComparable(const SimulatedHeads& heads, std::span<const Prompt> prompts,
+                                    const ProfileOptions& options) {
+  SimulatedModel model(heads);
+  ComparableProfile measured(
+      Get(MeasureProfile(model, prompts, WithoutIntervals(options.aggregation), {}, {}, {})), prompts);
+  measured.profile.options = options;
+  return measured;
+}
 
 ProfileComparison CompareSimulated(const SimulatedHeads& first, const SimulatedHeads& second,
                                    std::span<const Prompt> prompts, const ProfileOptions& options) {
-  const Strata strata = StratifyPrompts(prompts);
-  const ComparedModel a(first, prompts, options.aggregation), b(second, prompts, options.aggregation);
-  return Get(CompareProfiles(a.Compared(strata, options), b.Compared(strata, options),
-                             options.bootstrap_resamples > 0, {}));
+  const ComparableProfile a = MeasureComparable(first, prompts, options);
+  const ComparableProfile b = MeasureComparable(second, prompts, options);
+  return Get(CompareProfiles(a.Compared(), b.Compared(), options.bootstrap_resamples > 0, {}));
 }
 
 void CountDifferences(const ProfileComparison& measured, const ProfileComparison& truth, Tally& tally) {

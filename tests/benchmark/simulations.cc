@@ -49,10 +49,10 @@ std::vector<Column> ForIntervals(std::vector<Column> columns) {
   return columns;
 }
 
-std::vector<Column> BySkew() {
+std::vector<Column> BySkew(uint32_t n_prompts = 60) {
   std::vector<Column> columns;
   for (size_t i = 0; i < std::size(kSkews); ++i)
-    columns.push_back({kSkewNames[i], {.skew = kSkews[i], .n_prompts = 60}});
+    columns.push_back({kSkewNames[i], {.skew = kSkews[i], .n_prompts = n_prompts}});
   return columns;
 }
 
@@ -82,6 +82,7 @@ std::vector<Column> OfAllHeads(std::vector<Column> columns) {
 
 std::vector<Table> AllTables() {
   std::vector<Table> tables = {{"causal, 60 prompts", CountCausal, BySkew()},
+                               {"causal, 120 prompts", CountCausal, BySkew(120)},
                                {"permutation, 60 prompts", CountPermutation, BySkew()},
                                {"power, 60 prompts", CountPower, BySkew()},
                                {"equivalence at the margin", CountEquivalence, BySize(Skew::kRight)}};
