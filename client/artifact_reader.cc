@@ -11,7 +11,7 @@
 namespace induct::client {
 namespace {
 
-constexpr uint64_t kMaxBytes = uint64_t{8} << 30;
+constexpr double kMaxBytes = 8.0 * (1 << 30);
 
 absl::Status WrongBytes(const v1::Artifact& artifact, const std::string& what) {
   return absl::DataLossError(
@@ -31,7 +31,7 @@ grpc::Status ReadOn(Connection* connection, const std::string& job, const v1::Ar
   v1::ReadArtifactResponse chunk;
   while (reader->Read(&chunk)) {
     *bytes += chunk.data();
-    if (bytes->size() > artifact.size()) call.context()->TryCancel();
+    if (static_cast<double>(bytes->size()) > artifact.size()) call.context()->TryCancel();
   }
   return reader->Finish();
 }
@@ -46,14 +46,17 @@ absl::StatusOr<std::string> ReadArtifact(Connection* connection, const std::stri
                                    artifact.name()),
         ExitCode::kJobFailed);
   }
-  if (artifact.size() > kMaxBytes) return WrongBytes(artifact, "it is too large");
+  if (!(artifact.size() >= 0 && artifact.size() <= kMaxBytes)) {
+    return WrongBytes(artifact, "it is too large");
+  }
+  const auto size = static_cast<size_t>(artifact.size());
   std::string bytes;
   Backoff backoff(connection->retry());
   while (true) {
     const size_t before = bytes.size();
     const grpc::Status status = ReadOn(connection, job, artifact, &bytes);
-    if (bytes.size() > artifact.size()) return WrongBytes(artifact, "more bytes came than announced");
-    if (bytes.size() == artifact.size()) break;
+    if (bytes.size() > size) return WrongBytes(artifact, "more bytes came than announced");
+    if (bytes.size() == size) break;
     if (connection->abandoned()) return absl::CancelledError("given up");
     if (status.ok()) return WrongBytes(artifact, "fewer bytes came than announced");
     if (!IsTransportError(status)) return WithExitCode(FromGrpcStatus(status), ExitCode::kJobFailed);

@@ -12,9 +12,11 @@
 #include "client/exit_code.h"
 #include "client/rpc_error.h"
 #include "common/status.h"
+#include "common/version.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/create_channel_posix.h"
 #include "grpcpp/security/credentials.h"
+#include "proto/contract.h"
 
 namespace induct::client {
 namespace {
@@ -53,6 +55,14 @@ std::string UserName() {
   return name;
 }
 
+absl::Status CheckContract(const v1::ServerInfo& server) {
+  if (server.contract() == kContract) return absl::OkStatus();
+  return WithExitCode(absl::FailedPreconditionError(absl::StrCat(
+                          "this server speaks another contract (induct-server ", server.version(),
+                          ", this is induct-client ", kVersion, "): use the same version of both")),
+                      ExitCode::kUsage);
+}
+
 }  // namespace
 
 std::shared_ptr<grpc::Channel> ChannelTo(const std::string& target) {
@@ -74,7 +84,8 @@ absl::Status AnswersOtherwise(const std::string& target, const grpc::Status& ans
 
 Call::Call(Connection* connection, absl::Duration timeout) : connection_(connection) {
   static const std::string* const kUser = new std::string(UserName());
-  context_.AddMetadata("induct-user", *kUser);
+  context_.AddMetadata(kUserMetadata, *kUser);
+  context_.AddMetadata(kContractMetadata, absl::StrCat(kContract));
   if (timeout < absl::InfiniteDuration()) {
     context_.set_deadline(std::chrono::system_clock::now() + absl::ToChronoMilliseconds(timeout));
   }
@@ -124,7 +135,7 @@ absl::Status Connection::AskServerInfo() {
   Call call(this, is_private() ? kPrivateStartTimeout : kConnectTimeout);
   const grpc::Status status =
       server_stub_->GetServerInfo(call.context(), v1::GetServerInfoRequest(), &server_info_);
-  if (status.ok()) return absl::OkStatus();
+  if (status.ok()) return CheckContract(server_info_);
   const bool nobody = IsTransportError(status) || status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED;
   return nobody ? Lost(status) : AnswersOtherwise(address_, status);
 }

@@ -195,8 +195,12 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path) {
 absl::Status NameFileAndLine(const absl::Status& error, const PromptsOfFile& given) {
   const std::string field = FieldOf(error);
   const std::optional<size_t> number = NumberInPath(field, given.field);
-  if (given.path.empty() || !number || *number >= static_cast<size_t>(given.prompts.size())) return error;
-  const v1::Prompt& prompt = given.prompts[static_cast<int>(*number)];
+  if (given.path.empty() || !number) return error;
+  const auto* reflection = given.holder.GetReflection();
+  const auto* prompts = given.holder.GetDescriptor()->FindFieldByName(given.field);
+  if (*number >= static_cast<size_t>(reflection->FieldSize(given.holder, prompts))) return error;
+  const auto& prompt = dynamic_cast<const v1::Prompt&>(
+      reflection->GetRepeatedMessage(given.holder, prompts, static_cast<int>(*number)));
   const std::string place =
       given.are_rows ? absl::StrCat(", row ", *number) : LineOf(given.path, *number, prompt);
   absl::string_view message = error.message();

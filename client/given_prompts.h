@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "induct/v1/request.pb.h"
+#include "google/protobuf/message.h"
+#include "induct/v1/settings.pb.h"
 
 namespace induct::client {
 
@@ -18,12 +19,12 @@ absl::StatusOr<std::vector<v1::Prompt>> ReadPromptFile(const std::string& path);
 // A .npy file with whole numbers [n_prompts, length]. Errors as above.
 absl::StatusOr<std::vector<v1::Prompt>> ReadTokenFile(const std::string& path);
 
-// Prompts that a field of a request got from a file.
+// Prompts that a field of a spec got from a file.
 struct PromptsOfFile {
+  const google::protobuf::Message& holder;  // the message that has the field
   std::string field;
   std::string path;  // empty: from none
   bool are_rows;     // of a .npy file; else lines
-  const google::protobuf::RepeatedPtrField<v1::Prompt>& prompts;
 };
 
 // What a server says of a prompt, by its field "given_prompts[3]", with the user's own place instead of the

@@ -18,10 +18,9 @@ bool IsTerminal(const v1::JobEvent& event) {
   return event.has_finished() || event.has_failed() || event.has_cancelled();
 }
 
-JobStream::JobStream(Connection* connection, AnalysisRequest request,
-                     std::function<void(const std::string&)> notice)
+JobStream::JobStream(Connection* connection, v1::JobSpec spec, std::function<void(const std::string&)> notice)
     : connection_(connection),
-      request_(std::move(request)),
+      spec_(std::move(spec)),
       notice_(std::move(notice)),
       backoff_(connection->retry()) {}
 
@@ -36,33 +35,54 @@ JobStream::~JobStream() {
 
 absl::StatusOr<v1::JobEvent> JobStream::Next() {
   while (true) {
-    if (reader_ == nullptr) Open();
-    v1::JobEvent event;
-    while (reader_->Read(&event)) {
-      backoff_.Reset();
-      if (std::exchange(broken_, false)) notice_("connected again");
-      if (!IsNews(event)) continue;
-      if (event.has_accepted()) Accept(event.accepted().job());
-      return event;
+    if (job().empty()) {
+      const grpc::Status created = Create();
+      if (!created.ok()) INDUCT_RETURN_IF_ERROR(AfterBreak(created));
+      if (!created.ok()) continue;
     }
-    const grpc::Status status = reader_->Finish();
-    reader_.reset();
-    call_.reset();
-    INDUCT_RETURN_IF_ERROR(AfterBreak(status));
+    std::optional<v1::JobEvent> event;
+    const grpc::Status ended = Watch(&event);
+    if (event.has_value()) return *std::move(event);
+    INDUCT_RETURN_IF_ERROR(AfterBreak(ended));
   }
 }
 
-void JobStream::Open() {
-  call_.emplace(connection_, absl::InfiniteDuration());
-  const std::string name = job();
-  if (name.empty()) {
-    reader_ = Submit(connection_->analysis(), call_->context(), request_);
-    return;
+grpc::Status JobStream::Create() {
+  Call call(connection_, absl::InfiniteDuration());
+  v1::CreateJobRequest request;
+  *request.mutable_spec() = spec_;
+  v1::Job job;
+  const grpc::Status status = connection_->jobs().CreateJob(call.context(), request, &job);
+  if (!status.ok()) return status;
+  ShowThatItGoesOn();
+  SetJob(job.name());
+  return status;
+}
+
+grpc::Status JobStream::Watch(std::optional<v1::JobEvent>* event) {
+  if (reader_ == nullptr) {
+    call_.emplace(connection_, absl::InfiniteDuration());
+    v1::WatchJobRequest watch;
+    watch.set_name(job());
+    watch.set_after_sequence(last_sequence_);
+    reader_ = connection_->jobs().WatchJob(call_->context(), watch);
   }
-  v1::WatchJobRequest watch;
-  watch.set_name(name);
-  watch.set_after_sequence(last_sequence_);
-  reader_ = connection_->jobs().WatchJob(call_->context(), watch);
+  v1::JobEvent read;
+  while (reader_->Read(&read)) {
+    ShowThatItGoesOn();
+    if (!IsNews(read)) continue;
+    *event = std::move(read);
+    return grpc::Status::OK;
+  }
+  const grpc::Status status = reader_->Finish();
+  reader_.reset();
+  call_.reset();
+  return status;
+}
+
+void JobStream::ShowThatItGoesOn() {
+  backoff_.Reset();
+  if (std::exchange(broken_, false)) notice_("connected again");
 }
 
 // Drops durable events that came before, and whatever belongs to an attempt that is over; remembers where the
@@ -75,7 +95,7 @@ bool JobStream::IsNews(const v1::JobEvent& event) {
   return true;
 }
 
-void JobStream::Accept(const std::string& job) {
+void JobStream::SetJob(const std::string& job) {
   bool cancel = false;
   {
     const absl::MutexLock lock(&mutex_);

@@ -10,26 +10,26 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
-#include "client/analysis_request.h"
 #include "client/backoff.h"
 #include "client/connection.h"
 #include "grpcpp/support/sync_stream.h"
+#include "induct/v1/analyses.pb.h"
 #include "induct/v1/job.pb.h"
 
 namespace induct::client {
 
-// Submits a request and follows its job. A stream that breaks is opened again where it broke off: by WatchJob
-// once the job's name is known, before that by the same request under the same request id, so that no event
-// is lost or comes twice and no second job begins. One thread calls Next; Cancel may be called from any.
+// Creates a job and follows it. What breaks is done again: creating under the same request id, so that no
+// second job begins, watching where it broke off, so that no event is lost or comes twice. One thread calls
+// Next; Cancel may be called from any.
 class JobStream {
  public:
-  // `request` must hold a request id. `notice` gets a sentence when the stream breaks and when it is back.
+  // `spec` must hold a request id. `notice` gets a sentence when the stream breaks and when it is back.
   // `connection` must outlive the stream.
-  JobStream(Connection* connection, AnalysisRequest request, std::function<void(const std::string&)> notice);
+  JobStream(Connection* connection, v1::JobSpec spec, std::function<void(const std::string&)> notice);
   ~JobStream();
 
   // The next event; blocks until there is one. Not to be called after a terminal event. Errors carry their
-  // exit code: the server refused the request, lost the job, or can't be reached any more; CANCELLED after
+  // exit code: the server refused the spec, lost the job, or can't be reached any more; CANCELLED after
   // Connection::Abandon.
   absl::StatusOr<v1::JobEvent> Next();
 
@@ -37,20 +37,23 @@ class JobStream {
   // job ends is seen by Next.
   void Cancel();
 
-  const AnalysisRequest& request() const { return request_; }
-  // Empty before the accepted event.
+  const v1::JobSpec& spec() const { return spec_; }
+  // Empty before the job is created.
   std::string job() const;
 
  private:
-  void Open();
+  grpc::Status Create();
+  // Reads on to the next event that is new; else how the stream ended.
+  grpc::Status Watch(std::optional<v1::JobEvent>* event);
+  void ShowThatItGoesOn();
   bool IsNews(const v1::JobEvent& event);
-  void Accept(const std::string& job);
+  void SetJob(const std::string& job);
   absl::Status AfterBreak(const grpc::Status& status);
   absl::Status Refused(const grpc::Status& status) const;
   void SendCancel(const std::string& job);
 
   Connection* const connection_;
-  const AnalysisRequest request_;
+  const v1::JobSpec spec_;
   const std::function<void(const std::string&)> notice_;
   Backoff backoff_;
   uint64_t last_sequence_ = 0;

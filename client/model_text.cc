@@ -25,7 +25,7 @@ std::string InUnits(double number, const std::vector<std::pair<double, std::stri
 
 // The contract calls weights that jobs may use at once available; beside "unloaded" that reads as "could be
 // loaded".
-std::string StateWord(const v1::Model& model) {
+std::string ModelStateWord(const v1::Model& model) {
   if (model.state() == "remote")
     return absl::StrCat("at the hub, not downloaded yet: `induct-client models load ", model.name(),
                         "` does that, as does the first job that asks for it");
@@ -45,7 +45,7 @@ std::string LastUseText(const v1::Model& model, absl::Time now) {
 std::vector<std::string> ListedRow(const v1::Model& model, absl::Time now) {
   if (!model.problem().empty()) return {model.name(), "unusable", "", "", "", "", ""};
   return {model.name(),
-          StateWord(model),
+          ModelStateWord(model),
           absl::StrCat(model.n_layers(), " x ", model.n_heads()),
           CountText(model.n_parameters()),
           model.stored_dtype(),
@@ -74,7 +74,7 @@ std::string TokenizerText(const v1::Model& model) {
 }
 
 std::string StateText(const v1::Model& model, absl::Time now) {
-  std::vector<std::string> parts = {StateWord(model)};
+  std::vector<std::string> parts = {ModelStateWord(model)};
   if (model.resident_bytes() > 0) parts.push_back(BytesText(model.resident_bytes()) + " on its devices");
   if (model.load_seconds() > 0)
     parts.push_back(absl::StrFormat("latest load took %.1f s", model.load_seconds()));
@@ -87,8 +87,8 @@ std::string StateText(const v1::Model& model, absl::Time now) {
 
 std::string CountText(double count) { return InUnits(count, {{1e9, "B"}, {1e6, "M"}, {1e3, "k"}}); }
 
-std::string BytesText(uint64_t bytes) {
-  const std::string text = InUnits(static_cast<double>(bytes), {{1e9, " GB"}, {1e6, " MB"}, {1e3, " kB"}});
+std::string BytesText(double bytes) {
+  const std::string text = InUnits(bytes, {{1e9, " GB"}, {1e6, " MB"}, {1e3, " kB"}});
   return bytes < 1000 ? text + " B" : text;
 }
 

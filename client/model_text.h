@@ -12,7 +12,7 @@ namespace induct::client {
 std::string CountText(double count);
 
 // "812 B", "1.62 GB": decimal units, as disks and hubs have them.
-std::string BytesText(uint64_t bytes);
+std::string BytesText(double bytes);
 
 // A table with a row a model (L x H: layers and heads), at most 100 columns wide unless a name takes more
 // than 41 of them; below it a sentence for each model that can't be used.

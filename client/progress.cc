@@ -14,6 +14,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "client/text.h"
+#include "proto/job_specs.h"
 
 namespace induct::client {
 namespace {
@@ -69,7 +70,8 @@ std::string StartedText(const v1::JobStarted& started) {
                     model.dtype(), model.streamed() ? ", streamed" : "", ")");
   }
   return absl::StrCat("running ", models, " on ", started.device(), ": ",
-                      Counted(started.n_prompts(), "prompt"), ", ", Counted(started.n_tokens(), "token"));
+                      Counted(started.n_prompts(), "prompt"), ", ",
+                      Counted(AsCount(started.n_tokens()), "token"));
 }
 
 }  // namespace
@@ -93,8 +95,8 @@ void Progress::Show(const v1::JobEvent& event) {
   if (event.attempt() > attempt_) Begin(event.attempt());
   switch (event.event_case()) {
     case v1::JobEvent::kAccepted:
-      if (event.accepted().resolved_request().run().has_score())
-        kind_ = event.accepted().resolved_request().run().score();
+      if (!KindOf(event.accepted().spec()).empty() && ProfileOf(event.accepted().spec()).run().has_score())
+        kind_ = ProfileOf(event.accepted().spec()).run().score();
       return PrintLine(absl::StrCat("accepted as ", event.accepted().job()));
     case v1::JobEvent::kQueued:
       return ShowPhase(WaitingText(event.queued().position()), std::nullopt);
@@ -102,6 +104,9 @@ void Progress::Show(const v1::JobEvent& event) {
       return ShowPhase(event.preparing().step(), event.preparing().has_fraction()
                                                      ? std::optional(event.preparing().fraction())
                                                      : std::nullopt);
+    case v1::JobEvent::kRequeued:
+      return PrintLine(
+          absl::StrCat("attempt ", event.attempt(), " ended without a result: ", event.requeued().cause()));
     case v1::JobEvent::kStarted:
       return ShowStart(event.started());
     case v1::JobEvent::kLayerScores:

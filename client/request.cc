@@ -9,28 +9,19 @@
 #include "proto/setting_fields.h"
 
 namespace induct::client {
-void FillRequest(const Settings& settings, v1::RunProfileRequest* request) {
+
+void FillSpec(const Settings& settings, v1::JobSpec* spec) {
   for (const SettingKey& key : SettingKeys()) {
     if (key.owner == SettingOwner::kRequest && settings.IsSet(key.path))
-      WriteSettingField(key, settings.Values(key), request);
+      WriteSettingField(key, settings.Values(key), spec);
   }
 }
 
-void MatchRandomSets(const Settings& settings, v1::CausalRequest* request) {
-  if (settings.IsSet("evaluation.causal_random_k")) return;
-  v1::EvaluationSettings* evaluation = request->mutable_profile()->mutable_evaluation();
-  if (!request->heads().empty()) {
-    evaluation->set_causal_random_k(static_cast<uint32_t>(request->heads_size()));
-  } else if (evaluation->has_causal_top_k()) {
-    evaluation->set_causal_random_k(evaluation->causal_top_k());
-  }
-}
-
-absl::StatusOr<Settings> SettingsOfRequest(const v1::RunProfileRequest& request) {
+absl::StatusOr<Settings> SettingsOfSpec(const v1::JobSpec& spec) {
   Settings settings;
   for (const SettingKey& key : SettingKeys()) {
     if (key.owner != SettingOwner::kRequest) continue;
-    const std::vector<std::string> values = ReadSettingField(key, request);
+    const std::vector<std::string> values = ReadSettingField(key, spec);
     if (!values.empty()) INDUCT_RETURN_IF_ERROR(settings.Set(key, values));
   }
   return settings;

@@ -1,4 +1,4 @@
-// A request made of settings, and the settings that one holds. Which field is which setting:
+// A spec made of settings, and the settings that one holds. Which field is which setting:
 // proto/setting_fields.h.
 #pragma once
 
@@ -6,21 +6,16 @@
 
 #include "absl/status/statusor.h"
 #include "common/settings.h"
-#include "induct/v1/causal.pb.h"
-#include "induct/v1/profile.pb.h"
+#include "induct/v1/analyses.pb.h"
 
 namespace induct::client {
 
-// Puts the request settings that are set into `request`; the others stay unset, which means the server's
-// default.
-void FillRequest(const Settings& settings, v1::RunProfileRequest* request);
+// Puts the request settings that are set into the spec; the others stay unset, which means the server's
+// default. REQUIRES, here and of SettingsOfSpec: the spec has an analysis.
+void FillSpec(const Settings& settings, v1::JobSpec* spec);
 
-// Random sets of as many heads as are ablated, which alone have a p, where the user says how many are ablated
-// and nowhere how many a random set has.
-void MatchRandomSets(const Settings& settings, v1::CausalRequest* request);
-
-// Every request setting that `request` holds. INVALID_ARGUMENT where a value is outside the setting's range.
-absl::StatusOr<Settings> SettingsOfRequest(const v1::RunProfileRequest& request);
+// Every request setting that the spec holds. INVALID_ARGUMENT where a value is outside the setting's range.
+absl::StatusOr<Settings> SettingsOfSpec(const v1::JobSpec& spec);
 
 // A random UUID (version 4).
 std::string NewRequestId();

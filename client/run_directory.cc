@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/exit_code.h"
 #include "common/atomic_file.h"
+#include "common/file_names.h"
 #include "common/status.h"
 
 namespace induct::client {
@@ -22,6 +23,12 @@ absl::Status CannotWrite(const std::string& what, int error) {
 }
 
 }  // namespace
+
+std::string DirectoryPart(const std::vector<std::string>& models) {
+  if (models.empty()) return "none";
+  const std::string first = ModelFileName(models.front());
+  return models.size() == 1 ? first : absl::StrCat(first, "+", models.size() - 1);
+}
 
 absl::Status MakeFolders(const std::string& path) {
   std::error_code error;

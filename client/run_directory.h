@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,7 +15,7 @@ namespace induct::client {
 class RunDirectory {
  public:
   // Makes <output_dir>/runs and checks that it can be written to. The run's own folder appears with its first
-  // file. `model` is a ModelFileName; `zone` is that of the folder's name.
+  // file. `model` is a DirectoryPart; `zone` is that of the folder's name.
   static absl::StatusOr<RunDirectory> Prepare(const std::string& output_dir, const std::string& command,
                                               const std::string& model, absl::Time now,
                                               absl::TimeZone zone = absl::LocalTimeZone());
@@ -35,6 +36,9 @@ class RunDirectory {
   std::string stem_;  // the path that it gets where nobody else has it
   std::string path_;
 };
+
+// How a folder's name tells the models, by their names: "gpt2", "demo-small+2" for three.
+std::string DirectoryPart(const std::vector<std::string>& models);
 
 // Makes `path` and the folders above it where they are missing; exit code kOutput where that can't be done.
 absl::Status MakeFolders(const std::string& path);

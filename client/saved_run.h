@@ -2,18 +2,11 @@
 // later.
 #pragma once
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/npy.h"
-#include "induct/v1/causal.pb.h"
-#include "induct/v1/cross_size.pb.h"
-#include "induct/v1/lag_buckets.pb.h"
-#include "induct/v1/nulls.pb.h"
-#include "induct/v1/pattern.pb.h"
-#include "induct/v1/profile.pb.h"
+#include "client/saved_results.h"
 #include "induct/v1/run_files.pb.h"
 
 namespace induct::client {
@@ -26,13 +19,12 @@ inline constexpr uint32_t kRunFormat = 1;
 struct SavedModel {
   v1::ModelUse use;
   std::string label;  // what figures and reports call it; UTF-8, may hold any character
-  std::optional<v1::Profile> profile;
-  std::optional<FloatArray> scores;  // [n_layers, n_heads] of the profile's score kind
-  std::optional<v1::Nulls> nulls;
-  std::optional<v1::Causal> causal;
-  std::optional<v1::LagBuckets> lag_buckets;
-  std::optional<v1::AttentionPattern> pattern;
-  std::optional<FloatArray> attention;  // [n_tokens, n_tokens] of the pattern
+  SavedResults results;
+
+  template <typename Result>
+  const Result* Get() const {
+    return results.Get<Result>();
+  }
 };
 
 struct SavedRun {
@@ -40,9 +32,14 @@ struct SavedRun {
   v1::RunMetadata metadata;
   std::string config;  // config.yaml; empty where it is missing
   std::vector<SavedModel> models;
-  std::optional<v1::CrossSize> cross_size;
+  SavedResults results;  // of all models together
   // What is missing or cannot be read, a sentence each that names the file; the rest is there.
   std::vector<std::string> problems;
+
+  template <typename Result>
+  const Result* Get() const {
+    return results.Get<Result>();
+  }
 };
 
 // Reads a run directory. NOT_FOUND where there is none; DATA_LOSS where its metadata.json cannot be read;

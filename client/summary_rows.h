@@ -4,8 +4,6 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
-#include "induct/v1/causal.pb.h"
-#include "induct/v1/nulls.pb.h"
 
 namespace induct::client {
 
@@ -24,9 +22,5 @@ std::string OptionalIntervalInWords(const Message& message) {
   return message.has_ci_low() && message.has_ci_high() ? IntervalInWords(message.ci_low(), message.ci_high())
                                                        : "";
 }
-
-// Those of a model called `label`, its first line included.
-std::string NullsRows(const std::string& label, const v1::Nulls& nulls);
-std::string AblationRows(const std::string& label, const v1::Causal& causal);
 
 }  // namespace induct::client

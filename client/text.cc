@@ -77,6 +77,11 @@ void TellUser(std::string_view sentence) {
   std::fprintf(stderr, "induct-client: %s\n", Printable(sentence).c_str());
 }
 
+uint64_t AsCount(double number) {
+  constexpr double kLargest = 9007199254740992;  // 2^53: beyond it a double skips numbers
+  return static_cast<uint64_t>(std::min(std::max(0.0, number), kLargest));
+}
+
 std::string Grouped(uint64_t number) {
   std::string digits = absl::StrCat(number);
   for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");

@@ -19,6 +19,9 @@ std::string Printable(std::string_view text);
 // Prints `sentence` as a line on standard error, after the program's name and made Printable.
 void TellUser(std::string_view sentence);
 
+// A count that a message carries as a double; 0 for what is none.
+uint64_t AsCount(double number);
+
 // "12,345".
 std::string Grouped(uint64_t number);
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/figures/captions.h"
+#include "client/kinds.h"
 #include "client/text.h"
 
 namespace induct::client {
@@ -30,12 +31,13 @@ std::string RankText(const char* metric, const std::string& sets, double p, uint
 }  // namespace
 
 bool HasIntervals(const SavedRun& run) {
-  return std::any_of(run.models.begin(), run.models.end(), [](const SavedModel& model) {
-    return (model.profile && model.profile->has_bootstrap()) ||
-           (model.causal && model.causal->resamples() > 0) ||
-           (model.lag_buckets &&
-            std::ranges::any_of(model.lag_buckets->buckets(), &v1::LagBucket::has_bootstrap));
-  });
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    if (kind.has_intervals == nullptr) continue;
+    for (const ShownResult& of : ResultsOf(kind, run)) {
+      if (kind.has_intervals(*ResultOf(kind, of))) return true;
+    }
+  }
+  return false;
 }
 
 ControlVerdict VerdictOf(const v1::Causal& causal, const v1::ControlArm& arm, const std::string& sets) {

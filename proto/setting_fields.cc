@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
+#include "proto/job_specs.h"
 
 namespace induct {
 namespace {
@@ -14,17 +15,28 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// Where a setting stands: a field of one of the request's parts.
-struct Place {
-  const FieldDescriptor* part = nullptr;   // of RunProfileRequest
-  const FieldDescriptor* field = nullptr;  // of that part
-};
-
-Place FindPlace(const SettingKey& key) {
+// The part of a spec that a setting stands in.
+std::string PartName(const SettingKey& key) {
   const size_t dot = key.path.find('.');
-  const std::string group = dot == std::string_view::npos ? "run" : std::string(key.path.substr(0, dot));
-  const FieldDescriptor* part = v1::RunProfileRequest::descriptor()->FindFieldByName(group);
-  return {part, part->message_type()->FindFieldByName(SettingFlag(key))};
+  return dot == std::string_view::npos ? "run" : std::string(key.path.substr(0, dot));
+}
+
+const Message& PartOf(const SettingKey& key, const v1::JobSpec& spec) {
+  const std::string name = PartName(key);
+  if (name == "job") return spec.options();
+  const v1::ProfileSpec& profile = ProfileOf(spec);
+  return profile.GetReflection()->GetMessage(profile, profile.GetDescriptor()->FindFieldByName(name));
+}
+
+Message* MutablePartOf(const SettingKey& key, v1::JobSpec* spec) {
+  const std::string name = PartName(key);
+  if (name == "job") return spec->mutable_options();
+  v1::ProfileSpec* profile = MutableProfileOf(spec);
+  return profile->GetReflection()->MutableMessage(profile, profile->GetDescriptor()->FindFieldByName(name));
+}
+
+const FieldDescriptor* FieldIn(const Message& part, const SettingKey& key) {
+  return part.GetDescriptor()->FindFieldByName(SettingFlag(key));
 }
 
 template <typename T>
@@ -91,21 +103,20 @@ std::vector<std::string> GetAll(const Message& message, const FieldDescriptor* f
 
 }  // namespace
 
-std::vector<std::string> ReadSettingField(const SettingKey& key, const v1::RunProfileRequest& request) {
-  const Place place = FindPlace(key);
-  const Message& part = request.GetReflection()->GetMessage(request, place.part);
-  if (place.field->is_repeated()) return GetAll(part, place.field);
-  if (!part.GetReflection()->HasField(part, place.field)) return {};
-  return {GetOne(part, place.field)};
+std::vector<std::string> ReadSettingField(const SettingKey& key, const v1::JobSpec& spec) {
+  const Message& part = PartOf(key, spec);
+  const FieldDescriptor* field = FieldIn(part, key);
+  if (field->is_repeated()) return GetAll(part, field);
+  if (!part.GetReflection()->HasField(part, field)) return {};
+  return {GetOne(part, field)};
 }
 
-void WriteSettingField(const SettingKey& key, const std::vector<std::string>& values,
-                       v1::RunProfileRequest* request) {
-  const Place place = FindPlace(key);
-  Message* part = request->GetReflection()->MutableMessage(request, place.part);
-  part->GetReflection()->ClearField(part, place.field);
+void WriteSettingField(const SettingKey& key, const std::vector<std::string>& values, v1::JobSpec* spec) {
+  Message* part = MutablePartOf(key, spec);
+  const FieldDescriptor* field = FieldIn(*part, key);
+  part->GetReflection()->ClearField(part, field);
   for (const std::string& value : values) {
-    place.field->is_repeated() ? AddOne(value, place.field, part) : SetOne(value, place.field, part);
+    field->is_repeated() ? AddOne(value, field, part) : SetOne(value, field, part);
   }
 }
 

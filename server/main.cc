@@ -24,6 +24,8 @@
 #include "common/status.h"
 #include "common/threads.h"
 #include "common/version.h"
+#include "proto/contract.h"
+#include "proto/job_specs.h"
 #include "server/cache_command.h"
 #include "server/engine/engine.h"
 #include "server/hub/hub.h"
@@ -35,13 +37,16 @@
 #include "server/runs/run.h"
 #include "server/service/grpc_server.h"
 #include "server/service/messages.h"
-#include "server/service/request_settings.h"
-#include "server/service/requests.h"
+#include "server/service/server_state.h"
+#include "server/service/spec_settings.h"
+#include "server/service/specs.h"
 
 namespace induct {
 namespace {
 
 constexpr int kFailure = 1, kUsage = 2;
+constexpr char kModelCache[] =
+    "model_cache";  // as metrics and status call the file system of the hub's cache
 constexpr int kBlockingThreads = 4;
 constexpr int kSlowThreads = 2;
 constexpr uint64_t kMaxKeepMegabytes = uint64_t{1} << 24;
@@ -162,7 +167,7 @@ metrics::MetricsOptions MetricsOptionsOf(const Settings& settings, const std::ve
   return {.version = kVersion,
           .libtorch = engine::LibTorchVersion(),
           .devices = devices,
-          .job_kinds = {std::begin(service::kJobKinds), std::end(service::kJobKinds)},
+          .job_kinds = JobKindNames(),
           .queue_limit = settings.Integer("limits.max_queued"),
           .budgets = BudgetsOf(settings, devices)};
 }
@@ -174,8 +179,8 @@ absl::StatusOr<std::string> MetricsAddressOf(const Settings& settings) {
   return metrics::MetricsAddress(address);
 }
 
-service::RequestLimits LimitsOf(const Settings& settings, const std::vector<std::string>& devices) {
-  service::RequestLimits limits{
+service::SpecLimits LimitsOf(const Settings& settings, const std::vector<std::string>& devices) {
+  service::SpecLimits limits{
       .max_prompts = static_cast<uint32_t>(settings.Integer("limits.max_prompts")),
       .device = devices.front(),
       .activation_budget = static_cast<int64_t>(settings.Integer("activation_budget_mb")) << 20};
@@ -183,7 +188,8 @@ service::RequestLimits LimitsOf(const Settings& settings, const std::vector<std:
   return limits;
 }
 
-v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices);
+v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices,
+                      const std::string& id);
 
 // Steps as lines of the log: a new one, and each further tenth of it.
 models::StepSink StepsInLog(const std::string& model) {
@@ -203,8 +209,10 @@ std::string PortOf(const std::string& address) { return address.substr(address.r
 class Server {
  public:
   Server(const Settings& settings, std::vector<std::string> devices,
-         std::unique_ptr<metrics::Metrics> metrics, std::unique_ptr<hub::Hub> hub)
-      : metrics_(std::move(metrics)),
+         std::unique_ptr<service::ServerState> state, std::unique_ptr<metrics::Metrics> metrics,
+         std::unique_ptr<hub::Hub> hub)
+      : state_(std::move(state)),
+        metrics_(std::move(metrics)),
         hub_(std::move(hub)),
         registry_(RegistryOptionsOf(settings, devices, *hub_, metrics_.get())),
         environment_{.registry = &registry_,
@@ -223,7 +231,8 @@ class Server {
                  .registry = &registry_,
                  .settings = settings,
                  .limits = LimitsOf(settings, environment_.devices),
-                 .info = InfoOf(settings, environment_.devices),
+                 .info = InfoOf(settings, environment_.devices, state_->id()),
+                 .status = [this] { return Status(); },
                  .recorder = metrics_.get()} {
     const jobs::SchedulerOptions options{
         .n_devices = static_cast<int>(environment_.devices.size()),
@@ -262,7 +271,7 @@ class Server {
 
   // Keeps the hub's cache within its limit, then loads the models of the setting `models` on every device,
   // downloading what is missing. One that can't be loaded is an error in the log: the others still serve.
-  void Preload(const v1::RunProfileRequest& defaults, std::stop_token stop) {
+  void Preload(const v1::ProfileSpec& defaults, std::stop_token stop) {
     if (!hub_->KeepWithinLimit(stop).ok()) return;  // stopped
     for (const std::string& name : context_.settings.Texts("models")) {
       for (const std::string& device : environment_.devices) {
@@ -291,6 +300,33 @@ class Server {
     return registry_.Load(files, options, models::WhenFull::kWait, log, stop).status();
   }
 
+  v1::ServerStatus Status() const {
+    v1::ServerStatus status;
+    status.mutable_start_time()->set_seconds(absl::ToUnixSeconds(started_));
+    status.set_draining(scheduler_->draining());
+    status.set_queued_jobs(static_cast<uint32_t>(scheduler_->waiting().jobs));
+    status.set_kept_jobs(static_cast<uint32_t>(store_->kept().jobs));
+    const auto running = store_->ListLive();
+    for (const jobs::JobRecord& record : running.ok() ? *running : std::vector<jobs::JobRecord>()) {
+      if (record.state != jobs::JobState::kRunning) continue;
+      v1::RunningJob& job = *status.add_running_jobs();
+      job.set_name(record.name);
+      job.set_owner(record.spec.owner);
+      job.set_kind(record.spec.kind);
+      job.mutable_start_time()->set_seconds(absl::ToUnixSeconds(record.running_since));
+    }
+    for (const models::ResidentBytes& resident : registry_.Resident()) {
+      v1::LoadedModel& model = *status.add_loaded_models();
+      model.set_model(resident.model);
+      model.set_device(resident.device);
+      model.set_bytes(static_cast<double>(resident.bytes));
+    }
+    v1::DiskSpace& cache = *status.add_disks();
+    cache.set_name(kModelCache);
+    if (const auto free = hub_->FreeBytes()) cache.set_free_bytes(static_cast<double>(*free));
+    return status;
+  }
+
   metrics::Sample HowThingsStand() const {
     const jobs::Scheduler::Waiting waiting = scheduler_->waiting();
     const jobs::JobStore::Kept kept = store_->kept();
@@ -299,7 +335,7 @@ class Server {
         .oldest_wait = waiting.jobs > 0 ? absl::Now() - waiting.oldest : absl::ZeroDuration(),
         .kept_jobs = kept.jobs,
         .kept_bytes = kept.bytes,
-        .volumes = {{.name = "model_cache", .free_bytes = hub_->FreeBytes()}}};
+        .volumes = {{.name = kModelCache, .free_bytes = hub_->FreeBytes()}}};
     for (const std::string& device : environment_.devices) {
       sample.memory.push_back({.device = device,
                                .used = engine::DeviceMemoryInUse(device),
@@ -310,6 +346,8 @@ class Server {
     return sample;
   }
 
+  const absl::Time started_ = absl::Now();
+  const std::unique_ptr<service::ServerState> state_;
   const std::unique_ptr<metrics::Metrics> metrics_;
   service::RunEvents events_;
   const std::unique_ptr<hub::Hub> hub_;
@@ -324,10 +362,12 @@ class Server {
   std::unique_ptr<metrics::Endpoint> endpoint_;
 };
 
-v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices) {
+v1::ServerInfo InfoOf(const Settings& settings, const std::vector<std::string>& devices,
+                      const std::string& id) {
   v1::ServerInfo info;
-  info.set_id(jobs::NewJobName(absl::Now()).substr(std::string("jobs/").size()));
+  info.set_id(id);
   info.set_version(kVersion);
+  info.set_contract(kContract);
   info.set_libtorch(engine::LibTorchVersion());
   for (const std::string& name : devices) {
     v1::Device& device = *info.add_devices();
@@ -369,14 +409,14 @@ bool WaitForTheEnd(int signals, int private_socket, const std::function<void()>&
   }
 }
 
-// What a request that asks for nothing gets; an error where the server's own defaults break its limits.
-absl::StatusOr<v1::RunProfileRequest> DefaultRequest(const Settings& settings,
-                                                     const std::vector<std::string>& devices) {
-  v1::RunProfileRequest request;
-  request.set_model("any");
-  const absl::Status status = service::Resolve(settings, LimitsOf(settings, devices), &request);
+// What a spec that asks for nothing gets; an error where the server's own defaults break its limits.
+absl::StatusOr<v1::ProfileSpec> DefaultProfile(const Settings& settings,
+                                               const std::vector<std::string>& devices) {
+  v1::JobSpec spec;
+  spec.mutable_profile()->set_model("any");
+  const absl::Status status = service::Resolve(settings, LimitsOf(settings, devices), &spec);
   if (!status.ok()) return Annotate(status, "the settings' defaults are outside the settings' limits");
-  return request;
+  return spec.profile();
 }
 
 // What is wrong with a model that is to be loaded at the start; nothing where it has yet to be downloaded.
@@ -408,7 +448,7 @@ absl::Status Check(const Settings& settings, const std::vector<std::string>& dev
   return absl::OkStatus();
 }
 
-absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaults,
+absl::Status Serve(const Settings& settings, const v1::ProfileSpec& defaults,
                    std::vector<std::string> devices, hub::HubOptions hub_options,
                    const std::string& metrics_address, int signals, const std::function<void()>& on_reload) {
   const int fd = service::ListenFd(settings.Text("listen"));
@@ -416,7 +456,9 @@ absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaul
   std::unique_ptr<metrics::Metrics> metrics = metrics::Metrics::Create(MetricsOptionsOf(settings, devices));
   hub_options.recorder = metrics.get();
   INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<hub::Hub> hub, hub::Hub::Create(std::move(hub_options)));
-  Server server(settings, std::move(devices), std::move(metrics), std::move(hub));
+  const std::string state_dir = private_socket >= 0 ? "" : settings.Text("state_dir");
+  INDUCT_ASSIGN_OR_RETURN(std::unique_ptr<service::ServerState> state, service::ServerState::Open(state_dir));
+  Server server(settings, std::move(devices), std::move(state), std::move(metrics), std::move(hub));
   if (!metrics_address.empty()) INDUCT_RETURN_IF_ERROR(server.ListenForMetrics(metrics_address));
   INDUCT_RETURN_IF_ERROR(server.Listen(settings.Text("listen")));
   std::jthread preload([&](std::stop_token stop) { server.Preload(defaults, stop); });
@@ -435,7 +477,7 @@ absl::Status Serve(const Settings& settings, const v1::RunProfileRequest& defaul
 absl::Status CheckOrServe(const Arguments& arguments, const Settings& settings, int signals) {
   engine::SetThreads(ThreadsOf(settings));
   INDUCT_ASSIGN_OR_RETURN(std::vector<std::string> devices, ResolveDevices(settings));
-  INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest defaults, DefaultRequest(settings, devices));
+  INDUCT_ASSIGN_OR_RETURN(const v1::ProfileSpec defaults, DefaultProfile(settings, devices));
   INDUCT_ASSIGN_OR_RETURN(const std::string metrics_address, MetricsAddressOf(settings));
   const hub::HubOptions hub_options = HubOptionsOf(settings);
   if (arguments.check) return Check(settings, devices, hub_options);

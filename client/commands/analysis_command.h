@@ -1,19 +1,20 @@
-// What the commands that run an analysis share: their flags, the profile within their request, and the way
-// from the request to files, figures, report and a summary.
+// What the commands that run an analysis share: their flags, the spec that they make, and the way from it
+// to files, figures, report and a summary.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
-#include "client/analysis_request.h"
 #include "client/client_settings.h"
 #include "client/commands/command_line.h"
+#include "client/commands/run_output.h"
 #include "client/connection.h"
 #include "client/interrupt.h"
-#include "client/saved_run.h"
+#include "induct/v1/analyses.pb.h"
 
 namespace induct::client {
 
@@ -26,11 +27,8 @@ struct AnalysisFlags {
   std::string settings_file;
   std::string prompts_file;
   std::string tokens_file;
-  std::string control_prompts_file;
-  bool json = false;
-  bool quiet = false;
-  bool no_figures = false;
-  bool no_report = false;
+  std::map<std::string, std::string> prompt_files;  // of the kind's own flags, by the field that they fill
+  OutputFlags output;
 
   std::string name() const { return command->get_name(); }
 };
@@ -50,32 +48,23 @@ absl::StatusOr<ClientSettings> GatherSettings(const AnalysisFlags& flags);
 absl::StatusOr<std::vector<std::string>> ChooseModels(const AnalysisFlags& flags, const Settings& settings,
                                                       ModelFlag model_flag);
 
-// The profile of a request: settings, given prompts, a new request id; `model` may be empty. Warns of flags
-// without effect.
-absl::StatusOr<v1::RunProfileRequest> MakeProfile(const AnalysisFlags& flags, const Settings& settings,
-                                                  const std::string& model);
+// What commands fill in alike: settings, given prompts, a new request id. REQUIRES: the spec has an analysis.
+absl::Status FillSpec(const AnalysisFlags& flags, const Settings& settings, v1::JobSpec* spec);
 
-// INVALID_ARGUMENT where the request is larger than a server takes.
-absl::Status CheckSize(const AnalysisRequest& request);
+// INVALID_ARGUMENT where the spec is larger than a server takes.
+absl::Status CheckSize(const v1::JobSpec& spec);
 
 // The error, naming file and line where it is about a prompt that came from one.
-absl::Status WithPromptsPlace(const absl::Status& error, const AnalysisFlags& flags,
-                              const AnalysisRequest& request);
+absl::Status WithPromptsPlace(const absl::Status& error, const AnalysisFlags& flags, const v1::JobSpec& spec);
 
-// Prints a sentence on standard error, unless --quiet.
-void Warn(const AnalysisFlags& flags, const std::string& sentence);
-
-// Submits the request, follows its job, saves what comes, draws the figures, writes the report. What the run
-// left is returned as it was read back. Errors carry their exit code.
-absl::StatusOr<SavedRun> RunAnalysis(const AnalysisFlags& flags, const std::string& command,
-                                     const Settings& settings, AnalysisRequest request,
-                                     Connection* connection, Interrupt* interrupt);
+// Creates the job, follows it, saves what comes, draws the figures, writes the report. What the run left is
+// returned as it was read back. Errors carry their exit code.
+absl::StatusOr<FinishedRun> RunAnalysis(const AnalysisFlags& flags, const std::string& command,
+                                        const Settings& settings, v1::JobSpec spec, Connection* connection,
+                                        Interrupt* interrupt);
 
 // The same for a command of its own: connects, runs, prints the result.
-absl::Status RunAndPrint(const AnalysisFlags& flags, const ClientSettings& settings, AnalysisRequest request,
+absl::Status RunAndPrint(const AnalysisFlags& flags, const ClientSettings& settings, v1::JobSpec spec,
                          Interrupt* interrupt);
-
-// "3.1" as a head. INVALID_ARGUMENT naming the flag.
-absl::StatusOr<v1::HeadRef> ParseHead(const std::string& flag, const std::string& text);
 
 }  // namespace induct::client

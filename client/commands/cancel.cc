@@ -2,10 +2,10 @@
 #include <cstdio>
 #include <memory>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
 #include "client/commands/server_choice.h"
+#include "client/job_text.h"
 #include "client/rpc_error.h"
 #include "client/text.h"
 #include "common/status.h"
@@ -21,18 +21,17 @@ struct CancelOptions {
 };
 
 std::string Outcome(const v1::Job& job) {
-  if (job.state() == "cancelled") return "cancelled";
-  if (job.state() == "succeeded" || job.state() == "failed")
-    return absl::StrCat("had ended before: ", job.state());
-  return absl::StrCat("will be cancelled (now ", Printable(job.state()), ")");
+  if (job.state() == v1::Job::STATE_CANCELLED) return "cancelled";
+  if (job.state() == v1::Job::STATE_SUCCEEDED || job.state() == v1::Job::STATE_FAILED)
+    return absl::StrCat("had ended before: ", StateWord(job.state()));
+  return absl::StrCat("will be cancelled (now ", StateWord(job.state()), ")");
 }
 
 absl::Status RunCancel(const CancelOptions& options) {
   if (!IsUtf8(options.name)) return absl::InvalidArgumentError("the job's name is no valid UTF-8");
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/false));
   v1::CancelJobRequest request;
-  request.set_name(absl::StartsWith(options.name, "jobs/") ? options.name
-                                                           : absl::StrCat("jobs/", options.name));
+  request.set_name(FullJobName(options.name));
   Call call(connection.get(), kCommandTimeout);
   v1::Job job;
   INDUCT_RETURN_IF_ERROR(FromGrpcStatus(connection->jobs().CancelJob(call.context(), request, &job)));

@@ -1,5 +1,5 @@
-// What the program needs of a command. One file a command; each adds itself to the command line and says what to do
-// once it was chosen.
+// What the program needs of a command. One file a command; each adds itself to the command line and says what
+// to do once it was chosen.
 #pragma once
 
 #include <functional>
@@ -15,14 +15,9 @@ namespace induct::client {
 // message is printed by RunProgram, and its exit code is the program's.
 using Action = std::function<absl::Status(Interrupt* interrupt)>;
 
-// Each adds one command to `app`; choosing it on the command line sets `action`, which must outlive the
+// Each adds a command to `app`; choosing it on the command line sets `action`, which must outlive the
 // parse.
-void AddProfileCommand(CLI::App* app, Action* action);
-void AddCrossSizeCommands(CLI::App* app, Action* action);
-void AddNullsCommand(CLI::App* app, Action* action);
-void AddCausalCommand(CLI::App* app, Action* action);
-void AddLagBucketsCommand(CLI::App* app, Action* action);
-void AddPatternCommand(CLI::App* app, Action* action);
+void AddKindCommands(CLI::App* app, Action* action);  // one for each name in the table of kinds
 void AddRunCommand(CLI::App* app, Action* action);
 void AddProfilesCommand(CLI::App* app, Action* action);
 void AddReportCommand(CLI::App* app, Action* action);
@@ -31,6 +26,7 @@ void AddModelsCommand(CLI::App* app, Action* action);
 void AddInspectCommand(CLI::App* app, Action* action);
 void AddJobsCommand(CLI::App* app, Action* action);
 void AddCancelCommand(CLI::App* app, Action* action);
+void AddFetchCommand(CLI::App* app, Action* action);
 void AddHealthCommand(CLI::App* app, Action* action);
 
 }  // namespace induct::client

@@ -56,15 +56,25 @@ absl::Status WithBusyCode(const absl::Status& error) {
   return busy ? WithExitCode(error, ExitCode::kBusy) : error;
 }
 
+absl::StatusOr<v1::ListModelsResponse> AllModels(Connection* connection) {
+  v1::ListModelsResponse all;
+  v1::ListModelsRequest request;
+  do {
+    Call call(connection, kModelsTimeout);
+    v1::ListModelsResponse page;
+    INDUCT_RETURN_IF_ERROR(FromGrpcStatus(connection->models().ListModels(call.context(), request, &page)));
+    all.mutable_models()->MergeFrom(page.models());
+    request.set_page_token(page.next_page_token());
+  } while (!request.page_token().empty());
+  return all;
+}
+
 absl::Status ListModels(const ModelsOptions& options) {
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(options.server, /*may_start_one=*/true));
-  Call call(connection.get(), kModelsTimeout);
-  v1::ListModelsResponse response;
-  INDUCT_RETURN_IF_ERROR(
-      FromGrpcStatus(connection->models().ListModels(call.context(), v1::ListModelsRequest(), &response)));
-  return Print(response, options.json,
-               response.models().empty() ? "the server has no models: see model_dirs in its settings\n"
-                                         : ModelTable(response, absl::Now()));
+  INDUCT_ASSIGN_OR_RETURN(const v1::ListModelsResponse models, AllModels(connection.get()));
+  return Print(models, options.json,
+               models.models().empty() ? "the server has no models: see model_dirs in its settings\n"
+                                       : ModelTable(models, absl::Now()));
 }
 
 absl::Status Inspect(const ModelsOptions& options) {

@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "client/client_settings.h"
 #include "client/commands/command.h"
+#include "client/kinds.h"
 #include "client/run_list.h"
 #include "client/table.h"
 #include "client/text.h"
@@ -95,7 +96,7 @@ RunCells ModelRow(const SavedRun& run, const SavedModel& model) {
   const std::string& revision = model.use.revision().empty() ? in_name : model.use.revision();
   row["model"] = source.substr(0, at);
   if (!revision.empty()) row["revision"] = revision;
-  if (model.profile.has_value()) SetProfile(*model.profile, &row);
+  if (model.Get<v1::Profile>() != nullptr) SetProfile(*model.Get<v1::Profile>(), &row);
   row["run"] = run.path;
   return row;
 }
@@ -107,7 +108,7 @@ std::vector<RunCells> RowsOf(const SavedRun& run) {
   std::vector<RunCells> all;
   for (const SavedModel& model : run.models) {
     all.push_back(ModelRow(run, model));
-    if (model.profile.has_value()) with_profile.push_back(all.back());
+    if (model.Get<v1::Profile>() != nullptr) with_profile.push_back(all.back());
   }
   if (!with_profile.empty()) return with_profile;
   if (!all.empty()) return all;
@@ -202,6 +203,17 @@ absl::Status RunProfiles(const ProfilesOptions& options) {
   return absl::OkStatus();
 }
 
+// Of the kinds whose runs hold profiles, or of the others.
+std::string CommandNames(bool with_profiles) {
+  std::vector<std::string> names;
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    const bool has_profiles = Leaves(kind, AnalysisKinds().front());
+    if (has_profiles != with_profiles) continue;
+    for (const KindCommand& command : kind.commands) names.push_back(command.name);
+  }
+  return absl::StrJoin(names, ", ");
+}
+
 }  // namespace
 
 void AddProfilesCommand(CLI::App* app, Action* action) {
@@ -218,14 +230,13 @@ void AddProfilesCommand(CLI::App* app, Action* action) {
       ->type_name("FILE");
   auto* json = command->add_flag("--json", options->json, "Print a JSON array, an object a row");
   command->add_flag("--csv", options->csv, "Print CSV")->excludes(json);
-  command->footer(
-      "Earliest first, a row for each model with a profile: runs of profile, nulls, crosssize and multisize. "
-      "Other\n"
-      "runs (causal, lagbuckets, pattern, and those that failed) have a row with their command and state "
-      "alone.\n"
+  command->footer(absl::StrCat(
+      "Earliest first, a row for each model with a profile: runs of ", CommandNames(/*with_profiles=*/true),
+      ". Other\nruns (", CommandNames(/*with_profiles=*/false),
+      ", and those that failed) have a row with their command and state alone.\n"
       "PEAK DEPTH is (peak layer + 0.5) / layers, the interval is the centroid's, BANDWIDTH the interpolated "
       "one; --json\n"
-      "and --csv hold more. What can't be read is named on standard error.");
+      "and --csv hold more. What can't be read is named on standard error."));
   command->callback([options, action] { *action = [options](Interrupt*) { return RunProfiles(*options); }; });
 }
 

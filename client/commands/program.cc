@@ -79,12 +79,7 @@ absl::Status RunCommand(int argc, char** argv) {
   app.set_version_flag("--version", std::string(kVersion));
   app.footer(kFooter);
   Action action;
-  AddProfileCommand(&app, &action);
-  AddCrossSizeCommands(&app, &action);
-  AddNullsCommand(&app, &action);
-  AddCausalCommand(&app, &action);
-  AddLagBucketsCommand(&app, &action);
-  AddPatternCommand(&app, &action);
+  AddKindCommands(&app, &action);
   AddRunCommand(&app, &action);
   AddProfilesCommand(&app, &action);
   AddReportCommand(&app, &action);
@@ -92,6 +87,7 @@ absl::Status RunCommand(int argc, char** argv) {
   AddModelsCommand(&app, &action);
   AddInspectCommand(&app, &action);
   AddJobsCommand(&app, &action);
+  AddFetchCommand(&app, &action);
   AddCancelCommand(&app, &action);
   AddHealthCommand(&app, &action);
   if (argc < 2) return NoCommand(app);

@@ -19,10 +19,10 @@ std::string PromptLine(const v1::Prompt& prompt) {
 
 }  // namespace
 
-absl::Status PrintPrompts(Connection* connection, const v1::RunProfileRequest& request,
+absl::Status PrintPrompts(Connection* connection, const v1::ProfileSpec& profile,
                           const std::function<void(const std::string&)>& warn) {
   v1::PreviewPromptsRequest preview;
-  *preview.mutable_profile() = request;
+  *preview.mutable_profile() = profile;
   Call call(connection, absl::InfiniteDuration());
   const auto reader = connection->analysis().PreviewPrompts(call.context(), preview);
   v1::PreviewPromptsResponse response;

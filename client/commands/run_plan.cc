@@ -9,6 +9,7 @@
 #include "client/commands/command.h"
 #include "client/commands/server_choice.h"
 #include "client/exit_code.h"
+#include "client/kinds.h"
 #include "client/report/report.h"
 #include "client/request.h"
 #include "client/run_list.h"
@@ -16,13 +17,14 @@
 #include "client/text.h"
 #include "common/file_names.h"
 #include "common/status.h"
+#include "proto/job_specs.h"
 
 namespace induct::client {
 namespace {
 
 struct Step {
   std::string command;
-  AnalysisRequest request;
+  v1::JobSpec spec;
 };
 
 // A step that has run, or was found done.
@@ -32,34 +34,44 @@ struct Done {
   std::string path;   // of the run directory, or why there is none
 };
 
-// T1 to T5: profiles, their comparison, nulls, causal ablation, lag buckets.
+// The name under which a plan of so many models runs the kind; null where it does not.
+const KindCommand* PlanCommand(const AnalysisKind& kind, size_t n_models) {
+  const KindCommand* chosen = nullptr;
+  for (const KindCommand& command : kind.commands) {
+    if (kind.in_plan && n_models >= command.plan_models) chosen = &command;
+  }
+  return chosen;
+}
+
+// The kinds of a plan in their order, each of every model, or of them all where it compares them.
 absl::StatusOr<std::vector<Step>> MakeSteps(const AnalysisFlags& flags, const Settings& settings,
                                             const std::vector<std::string>& models) {
-  INDUCT_ASSIGN_OR_RETURN(const v1::RunProfileRequest profile, MakeProfile(flags, settings, ""));
+  v1::JobSpec filled;
+  filled.mutable_profile();
+  INDUCT_RETURN_IF_ERROR(FillSpec(flags, settings, &filled));
   std::vector<Step> steps;
-  const auto add_each = [&](const char* command, const AnalysisRequest& request) {
-    for (const std::string& model : models) {
-      steps.push_back({command, request});
-      MutableProfileOf(&steps.back().request)->set_model(model);
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    const KindCommand* command = PlanCommand(kind, models.size());
+    if (command == nullptr) continue;
+    for (size_t i = 0; i < (kind.compares_models ? 1 : models.size()); ++i) {
+      v1::JobSpec spec = NewSpec(kind, kind.compares_models ? models : std::vector{models[i]});
+      MutableProfileOf(&spec)->MergeFrom(filled.profile());
+      *spec.mutable_options() = filled.options();
+      spec.mutable_options()->set_request_id(NewRequestId());
+      if (kind.complete != nullptr) INDUCT_RETURN_IF_ERROR(kind.complete(settings, &spec));
+      steps.push_back({command->name, std::move(spec)});
     }
-  };
-  const auto with_profile = [&](auto request) {
-    *request.mutable_profile() = profile;
-    return request;
-  };
-  add_each("profile", profile);
-  if (models.size() > 1) {
-    v1::CrossSizeRequest cross_size = with_profile(v1::CrossSizeRequest());
-    cross_size.mutable_models()->Assign(models.begin(), models.end());
-    steps.push_back({models.size() > 2 ? "multisize" : "crosssize", std::move(cross_size)});
   }
-  add_each("nulls", with_profile(v1::NullsRequest()));
-  v1::CausalRequest causal = with_profile(v1::CausalRequest());
-  MatchRandomSets(settings, &causal);
-  add_each("causal", causal);
-  add_each("lagbuckets", with_profile(v1::LagBucketsRequest()));
-  for (Step& step : steps) MutableProfileOf(&step.request)->mutable_job()->set_request_id(NewRequestId());
   return steps;
+}
+
+// "profile, crosssize, nulls": what a plan may hold.
+std::string PlanCommandNames() {
+  std::vector<std::string> names;
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    if (kind.in_plan) names.push_back(kind.commands.front().name);
+  }
+  return absl::StrJoin(names, ", ");
 }
 
 // The runs that succeeded and are whole, by what they were asked.
@@ -85,21 +97,21 @@ class Plan {
 
   // Errors are those after which no further step could run; a job that fails is told by Outcome.
   absl::Status RunStep(Step step) {
-    const std::string what = absl::StrCat(step.command, " of ", absl::StrJoin(ModelsOf(step.request), ", "));
-    if (const auto it = done_.find(RequestSha256(step.request)); it != done_.end()) {
+    const std::string what = absl::StrCat(step.command, " of ", absl::StrJoin(ModelsOf(step.spec), ", "));
+    if (const auto it = done_.find(SpecSha256(step.spec)); it != done_.end()) {
       Note(what, "done before", it->second.path);
       runs_.push_back(it->second);
       return absl::OkStatus();
     }
-    Warn(flags_, what);
+    Warn(flags_.output, what);
     if (connection_ == nullptr) {
       INDUCT_ASSIGN_OR_RETURN(connection_, Connect(settings_, /*may_start_one=*/true));
     }
-    auto run = RunAnalysis(flags_, step.command, settings_.values, std::move(step.request), connection_.get(),
+    auto run = RunAnalysis(flags_, step.command, settings_.values, std::move(step.spec), connection_.get(),
                            interrupt_);
     if (!run.ok()) return NoteFailure(what, run.status());
-    Note(what, "done", run->path);
-    runs_.push_back(*std::move(run));
+    Note(what, "done", run->run.path);
+    runs_.push_back(std::move(run->run));
     return absl::OkStatus();
   }
 
@@ -170,7 +182,7 @@ absl::Status RunPlan(const AnalysisFlags& flags, Interrupt* interrupt) {
   for (size_t i = 0; run.ok() && i < steps.size(); ++i) run = plan.RunStep(std::move(steps[i]));
   std::fputs(plan.Table().c_str(), stdout);
   INDUCT_RETURN_IF_ERROR(run);
-  if (!flags.no_report && !plan.runs().empty()) {
+  if (!flags.output.no_report && !plan.runs().empty()) {
     const std::string report = ReportPath(settings.values.Text("output_dir"), flags.settings_file);
     INDUCT_RETURN_IF_ERROR(WriteReport(plan.runs(), {}, report));
     std::printf("report in %s\n", Printable(report).c_str());
@@ -183,8 +195,7 @@ absl::Status RunPlan(const AnalysisFlags& flags, Interrupt* interrupt) {
 void AddRunCommand(CLI::App* app, Action* action) {
   const auto flags = std::make_shared<AnalysisFlags>();
   CLI::App* command = app->add_subcommand(
-      "run",
-      "Everything a plan asks: profile, crosssize, nulls, causal, lagbuckets, report; skips what is done");
+      "run", absl::StrCat("Everything a plan asks: ", PlanCommandNames(), ", report; skips what is done"));
   AddAnalysisFlags(command, ModelFlag::kPlan, flags.get());
   command->callback(
       [flags, action] { *action = [flags](Interrupt* interrupt) { return RunPlan(*flags, interrupt); }; });

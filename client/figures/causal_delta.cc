@@ -213,7 +213,7 @@ std::string Multiplot(int n_panels, int width) {
 }  // namespace
 
 std::optional<Figure> CausalDeltaFigure(const SavedModel& model) {
-  const v1::Causal& causal = *model.causal;
+  const v1::Causal& causal = *model.Get<v1::Causal>();
   const std::string name = absl::StrCat("causal_delta_", model.use.name());
   CsvBlocks csv(name, "metric,arm,draw,x,delta,ci_low,ci_high");
   std::string panels;

@@ -12,7 +12,7 @@ namespace {
 constexpr size_t kOverlayLabelCharacters = 36;
 
 std::string ModelKeyLabel(const SavedModel& model) {
-  const v1::Profile& profile = *model.profile;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
   const std::string name = Shortened(model.label, kOverlayLabelCharacters);
   if (!profile.has_peak_depth()) return absl::StrCat(name, ": 0 everywhere");
   const std::string peak = absl::StrFormat("%s: peak %.3f", name, profile.peak_depth());
@@ -22,7 +22,7 @@ std::string ModelKeyLabel(const SavedModel& model) {
 }
 
 DepthCurve Curve(const SavedModel& model) {
-  const v1::Profile& profile = *model.profile;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
   DepthCurve curve{.name = model.use.name(),
                    .label = ModelKeyLabel(model),
                    .values = {profile.per_layer().begin(), profile.per_layer().end()},
@@ -39,9 +39,9 @@ std::optional<Figure> CrossSizeOverlayFigure(const SavedRun& run) {
   const v1::Profile* first = nullptr;
   bool bands = false;
   for (const SavedModel& model : run.models) {
-    if (!model.profile.has_value()) continue;
-    if (first == nullptr) first = &*model.profile;
-    bands = bands || model.profile->has_bootstrap();
+    if (model.Get<v1::Profile>() == nullptr) continue;
+    if (first == nullptr) first = model.Get<v1::Profile>();
+    bands = bands || model.Get<v1::Profile>()->has_bootstrap();
     curves.push_back(Curve(model));
   }
   if (curves.size() < 2) return std::nullopt;

@@ -7,12 +7,13 @@
 #include "client/figures/captions.h"
 #include "client/figures/colours.h"
 #include "client/figures/head_grid.h"
+#include "client/kinds/profile.h"
 
 namespace induct::client {
 
 Figure HeatmapFigure(const SavedModel& model) {
-  const v1::Profile& profile = *model.profile;
-  const std::vector<float>& scores = model.scores->values;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
+  const std::vector<float>& scores = ScoresOf(model)->values;
   const HeadGrid grid{.n_layers = static_cast<int>(profile.n_layers()),
                       .n_heads = static_cast<int>(profile.n_heads()),
                       .header = "score",

@@ -36,7 +36,7 @@ std::string DifferenceText(const v1::LagBuckets& lags) {
 }  // namespace
 
 Figure LagOverlayFigure(const SavedModel& model) {
-  const v1::LagBuckets& lags = *model.lag_buckets;
+  const v1::LagBuckets& lags = *model.Get<v1::LagBuckets>();
   std::vector<DepthCurve> curves;
   bool bands = false;
   for (const v1::LagBucket& bucket : lags.buckets()) {

@@ -67,7 +67,7 @@ std::string DensityPlot(const v1::HeadPermutation& heads, const std::string& nam
 }  // namespace
 
 Figure NullsDensityFigure(const SavedModel& model) {
-  const v1::Nulls& nulls = *model.nulls;
+  const v1::Nulls& nulls = *model.Get<v1::Nulls>();
   const v1::HeadPermutation& heads = nulls.head_permutation();
   const int n_layers = heads.observed_density_size();
   const double top = HighestDensity(heads) * 1.12;

@@ -43,7 +43,7 @@ std::string Rings(const std::string& name, int square) {
 }  // namespace
 
 std::optional<Figure> NullsHeatmapFigure(const SavedModel& model) {
-  const v1::ShuffledAntecedent& shuffled = model.nulls->shuffled_antecedent();
+  const v1::ShuffledAntecedent& shuffled = model.Get<v1::Nulls>()->shuffled_antecedent();
   const bool lag_matched = shuffled.lag_matched().n_copy_ops() > 0;
   const v1::AntecedentNull& null = lag_matched ? shuffled.lag_matched() : shuffled.uniform();
   if (null.n_copy_ops() == 0) return std::nullopt;
@@ -64,10 +64,11 @@ std::optional<Figure> NullsHeatmapFigure(const SavedModel& model) {
       name, grid, null.has_p_adjusted() ? Rings(name, SquarePixels(grid.n_layers, grid.n_heads)) : "");
   figure.title = {
       model.label,
-      absl::StrCat(model.nulls->score(), " score beyond ", lag_matched ? "lag-matched" : "uniformly",
-                   " shuffled antecedents; ", SignificanceText(null)),
+      absl::StrCat(model.Get<v1::Nulls>()->score(), " score beyond ",
+                   lag_matched ? "lag-matched" : "uniformly", " shuffled antecedents; ",
+                   SignificanceText(null)),
       absl::StrCat(Counted(null.n_prompts(), "prompt"), ", ", Counted(null.n_copy_ops(), "copy operation"),
-                   " (", Grouped(null.n_dropped()), " dropped), ", Operations(*model.nulls))};
+                   " (", Grouped(null.n_dropped()), " dropped), ", Operations(*model.Get<v1::Nulls>()))};
   return figure;
 }
 

@@ -12,6 +12,7 @@
 #include "client/figures/font.h"
 #include "client/figures/head_grid.h"
 #include "client/figures/script.h"
+#include "client/kinds/pattern.h"
 #include "client/text.h"
 
 namespace induct::client {
@@ -44,7 +45,7 @@ std::vector<std::string> TokenTexts(const v1::AttentionPattern& pattern) {
 std::string Probabilities(const SavedModel& model, int n) {
   std::string rows;
   for (int query = 0; query < n; ++query) {
-    const float* of_query = &model.attention->values[static_cast<size_t>(query) * static_cast<size_t>(n)];
+    const float* of_query = &AttentionOf(model)->values[static_cast<size_t>(query) * static_cast<size_t>(n)];
     for (int key = 0; key <= query; ++key)
       absl::StrAppendFormat(&rows, "%d,%d,%.9g\n", query, key, of_query[key]);
     for (int key = query + 1; key < n && n > kMaxSquares; ++key)
@@ -127,13 +128,13 @@ std::string Frames(const v1::AttentionPattern& pattern, int square, CsvBlocks* c
 }  // namespace
 
 std::string PatternFigureName(const SavedModel& model) {
-  const v1::AttentionPattern& pattern = *model.pattern;
+  const v1::AttentionPattern& pattern = *model.Get<v1::AttentionPattern>();
   return absl::StrCat("pattern_", model.use.name(), "_", pattern.head().layer(), ".", pattern.head().head(),
                       "_prompt", pattern.prompt());
 }
 
 Figure PatternFigure(const SavedModel& model) {
-  const v1::AttentionPattern& pattern = *model.pattern;
+  const v1::AttentionPattern& pattern = *model.Get<v1::AttentionPattern>();
   const std::vector<std::string> tokens = TokenTexts(pattern);
   const int n = static_cast<int>(tokens.size());
   const MapLayout layout = LayOutMap(tokens);
@@ -144,7 +145,7 @@ Figure PatternFigure(const SavedModel& model) {
   Figure figure{.name = name, .csv = csv.text()};
   figure.width = layout.axis + layout.plot + kColoursPixels;
   figure.height = layout.axis + layout.plot + (kHeadingLines + 2) * kSmallLinePixels;
-  const auto& values = model.attention->values;
+  const auto& values = AttentionOf(model)->values;
   const double highest = std::max(*std::max_element(values.begin(), values.end()), 1e-6f);
   figure.title = {absl::StrCat(model.label, ": head ", pattern.head().layer(), ".", pattern.head().head()),
                   absl::StrCat("attention on prompt ", pattern.prompt(), ", ",

@@ -31,7 +31,7 @@ struct Model {
 };
 
 bool CanBeShown(const SavedModel& model) {
-  return model.profile->has_peak_depth() && std::isfinite(model.use.n_parameters()) &&
+  return model.Get<v1::Profile>()->has_peak_depth() && std::isfinite(model.use.n_parameters()) &&
          model.use.n_parameters() >= 1;
 }
 
@@ -64,7 +64,7 @@ std::string DepthCsv(const std::vector<Model>& models) {
       "model,n_parameters,x,peak_depth,peak_ci_low,peak_ci_high,centroid_rel,centroid_ci_low,centroid_ci_"
       "high\n";
   for (const Model& model : models) {
-    const v1::Profile& profile = *model.saved->profile;
+    const v1::Profile& profile = *model.saved->Get<v1::Profile>();
     const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
     absl::StrAppendFormat(&csv, "%s,%.15g,%.9g,%.9g,%s,", model.saved->use.name(),
                           model.saved->use.n_parameters(), std::pow(10, model.x), profile.peak_depth(),
@@ -134,13 +134,14 @@ std::string Series(int column, double factor, int point, const char* colour, con
 }
 
 std::string DepthCaption(const std::vector<Model>& models, const std::vector<std::string>& left_out) {
-  const bool intervals = std::any_of(
-      models.begin(), models.end(), [](const Model& model) { return model.saved->profile->has_bootstrap(); });
+  const bool intervals = std::any_of(models.begin(), models.end(), [](const Model& model) {
+    return model.saved->Get<v1::Profile>()->has_bootstrap();
+  });
   const bool moved = std::any_of(models.begin(), models.end(), [](const Model& model) {
     return std::abs(model.x - model.log_parameters) > 1e-9;
   });
   return absl::StrCat(
-      models.front().saved->profile->score(), " score",
+      models.front().saved->Get<v1::Profile>()->score(), " score",
       intervals ? "; bars: 95 % intervals (bootstrap over prompts)" : "",
       moved ? "; models of about the same size stand side by side" : "",
       left_out.empty() ? ""
@@ -151,7 +152,7 @@ std::string DepthCaption(const std::vector<Model>& models, const std::vector<std
 
 bool HasPeakDepths(const SavedRun& run) {
   const auto n_models = std::count_if(run.models.begin(), run.models.end(), [](const SavedModel& model) {
-    return model.profile.has_value() && CanBeShown(model);
+    return model.Get<v1::Profile>() != nullptr && CanBeShown(model);
   });
   return n_models >= (run.metadata.command() == "multisize" ? 2 : 3);
 }
@@ -161,7 +162,7 @@ std::optional<Figure> PeakDepthsFigure(const SavedRun& run) {
   std::vector<Model> models;
   std::vector<std::string> left_out;
   for (const SavedModel& model : run.models) {
-    if (!model.profile.has_value()) continue;
+    if (model.Get<v1::Profile>() == nullptr) continue;
     if (CanBeShown(model)) {
       models.push_back({&model, std::log10(model.use.n_parameters()), 0});
     } else {

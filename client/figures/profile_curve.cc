@@ -95,7 +95,7 @@ std::string CurvePlot(const v1::Profile& profile, const std::string& name, doubl
 }  // namespace
 
 Figure ProfileCurveFigure(const SavedModel& model) {
-  const v1::Profile& profile = *model.profile;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
   const int n_layers = profile.per_layer_size();
   Figure figure{
       .name = absl::StrCat("profile_", model.use.name()),

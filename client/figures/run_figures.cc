@@ -1,22 +1,13 @@
 #include "client/figures/run_figures.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/exit_code.h"
-#include "client/figures/causal_delta.h"
-#include "client/figures/cross_size_overlay.h"
-#include "client/figures/heatmap.h"
-#include "client/figures/lag_overlay.h"
-#include "client/figures/nulls_density.h"
-#include "client/figures/nulls_heatmap.h"
-#include "client/figures/pattern_map.h"
-#include "client/figures/peak_depths.h"
-#include "client/figures/profile_curve.h"
 #include "client/figures/script.h"
+#include "client/kinds.h"
 #include "client/run_directory.h"
 #include "common/atomic_file.h"
 #include "common/status.h"
@@ -24,18 +15,8 @@
 namespace induct::client {
 namespace {
 
-void Add(std::optional<Figure> figure, std::vector<Figure>* figures) {
-  if (figure.has_value()) figures->push_back(*std::move(figure));
-}
-
-void AddModelFigures(const SavedModel& model, std::vector<Figure>* figures) {
-  if (model.profile.has_value() && model.scores.has_value()) Add(HeatmapFigure(model), figures);
-  if (model.profile.has_value()) Add(ProfileCurveFigure(model), figures);
-  if (model.nulls.has_value() && model.nulls->has_head_permutation()) Add(NullsDensityFigure(model), figures);
-  if (model.nulls.has_value()) Add(NullsHeatmapFigure(model), figures);
-  if (model.causal.has_value()) Add(CausalDeltaFigure(model), figures);
-  if (model.lag_buckets.has_value()) Add(LagOverlayFigure(model), figures);
-  if (model.pattern.has_value() && model.attention.has_value()) Add(PatternFigure(model), figures);
+void AddFigures(std::vector<Figure> more, std::vector<Figure>* figures) {
+  for (Figure& figure : more) figures->push_back(std::move(figure));
 }
 
 absl::Status DrawAndPublish(const std::string& folder, const Figure& figure, const FigureOptions& options,
@@ -47,8 +28,8 @@ absl::Status DrawAndPublish(const std::string& folder, const Figure& figure, con
   INDUCT_ASSIGN_OR_RETURN(const std::string png, ReadFile(absl::StrCat(folder, "/", figure.name, ".png")));
   for (const std::string& name : {figure.name, figure.newest_name}) {
     if (name.empty()) continue;
-    INDUCT_RETURN_IF_ERROR(WithExitCode(
-        WriteFileAtomically(absl::StrCat(figs_dir, "/", name, ".png"), png), ExitCode::kOutput));
+    INDUCT_RETURN_IF_ERROR(
+        WithExitCode(WriteFileAtomically(absl::StrCat(figs_dir, "/", name, ".png"), png), ExitCode::kOutput));
   }
   return absl::OkStatus();
 }
@@ -70,9 +51,15 @@ absl::Status Combine(const std::vector<std::pair<std::string, absl::Status>>& fa
 
 std::vector<Figure> RunFigures(const SavedRun& run) {
   std::vector<Figure> figures;
-  for (const SavedModel& model : run.models) AddModelFigures(model, &figures);
-  Add(CrossSizeOverlayFigure(run), &figures);
-  Add(PeakDepthsFigure(run), &figures);
+  for (const SavedModel& model : run.models) {
+    for (const AnalysisKind& kind : AnalysisKinds()) {
+      const ShownResult of{run, &model};
+      if (!kind.compares_models && ResultOf(kind, of) != nullptr) AddFigures(kind.figures(of), &figures);
+    }
+  }
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    if (kind.compares_models) AddFigures(kind.figures({run}), &figures);
+  }
   return figures;
 }
 

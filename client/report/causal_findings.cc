@@ -2,8 +2,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/heads.h"
+#include "client/kinds/causal.h"
 #include "client/report/charts.h"
-#include "client/report/findings.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
 #include "client/verdicts.h"
@@ -21,7 +22,7 @@ std::string HeadList(const google::protobuf::RepeatedPtrField<v1::HeadRef>& head
       names.push_back(absl::StrCat(heads.size() - kHeadsNamed, " more"));
       break;
     }
-    names.push_back(absl::StrCat(head.layer(), ".", head.head()));
+    names.push_back(HeadText(head));
   }
   return Enumeration(names);
 }
@@ -118,8 +119,9 @@ void AddCausalLimits(const std::string& label, const v1::Causal& causal, Finding
 
 }  // namespace
 
-Findings CausalFindings(const SavedModel& model) {
-  const v1::Causal& causal = *model.causal;
+Findings CausalFindings(const ShownResult& of, const std::vector<SavedRun>&) {
+  const SavedModel& model = *of.model;
+  const v1::Causal& causal = *model.Get<v1::Causal>();
   Findings findings;
   findings.blocks.push_back(Paragraph{WhatWasDone(model.label, causal)});
   if (causal.top_k().delta().has_copy_nll()) {

@@ -5,6 +5,8 @@
 #include "absl/strings/str_format.h"
 #include "client/figures/captions.h"
 #include "client/figures/pattern_map.h"
+#include "client/kinds/pattern.h"
+#include "client/kinds/profile.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
 
@@ -95,7 +97,7 @@ json Control(const char* name, const v1::ControlArm& arm, const Metric& metric) 
 }
 
 json SizePoint(const SavedModel& model) {
-  const v1::Profile& profile = *model.profile;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
   json point = {{"label", model.label},
                 {"n_parameters", model.use.n_parameters()},
                 {"peak_depth", Rounded(profile.peak_depth())},
@@ -123,12 +125,12 @@ std::string NullName(const v1::Nulls& nulls, const v1::AntecedentNull& null) {
 }
 
 Chart HeadsChart(const SavedModel& model, const v1::Nulls* nulls) {
-  const v1::Profile& profile = *model.profile;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
   json data = {{"label", model.label},
                {"score", profile.score()},
                {"n_layers", profile.n_layers()},
                {"n_heads", profile.n_heads()},
-               {"scores", Numbers(model.scores->values)}};
+               {"scores", Numbers(ScoresOf(model)->values)}};
   const v1::HeadBand& band = profile.bootstrap().heads();
   PutMatrix("ci_low", band.has_ci_low(), band.ci_low(), &data);
   PutMatrix("ci_high", band.has_ci_high(), band.ci_high(), &data);
@@ -146,7 +148,7 @@ Chart HeadsChart(const SavedModel& model, const v1::Nulls* nulls) {
 }
 
 Chart CurveChart(const SavedModel& model) {
-  const v1::Profile& profile = *model.profile;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
   json data = {{"label", model.label},
                {"score", profile.score()},
                {"value_label", ScoreOfKeptHeads(profile)},
@@ -162,7 +164,7 @@ Chart CurveChart(const SavedModel& model) {
 }
 
 Chart EffectsChart(const SavedModel& model, const v1::AntecedentNull& null) {
-  const v1::Nulls& nulls = *model.nulls;
+  const v1::Nulls& nulls = *model.Get<v1::Nulls>();
   const std::string name = NullName(nulls, null);
   json data = {{"label", model.label},
                {"score", nulls.score()},
@@ -185,7 +187,7 @@ Chart EffectsChart(const SavedModel& model, const v1::AntecedentNull& null) {
 }
 
 Chart DensityChart(const SavedModel& model) {
-  const v1::HeadPermutation& heads = model.nulls->head_permutation();
+  const v1::HeadPermutation& heads = model.Get<v1::Nulls>()->head_permutation();
   return {.kind = "density",
           .caption = absl::StrCat(
               "Share of high heads in each layer of ", model.label,
@@ -202,7 +204,7 @@ Chart DensityChart(const SavedModel& model) {
 }
 
 Chart AblationChart(const SavedModel& model) {
-  const v1::Causal& causal = *model.causal;
+  const v1::Causal& causal = *model.Get<v1::Causal>();
   json metrics = json::array();
   for (const Metric& metric : kMetrics) {
     if (!(causal.top_k().delta().*metric.has)()) continue;
@@ -227,7 +229,7 @@ Chart AblationChart(const SavedModel& model) {
 }
 
 Chart LagsChart(const SavedModel& model) {
-  const v1::LagBuckets& lags = *model.lag_buckets;
+  const v1::LagBuckets& lags = *model.Get<v1::LagBuckets>();
   json curves = json::array();
   for (const v1::LagBucket& bucket : lags.buckets()) {
     if (bucket.n_copy_ops() == 0) continue;
@@ -243,7 +245,7 @@ Chart LagsChart(const SavedModel& model) {
 }
 
 Chart PatternChart(const SavedModel& model) {
-  const v1::AttentionPattern& pattern = *model.pattern;
+  const v1::AttentionPattern& pattern = *model.Get<v1::AttentionPattern>();
   json tokens = json::array(), targets = json::array();
   for (int i = 0; i < pattern.token_ids_size(); ++i)
     tokens.push_back(i < pattern.tokens_size() ? pattern.tokens(i) : absl::StrCat(pattern.token_ids(i)));
@@ -257,7 +259,7 @@ Chart PatternChart(const SavedModel& model) {
                    {"layer", pattern.head().layer()},
                    {"head", pattern.head().head()},
                    {"tokens", std::move(tokens)},
-                   {"probabilities", Numbers(model.attention->values)},
+                   {"probabilities", Numbers(AttentionOf(model)->values)},
                    {"targets", std::move(targets)}},
           .image = absl::StrCat(PatternFigureName(model), ".png")};
 }
@@ -266,8 +268,8 @@ Chart OverlayChart(const SavedRun& run) {
   json curves = json::array();
   std::string score;
   for (const SavedModel& model : run.models) {
-    if (!model.profile) continue;
-    const v1::Profile& profile = *model.profile;
+    if (model.Get<v1::Profile>() == nullptr) continue;
+    const v1::Profile& profile = *model.Get<v1::Profile>();
     json curve = OverlayCurve(model.label, profile.per_layer(), profile.bootstrap());
     PutPeak(profile.has_peak_layer(), profile.peak_layer(), profile.has_centroid_rel(),
             profile.centroid_rel(), &curve);
@@ -284,7 +286,8 @@ Chart OverlayChart(const SavedRun& run) {
 Chart SizesChart(const SavedRun& run) {
   json points = json::array();
   for (const SavedModel& model : run.models) {
-    if (model.profile && model.profile->has_peak_depth()) points.push_back(SizePoint(model));
+    const auto* profile = model.Get<v1::Profile>();
+    if (profile != nullptr && profile->has_peak_depth()) points.push_back(SizePoint(model));
   }
   return {.kind = "sizes",
           .caption = "Relative depth of peaks and centroids by number of parameters, with 95 % intervals.",

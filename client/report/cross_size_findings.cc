@@ -3,8 +3,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/figures/peak_depths.h"
+#include "client/kinds/cross_size.h"
 #include "client/report/charts.h"
-#include "client/report/findings.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
 #include "client/verdicts.h"
@@ -21,8 +21,8 @@ Table Peaks(const SavedRun& run) {
   Table table{.header = {"model", "parameters", "layers x heads", "peak layer", "peak depth", "centroid",
                          "95 % interval", "bandwidth"}};
   for (const SavedModel& model : run.models) {
-    if (!model.profile) continue;
-    const v1::Profile& profile = *model.profile;
+    if (model.Get<v1::Profile>() == nullptr) continue;
+    const v1::Profile& profile = *model.Get<v1::Profile>();
     const v1::ProfileBootstrap& bootstrap = profile.bootstrap();
     table.rows.push_back(
         {model.label, Millions(model.use.n_parameters()),
@@ -102,9 +102,11 @@ void AddOverlaps(const SavedRun& run, Findings* findings) {
   for (size_t i = 0; i < run.models.size(); ++i) {
     for (size_t j = i + 1; j < run.models.size(); ++j) {
       const SavedModel &a = run.models[i], &b = run.models[j];
-      if (!a.profile || !b.profile || !a.profile->bootstrap().has_centroid_rel() ||
-          !b.profile->bootstrap().has_centroid_rel() ||
-          !Overlaps(a.profile->bootstrap().centroid_rel(), b.profile->bootstrap().centroid_rel()))
+      if (a.Get<v1::Profile>() == nullptr || b.Get<v1::Profile>() == nullptr ||
+          !a.Get<v1::Profile>()->bootstrap().has_centroid_rel() ||
+          !b.Get<v1::Profile>()->bootstrap().has_centroid_rel() ||
+          !Overlaps(a.Get<v1::Profile>()->bootstrap().centroid_rel(),
+                    b.Get<v1::Profile>()->bootstrap().centroid_rel()))
         continue;
       findings->limits.push_back(absl::StrCat("The intervals of the centroids of ", a.label, " and ", b.label,
                                               " overlap; the paired difference is the sharper comparison."));
@@ -114,8 +116,9 @@ void AddOverlaps(const SavedRun& run, Findings* findings) {
 
 }  // namespace
 
-Findings CrossSizeFindings(const SavedRun& run) {
-  const v1::CrossSize& cross_size = *run.cross_size;
+Findings CrossSizeFindings(const ShownResult& of, const std::vector<SavedRun>&) {
+  const SavedRun& run = of.run;
+  const v1::CrossSize& cross_size = *run.Get<v1::CrossSize>();
   Labels labels;
   for (const SavedModel& model : run.models) labels[model.use.name()] = model.label;
   Findings findings;

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "client/kinds.h"
 #include "client/report/findings.h"
 #include "client/report/method.h"
 #include "client/report/phrases.h"
-#include "client/report/run_settings.h"
 #include "client/text.h"
 #include "client/verdicts.h"
 
@@ -28,60 +28,19 @@ std::vector<std::string> AllLabels(const std::vector<SavedRun>& runs) {
   return labels;
 }
 
-struct Question {
-  const char* commands;  // that answer it, between '|'
-  const char* text;
-};
-
-constexpr Question kQuestions[] = {
-    {"|profile|nulls|crosssize|multisize|", "Where are the induction heads?"},
-    {"|crosssize|multisize|", "Do they lie at the same relative depth in models of different size?"},
-    {"|nulls|",
-     "Is a score more than attention to other positions gives, and do high heads stand closer together than "
-     "if scores were "
-     "dealt to places at random?"},
-    {"|causal|", "Does copying need these heads?"},
-    {"|lagbuckets|", "Does the centroid of the profile lie elsewhere at longer lags?"},
-    {"|pattern|", "What does one head attend to?"}};
-
 Section QuestionSection(const std::vector<SavedRun>& runs) {
   List list;
-  for (const Question& question : kQuestions) {
+  for (const AnalysisKind& kind : AnalysisKinds()) {
     const bool asked = std::any_of(runs.begin(), runs.end(), [&](const SavedRun& run) {
-      return absl::StrCat(question.commands).find(absl::StrCat("|", run.metadata.command(), "|")) !=
-             std::string::npos;
+      const AnalysisKind* own = KindOfCommand(run.metadata.command());
+      return own != nullptr && Leaves(*own, kind);
     });
-    if (asked) list.items.push_back(question.text);
+    if (asked) list.items.push_back(kind.question);
   }
   Section section{.title = "Question"};
   if (list.items.empty()) list.items.push_back("Where are the induction heads?");
   section.blocks.push_back(std::move(list));
   return section;
-}
-
-// Whether the nulls are of the profile's model, prompts and operations.
-bool BelongTo(const SavedModel& model, const SavedRun& run, const SavedModel& other,
-              const SavedRun& other_run) {
-  const v1::Profile& profile = *model.profile;
-  const v1::Nulls& nulls = *other.nulls;
-  const v1::AntecedentNull& uniform = nulls.shuffled_antecedent().uniform();
-  return other.use.checkpoint_sha256() == model.use.checkpoint_sha256() &&
-         other.use.dtype() == model.use.dtype() && nulls.score() == profile.score() &&
-         nulls.antecedents() == profile.antecedents() && nulls.min_lag() == profile.min_lag() &&
-         other.use.n_layers() == profile.n_layers() && other.use.n_heads() == profile.n_heads() &&
-         uniform.n_copy_ops() + uniform.n_dropped() == profile.n_copy_ops() &&
-         PromptsKey(run) == PromptsKey(other_run);
-}
-
-// The profile's nulls: of its own run, else of any run of the same prompts.
-const v1::Nulls* NullsOf(const SavedModel& model, const SavedRun& run, const std::vector<SavedRun>& runs) {
-  if (model.nulls) return &*model.nulls;
-  for (const SavedRun& other_run : runs) {
-    for (const SavedModel& other : other_run.models) {
-      if (other.nulls && BelongTo(model, run, other, other_run)) return &*other.nulls;
-    }
-  }
-  return nullptr;
 }
 
 // Puts a report together, run by run.
@@ -92,9 +51,14 @@ class Results {
   void AddRun(const SavedRun& run) {
     run_ = &run;
     const size_t before = sections_.size();
-    if (run.cross_size)
-      Add(absl::StrCat("Comparison of ", Enumeration(LabelsOf(run))), CrossSizeFindings(run));
-    for (const SavedModel& model : run.models) AddModel(model);
+    for (const AnalysisKind& kind : AnalysisKinds()) {
+      if (kind.compares_models) AddResult(kind, {run});
+    }
+    for (const SavedModel& model : run.models) {
+      for (const AnalysisKind& kind : AnalysisKinds()) {
+        if (!kind.compares_models) AddResult(kind, {run, &model});
+      }
+    }
     if (sections_.size() == before && !HasResult(run)) {
       Findings none;
       none.blocks.push_back(Paragraph{
@@ -110,16 +74,16 @@ class Results {
   const std::vector<std::string>& next_steps() const { return next_steps_; }
 
  private:
-  static std::vector<std::string> LabelsOf(const SavedRun& run) {
+  static std::vector<std::string> RunLabels(const SavedRun& run) {
     std::vector<std::string> labels;
     for (const SavedModel& model : run.models) labels.push_back(model.label);
     return labels;
   }
 
-  // Its profile may have been told already.
+  // Of which some may have been told already.
   static bool HasResult(const SavedRun& run) {
-    return std::any_of(run.models.begin(), run.models.end(),
-                       [](const SavedModel& model) { return model.profile.has_value(); });
+    return std::any_of(AnalysisKinds().begin(), AnalysisKinds().end(),
+                       [&](const AnalysisKind& kind) { return !ResultsOf(kind, run).empty(); });
   }
 
   // From the report's folder, where it exists.
@@ -149,34 +113,22 @@ class Results {
       sentences->push_back(std::move(sentence));
   }
 
-  void AddModel(const SavedModel& model) {
-    if (model.profile && IsNewProfile(model))
-      Add(absl::StrCat("Profile of ", model.label), ProfileFindings(model, NullsOf(model, *run_, runs_)));
-    if (model.nulls) Add(absl::StrCat("Nulls of ", model.label), NullsFindings(model));
-    if (model.causal) Add(absl::StrCat("Causal ablation of ", model.label), CausalFindings(model));
-    if (model.lag_buckets) Add(absl::StrCat("Lag buckets of ", model.label), LagFindings(model));
-    if (model.pattern) Add(absl::StrCat("Attention pattern of ", model.label), PatternFindings(model));
-  }
-
-  // Runs of nulls and comparisons hold the profile that a run of `profile` may have told already.
-  bool IsNewProfile(const SavedModel& model) {
-    const v1::Profile& profile = *model.profile;
-    return profiles_
-        .insert({model.label, model.use.checkpoint_sha256(), model.use.dtype(), profile.score(),
-                 profile.antecedents(), profile.aggregation(), PromptsKey(*run_),
-                 absl::StrCat(profile.min_lag(), " ", profile.n_prompts(), " ", profile.n_copy_ops(), " ",
-                              profile.high_score_quantile())})
-        .second;
+  void AddResult(const AnalysisKind& kind, const ShownResult& of) {
+    if (ResultOf(kind, of) == nullptr) return;
+    if (kind.identity != nullptr && !told_.insert(kind.identity(of)).second) return;
+    const std::string name = of.model == nullptr ? Enumeration(RunLabels(of.run)) : of.model->label;
+    Add(absl::StrCat(kind.title, " of ", name), kind.findings(of, runs_));
   }
 
   void AddLimitsOfRun(const SavedRun& run) {
     const uint32_t n_prompts = run.metadata.n_prompts();
     const std::string& command = run.metadata.command();
-    const bool tells_itself = command == "causal";  // its intervals rest on half of the prompts
+    const AnalysisKind* own = KindOfCommand(command);
+    const bool tells_itself = own != nullptr && own->prompts_of_intervals != nullptr;
     if (!tells_itself && HasIntervals(run) && n_prompts > 0 && n_prompts < kFewPrompts)
-      AddOnce(FewPrompts(absl::StrCat(command, " of ", Enumeration(LabelsOf(run))), n_prompts), &limits_);
+      AddOnce(FewPrompts(absl::StrCat(command, " of ", Enumeration(RunLabels(run))), n_prompts), &limits_);
     for (const std::string& warning : run.metadata.warnings())
-      AddOnce(absl::StrCat(Enumeration(LabelsOf(run)), ": ", warning, warning.ends_with(".") ? "" : "."),
+      AddOnce(absl::StrCat(Enumeration(RunLabels(run)), ": ", warning, warning.ends_with(".") ? "" : "."),
               &limits_);
   }
 
@@ -185,7 +137,7 @@ class Results {
   const SavedRun* run_ = nullptr;  // that is being added
   std::vector<Section> sections_;
   std::vector<std::string> limits_, next_steps_;
-  std::set<std::vector<std::string>> profiles_;  // that were told, by what makes them the same
+  std::set<std::vector<std::string>> told_;  // identities of results
   std::set<std::string> titles_;
 };
 
@@ -216,22 +168,12 @@ std::vector<std::string> Limits(const Results& results) {
 }
 
 std::vector<std::string> NextSteps(const std::vector<SavedRun>& runs, const Results& results) {
-  std::set<std::string> commands;
-  for (const SavedRun& run : runs) commands.insert(run.metadata.command());
+  std::set<const AnalysisKind*> kinds;
+  for (const SavedRun& run : runs) kinds.insert(KindOfCommand(run.metadata.command()));
   std::vector<std::string> steps;
-  const auto suggest = [&](const char* command, const char* text) {
-    if (!commands.contains(command)) steps.push_back(text);
-  };
-  suggest("nulls",
-          "induct-client nulls --model NAME: is a score more than attention to a fixed distance gives?");
-  suggest("causal",
-          "induct-client causal --model NAME --task_types RANDOM: does copying need the best heads?");
-  suggest("lagbuckets",
-          "induct-client lagbuckets --model NAME: does the centroid lie elsewhere at longer lags?");
-  suggest("pattern", "induct-client pattern --model NAME --head LAYER.HEAD: look at what a head attends to.");
-  if (!commands.contains("crosssize") && !commands.contains("multisize"))
-    steps.push_back(
-        "induct-client crosssize --models NAME NAME: is the relative depth the same in another size?");
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    if (!kind.suggestion.empty() && !kinds.contains(&kind)) steps.push_back(kind.suggestion);
+  }
   for (const std::string& step : results.next_steps()) steps.push_back(step);
   steps.push_back("Repeat the measurement with other prompts (--seed, --task_types RANDOM with long lags).");
   return steps;

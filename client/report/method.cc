@@ -6,17 +6,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/kinds.h"
 #include "client/report/run_settings.h"
 #include "client/text.h"
 
 namespace induct::client {
 namespace {
-
-bool Any(const std::vector<SavedRun>& runs, const std::vector<std::string>& commands) {
-  return std::any_of(runs.begin(), runs.end(), [&](const SavedRun& run) {
-    return std::find(commands.begin(), commands.end(), run.metadata.command()) != commands.end();
-  });
-}
 
 // The definitions that the runs' numbers follow, shortly; docs/method.md has them whole.
 List Definitions(const std::vector<SavedRun>& runs) {
@@ -31,52 +26,16 @@ List Definitions(const std::vector<SavedRun>& runs) {
       "after the antecedent; duplicate is that to the antecedent itself. previous is the mean attention from "
       "a position "
       "without any antecedent to the one before it.");
-  if (Any(runs, {"profile", "nulls", "crosssize", "multisize", "lagbuckets"})) {
-    list.items.push_back(
-        "The profile is the mean score of each layer's best heads (topq) or of all (mean). Layer l stands at "
-        "relative "
-        "depth (l + 0.5) / layers; the centroid is the mass-weighted mean depth.");
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    const bool there = std::any_of(runs.begin(), runs.end(), [&](const SavedRun& run) {
+      return KindOfCommand(run.metadata.command()) == &kind;
+    });
+    if (!there) continue;
+    for (const std::string& definition : kind.definitions) {
+      if (std::find(list.items.begin(), list.items.end(), definition) == list.items.end())
+        list.items.push_back(definition);
+    }
   }
-  if (!Any(runs, {"pattern"}) || runs.size() > 1) {
-    list.items.push_back(
-        "Intervals are 95 % bootstrap intervals over prompts, resampled within each task and lag, the kept "
-        "heads held "
-        "fixed.");
-  }
-  if (Any(runs, {"nulls"})) {
-    list.items.push_back(
-        "Shuffled antecedents: what would be read if the antecedent were another position, all alike "
-        "(uniform) or "
-        "weighted by how often their lag occurs (lag-matched, which does not match attention to one fixed "
-        "distance); the same distance: what queries of other lags "
-        "give as far back. p-values test whether a mean effect is above "
-        "0, "
-        "by resampling "
-        "prompts (bootstrap-t), adjusted by the maximum over heads. The head permutation deals the scores to "
-        "places at "
-        "random; it speaks of one model, whose heads are not independent.");
-  }
-  if (Any(runs, {"causal"})) {
-    list.items.push_back(
-        "Causal ablation: heads are ranked on one half of the prompts and ablated on the other. Copy "
-        "accuracy and "
-        "copy NLL are over positions whose token follows the same token as earlier in the prompt; p compares "
-        "with "
-        "random "
-        "sets of heads, one-sided; that against sets of the same layers by copy NLL (against random ones "
-        "where there are no such "
-        "sets) is the primary one, the others are descriptive.");
-  }
-  if (Any(runs, {"crosssize", "multisize"})) {
-    list.items.push_back(
-        "Models are compared on the same prompts, with a bootstrap that draws the same prompts for both. "
-        "Equivalent "
-        "means that the 90 % interval of the difference lies strictly within one layer of the model with "
-        "fewer layers.");
-  }
-  if (Any(runs, {"lagbuckets"}))
-    list.items.push_back(
-        "Lag buckets: the profile of the operations of each range of lags, all of one pass.");
   return list;
 }
 
@@ -139,7 +98,7 @@ Section ModelsSection(const std::vector<SavedRun>& runs) {
           absl::StrCat(use.source(), use.revision().empty() ? "" : " at ", use.revision()),
           use.architecture(),
           absl::StrCat(use.n_layers(), " x ", use.n_heads()),
-          Grouped(static_cast<uint64_t>(std::max(0.0, use.n_parameters()))),
+          Grouped(AsCount(use.n_parameters())),
           absl::StrCat(use.dtype(), use.streamed() ? ", streamed" : ""),
           use.checkpoint_sha256()};
       if (seen.insert(row).second) table.rows.push_back(row);

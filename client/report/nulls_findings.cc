@@ -3,8 +3,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/kinds/nulls.h"
 #include "client/report/charts.h"
-#include "client/report/findings.h"
 #include "client/report/phrases.h"
 #include "client/text.h"
 #include "client/verdicts.h"
@@ -123,10 +123,11 @@ std::string PermutationSentence(const v1::Nulls& nulls) {
 }
 
 void AddNullsLimits(const SavedModel& model, Findings* findings) {
-  const v1::Nulls& nulls = *model.nulls;
+  const v1::Nulls& nulls = *model.Get<v1::Nulls>();
   const v1::HeadPermutation& heads = nulls.head_permutation();
-  if (model.profile && model.profile->has_peak_layer() && nulls.has_head_permutation()) {
-    const int peak = static_cast<int>(model.profile->peak_layer());
+  const auto* profile = model.Get<v1::Profile>();
+  if (profile != nullptr && profile->has_peak_layer() && nulls.has_head_permutation()) {
+    const int peak = static_cast<int>(profile->peak_layer());
     if (peak < heads.band_high_size() && heads.observed_density(peak) <= heads.band_high(peak)) {
       findings->limits.push_back(absl::StrCat(
           model.label, ": the peak lies in layer ", peak,
@@ -148,8 +149,9 @@ void AddNullsLimits(const SavedModel& model, Findings* findings) {
 
 }  // namespace
 
-Findings NullsFindings(const SavedModel& model) {
-  const v1::Nulls& nulls = *model.nulls;
+Findings NullsFindings(const ShownResult& of, const std::vector<SavedRun>&) {
+  const SavedModel& model = *of.model;
+  const v1::Nulls& nulls = *model.Get<v1::Nulls>();
   Findings findings;
   if (nulls.has_shuffled_antecedent()) {
     const v1::ShuffledAntecedent& shuffled = nulls.shuffled_antecedent();

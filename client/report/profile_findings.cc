@@ -1,9 +1,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/kinds/profile.h"
 #include "client/report/charts.h"
-#include "client/report/findings.h"
 #include "client/report/phrases.h"
+#include "client/report/run_settings.h"
 #include "client/text.h"
+#include "induct/v1/nulls.pb.h"
 
 namespace induct::client {
 namespace {
@@ -64,10 +66,37 @@ void AddProfileLimits(const std::string& label, const v1::Profile& profile, Find
       100 * frequency));
 }
 
+// Whether the nulls are of the profile's model, prompts and operations.
+bool BelongTo(const SavedModel& model, const SavedRun& run, const SavedModel& other,
+              const SavedRun& other_run) {
+  const v1::Profile& profile = *model.Get<v1::Profile>();
+  const v1::Nulls& nulls = *other.Get<v1::Nulls>();
+  const v1::AntecedentNull& uniform = nulls.shuffled_antecedent().uniform();
+  return other.use.checkpoint_sha256() == model.use.checkpoint_sha256() &&
+         other.use.dtype() == model.use.dtype() && nulls.score() == profile.score() &&
+         nulls.antecedents() == profile.antecedents() && nulls.min_lag() == profile.min_lag() &&
+         other.use.n_layers() == profile.n_layers() && other.use.n_heads() == profile.n_heads() &&
+         uniform.n_copy_ops() + uniform.n_dropped() == profile.n_copy_ops() &&
+         PromptsKey(run) == PromptsKey(other_run);
+}
+
+// The profile's nulls: of its own run, else of any run of the same prompts.
+const v1::Nulls* NullsOf(const ShownResult& of, const std::vector<SavedRun>& runs) {
+  if (const auto* own = of.model->Get<v1::Nulls>()) return own;
+  for (const SavedRun& other_run : runs) {
+    for (const SavedModel& other : other_run.models) {
+      const auto* nulls = other.Get<v1::Nulls>();
+      if (nulls != nullptr && BelongTo(*of.model, of.run, other, other_run)) return nulls;
+    }
+  }
+  return nullptr;
+}
+
 }  // namespace
 
-Findings ProfileFindings(const SavedModel& model, const v1::Nulls* nulls) {
-  const v1::Profile& profile = *model.profile;
+Findings ProfileFindings(const ShownResult& of, const std::vector<SavedRun>& runs) {
+  const SavedModel& model = *of.model;
+  const v1::Profile& profile = *model.Get<v1::Profile>();
   Findings findings;
   if (profile.has_peak_layer()) {
     findings.blocks.push_back(
@@ -78,7 +107,7 @@ Findings ProfileFindings(const SavedModel& model, const v1::Nulls* nulls) {
                                " score above 0, so the profile has no peak, no centroid and no width.")});
   }
   findings.blocks.push_back(Paragraph{absl::StrCat("Measured on ", MeasuredOn(profile), ".")});
-  if (model.scores) findings.blocks.push_back(HeadsChart(model, nulls));
+  if (ScoresOf(model) != nullptr) findings.blocks.push_back(HeadsChart(model, NullsOf(of, runs)));
   findings.blocks.push_back(CurveChart(model));
   findings.blocks.push_back(TopHeads(profile));
   findings.limits.push_back(absl::StrCat(model.label,

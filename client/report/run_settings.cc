@@ -25,11 +25,7 @@ bool IsOfPrompts(const SettingKey& key) {
 
 }  // namespace
 
-// The first line of config.yaml says how to repeat the run; the labels, which may hold anything, end it.
-bool HasGivenPrompts(const SavedRun& run) {
-  const std::string line = run.config.substr(0, run.config.find('\n'));
-  return absl::StrContains(line.substr(0, line.find(" --labels ")), " --prompts ");
-}
+bool HasGivenPrompts(const SavedRun& run) { return run.metadata.n_given_prompts() > 0; }
 
 std::string PromptsText(const SavedRun& run) {
   if (HasGivenPrompts(run)) return "given by the user";

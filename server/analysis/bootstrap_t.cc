@@ -49,8 +49,10 @@ double MeanOfHighest(std::span<double> heads, uint32_t n_kept) {
 
 TestStatistics TestStatisticsOf(const Moments& moments, const TestedEffects& effects) {
   TestStatistics statistics;
-  for (size_t i = 0; i < moments.means.size(); ++i)
-    statistics.heads.push_back(StatisticOf(moments.means[i], moments.squares[i], effects.n_prompts));
+  for (size_t i = 0; i < moments.means.size(); ++i) {
+    const double statistic = StatisticOf(moments.means[i], moments.squares[i], effects.n_prompts);
+    statistics.heads.push_back(effects.two_sided ? std::abs(statistic) : statistic);
+  }
   std::vector<double> of_layers = statistics.heads;
   for (size_t layer = 0; layer < effects.n_layers; ++layer) {
     statistics.layers.push_back(MeanOfHighest(

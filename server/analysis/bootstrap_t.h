@@ -17,7 +17,8 @@ inline constexpr uint32_t kMinTestedPrompts = 5;
 struct TestedEffects {
   std::vector<double> values;  // [N, L, H], finite
   uint32_t n_prompts = 0, n_layers = 0, n_heads = 0;
-  uint32_t n_kept = 0;  // heads of a layer whose statistics are averaged for it, 1 .. n_heads
+  uint32_t n_kept = 0;     // heads of a layer whose statistics are averaged for it, 1 .. n_heads
+  bool two_sided = false;  // absolute statistics: of mean effects other than 0
   uint32_t resamples = 999;
   uint64_t seed = 0;
 };

@@ -50,31 +50,6 @@ class MeanOutputs {
   std::vector<int64_t> n_positions_;  // [L]
 };
 
-// A model whose passes hand out head outputs as well, so that one pass gives a profile and them.
-class WithHeadOutputs : public engine::Model {
- public:
-  WithHeadOutputs(engine::Model& model, int64_t first_position, engine::HeadOutputSink sink)
-      : model_(model), first_position_(first_position), sink_(std::move(sink)) {}
-
-  const DecoderSpec& spec() const override { return model_.spec(); }
-  const engine::LoadOptions& options() const override { return model_.options(); }
-  int64_t resident_bytes() const override { return model_.resident_bytes(); }
-  absl::Status Run(const engine::Pass& pass, std::stop_token stop) override {
-    engine::Pass extended = pass;
-    extended.on_head_outputs = sink_;
-    extended.first_output_position = first_position_;
-    return model_.Run(extended, stop);
-  }
-  absl::Status RunVariants(const engine::AblationPass& pass, std::stop_token stop) override {
-    return model_.RunVariants(pass, stop);
-  }
-
- private:
-  engine::Model& model_;
-  const int64_t first_position_;
-  const engine::HeadOutputSink sink_;
-};
-
 // The best `k` of the scores [L, H]: all of them ranked as if they were one layer's.
 std::vector<engine::Head> BestHeads(std::span<const float> scores, uint32_t n_heads, uint32_t k) {
   std::vector<engine::Head> best;
@@ -109,11 +84,13 @@ absl::StatusOr<HeadSelection> SelectHeads(engine::Model& model, std::span<const 
   ProfileOptions scores_only = options;
   scores_only.bootstrap_resamples = 0;
   MeanOutputs means(model.spec());
-  WithHeadOutputs with_outputs(model, prompts.empty() ? 0 : prompts[0].n_bos,
-                               [&](const engine::HeadOutputs& outputs) { return means.Add(outputs); });
-  engine::Model& measured = causal.ablation == Ablation::kMean ? with_outputs : model;
+  HeadOutputsWanted outputs;
+  if (causal.ablation == Ablation::kMean) {
+    outputs = {.sink = [&](const engine::HeadOutputs& of_layer) { return means.Add(of_layer); },
+               .first_position = prompts.empty() ? 0 : prompts[0].n_bos};
+  }
   INDUCT_ASSIGN_OR_RETURN(ProfileResult profile,
-                          MeasureProfile(measured, prompts, scores_only, stop, on_layer, on_progress));
+                          MeasureProfile(model, prompts, scores_only, stop, on_layer, on_progress, outputs));
 
   HeadSelection selection{.top_heads = causal.heads};
   const std::span<const float> scores = profile.chosen_scores();

@@ -88,20 +88,6 @@ struct MeasuredBucket {
   ComparedProfile Compared() const { return {.per_layer = bucket.per_layer, .bootstrap = bootstrap}; }
 };
 
-// Prompts to resample; none where there are no intervals to make.
-std::optional<Strata> StrataFor(std::span<const Prompt> prompts, const ProfileOptions& options,
-                                std::vector<std::string>& warnings) {
-  if (options.bootstrap_resamples == 0) return std::nullopt;
-  if (prompts.size() < 2) {
-    warnings.push_back(
-        "there is one prompt only, so there are no intervals; they come from resampling prompts");
-    return std::nullopt;
-  }
-  Strata strata = StratifyPrompts(prompts);
-  if (!strata.warning.empty()) warnings.push_back(strata.warning);
-  return strata;
-}
-
 // Fills a bucket with operations. `strata` may be null: no bootstrap.
 absl::Status FillBucket(const ScoreSums& sums, uint32_t group, std::span<const uint32_t> counts,
                         const ProfileOptions& options, const Strata* strata, const std::stop_token& stop,
@@ -163,7 +149,8 @@ void WarnOfBuckets(const BucketTargets& targets, LagBucketsResult& result) {
 absl::Status SummarizeBucket(std::span<const Prompt> prompts, std::span<const uint32_t> edges,
                              const BucketTargets& targets, const ScoreSums& sums, const std::stop_token& stop,
                              LagBucketsResult& result) {
-  const std::optional<Strata> strata = StrataFor(prompts, result.options, result.warnings);
+  const std::optional<Strata> strata =
+      StrataToResample(prompts, result.options.bootstrap_resamples, result.warnings);
   std::vector<MeasuredBucket> measured(edges.size() + 1);
   for (uint32_t i = 0; i < measured.size(); ++i) {
     measured[i].bucket = {.min_lag = i == 0 ? 1 : edges[i - 1] + 1,

@@ -59,14 +59,9 @@ std::vector<TopHead> TopHeads(std::span<const float> scores, uint32_t n_heads,
 absl::Status AddBootstrap(std::span<const Prompt> prompts, std::span<const double> sums,
                           std::span<const uint32_t> kept, const std::stop_token& stop,
                           ProfileResult& result) {
-  if (result.options.bootstrap_resamples == 0) return absl::OkStatus();
-  if (prompts.size() < 2) {
-    result.warnings.push_back(
-        "there is one prompt only, so there are no intervals; they come from resampling prompts");
-    return absl::OkStatus();
-  }
-  const Strata strata = StratifyPrompts(prompts);
-  if (!strata.warning.empty()) result.warnings.push_back(strata.warning);
+  const std::optional<Strata> strata =
+      StrataToResample(prompts, result.options.bootstrap_resamples, result.warnings);
+  if (!strata) return absl::OkStatus();
   if (RestsOnOnePrompt(result.prompt_counts)) {
     result.warnings.push_back(
         "one prompt alone has operations, so intervals have no width; they come from resampling prompts");
@@ -77,7 +72,7 @@ absl::Status AddBootstrap(std::span<const Prompt> prompts, std::span<const doubl
                                                               .n_heads = result.n_heads,
                                                               .kept = kept,
                                                               .n_kept = result.n_heads_kept,
-                                                              .strata = &strata,
+                                                              .strata = &*strata,
                                                               .resamples = result.options.bootstrap_resamples,
                                                               .seed = result.options.seed},
                                                              stop));
@@ -122,7 +117,8 @@ absl::StatusOr<ProfileResult> ProfileOfSums(std::span<const Prompt> prompts, con
 absl::StatusOr<ProfileResult> MeasureProfile(engine::Model& model, std::span<const Prompt> prompts,
                                              const ProfileOptions& options, std::stop_token stop,
                                              const LayerScoresSink& on_layer,
-                                             const engine::ProgressSink& on_progress) {
+                                             const engine::ProgressSink& on_progress,
+                                             const HeadOutputsWanted& outputs) {
   INDUCT_RETURN_IF_ERROR(CheckArguments(prompts, options));
   INDUCT_ASSIGN_OR_RETURN(const ScoreTargets targets,
                           FindScoreTargets(prompts, options.antecedents, options.min_lag, stop));
@@ -138,7 +134,7 @@ absl::StatusOr<ProfileResult> MeasureProfile(engine::Model& model, std::span<con
     return on_layer ? on_layer(ScoresOfLayer(targets, sums, layer)) : absl::OkStatus();
   };
   INDUCT_RETURN_IF_ERROR(
-      RunScorePass(model, prompts, targets.of_prompt, options, stop, layer_done, on_progress, sums));
+      RunScorePass(model, prompts, targets.of_prompt, options, stop, layer_done, on_progress, sums, outputs));
   return ProfileOfSums(prompts, targets, sums, options, stop);
 }
 

@@ -75,6 +75,12 @@ struct ProfileResult {
   std::span<const float> chosen_scores() const;
 };
 
+// What the heads put out, of the same pass as their scores; without a sink nothing.
+struct HeadOutputsWanted {
+  engine::HeadOutputSink sink = {};
+  int64_t first_position = 0;  // of each prompt
+};
+
 // Measures `prompts` (all with the same n_bos) with `model`. `on_layer` sees each layer as it becomes final,
 // `on_progress` the share done (0 .. 1); both may be empty. Deterministic for the same inputs up to rounding
 // of the engine.
@@ -85,6 +91,7 @@ struct ProfileResult {
 absl::StatusOr<ProfileResult> MeasureProfile(engine::Model& model, std::span<const Prompt> prompts,
                                              const ProfileOptions& options, std::stop_token stop,
                                              const LayerScoresSink& on_layer,
-                                             const engine::ProgressSink& on_progress);
+                                             const engine::ProgressSink& on_progress,
+                                             const HeadOutputsWanted& outputs = {});
 
 }  // namespace induct::analysis

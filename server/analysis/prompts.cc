@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -66,18 +67,19 @@ absl::Status CheckLags(const PromptOptions& options) {
   return absl::OkStatus();
 }
 
+uint32_t LongestLag(const PromptOptions& options) {
+  return *std::max_element(options.lag_values.begin(), options.lag_values.end());
+}
+
 absl::Status CheckWords(const PromptOptions& options, const Vocabulary& vocabulary) {
-  const uint32_t lag = *std::max_element(options.lag_values.begin(), options.lag_values.end());
-  for (const std::string& task : options.task_types) {
-    const size_t n_words = CountWords(task, vocabulary);
-    if (lag <= n_words) continue;
-    return WithReason(
-        absl::InvalidArgumentError(absl::StrCat(
-            "lag ", lag, " needs ", lag, " different words, but the task ", task, " has ", n_words,
-            " that are one token in every tokenizer; give smaller lags or leave the task out")),
-        reason::kNotEnoughWords, "prompts.lag_values");
-  }
-  return absl::OkStatus();
+  const std::optional<std::string> task = TaskShortOfWords(options, vocabulary);
+  if (!task) return absl::OkStatus();
+  const uint32_t lag = LongestLag(options);
+  return WithReason(absl::InvalidArgumentError(absl::StrCat(
+                        "lag ", lag, " needs ", lag, " different words, but the task ", *task, " has ",
+                        CountWords(*task, vocabulary),
+                        " that are one token in every tokenizer; give smaller lags or leave the task out")),
+                    reason::kNotEnoughWords, "prompts.lag_values");
 }
 
 absl::Status CheckOptions(const PromptOptions& options, const Vocabulary& vocabulary) {
@@ -171,6 +173,13 @@ class PromptCell {
 };
 
 }  // namespace
+
+std::optional<std::string> TaskShortOfWords(const PromptOptions& options, const Vocabulary& vocabulary) {
+  for (const std::string& task : options.task_types) {
+    if (CountWords(task, vocabulary) < LongestLag(options)) return task;
+  }
+  return std::nullopt;
+}
 
 absl::StatusOr<GeneratedPrompts> GeneratePrompts(const PromptOptions& options, const Vocabulary& vocabulary) {
   INDUCT_RETURN_IF_ERROR(CheckOptions(options, vocabulary));

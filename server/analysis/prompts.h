@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,5 +69,9 @@ struct GeneratedPrompts {
 // prompts.lag_values), or NOT_ENOUGH_WORDS where a lag exceeds the words there are, saying how many there are
 // and for which task.
 absl::StatusOr<GeneratedPrompts> GeneratePrompts(const PromptOptions& options, const Vocabulary& vocabulary);
+
+// The first task that has fewer words than the longest lag; nothing where all have enough. REQUIRES: there is
+// a lag.
+std::optional<std::string> TaskShortOfWords(const PromptOptions& options, const Vocabulary& vocabulary);
 
 }  // namespace induct::analysis

@@ -52,6 +52,19 @@ Strata StratifyPrompts(std::span<const Prompt> prompts) {
   return strata;
 }
 
+std::optional<Strata> StrataToResample(std::span<const Prompt> prompts, uint32_t resamples,
+                                       std::vector<std::string>& warnings) {
+  if (resamples == 0) return std::nullopt;
+  if (prompts.size() < 2) {
+    warnings.push_back(
+        "there is one prompt only, so there are no intervals; they come from resampling prompts");
+    return std::nullopt;
+  }
+  Strata strata = StratifyPrompts(prompts);
+  if (!strata.warning.empty()) warnings.push_back(strata.warning);
+  return strata;
+}
+
 bool RestsOnOnePrompt(std::span<const uint32_t> counts) {
   return std::count_if(counts.begin(), counts.end(), [](uint32_t count) { return count > 0; }) == 1;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,6 +23,11 @@ Strata GroupByTaskAndLag(std::span<const Prompt> prompts);
 // The strata to resample within: all prompts are one where any has fewer than two (then `warning` says so).
 // What is estimated within them has (prompts - count) degrees of freedom.
 Strata StratifyPrompts(std::span<const Prompt> prompts);
+
+// The strata of a bootstrap of `resamples`; nothing where there are no intervals to make: none are asked for,
+// or there is one prompt only. Adds a sentence to `warnings` where that is so, or where strata were merged.
+std::optional<Strata> StrataToResample(std::span<const Prompt> prompts, uint32_t resamples,
+                                       std::vector<std::string>& warnings);
 
 // Whether one prompt alone has operations: all resamples are then alike, and intervals have no width.
 bool RestsOnOnePrompt(std::span<const uint32_t> counts);

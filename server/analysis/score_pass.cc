@@ -41,11 +41,14 @@ absl::Status CheckHasOperations(uint64_t n_copy_ops, size_t n_prompts, const Pro
 absl::Status RunScorePass(engine::Model& model, std::span<const Prompt> prompts, TargetsOfPrompts targets,
                           const ProfileOptions& options, const std::stop_token& stop,
                           const std::function<absl::Status(uint32_t layer)>& on_layer,
-                          const engine::ProgressSink& on_progress, ScoreSums& sums) {
+                          const engine::ProgressSink& on_progress, ScoreSums& sums,
+                          const HeadOutputsWanted& outputs) {
   engine::Pass pass{.n_groups = static_cast<int64_t>(sums.shape().n_groups),
                     .batch_size = options.batch_size,
                     .activation_budget = options.activation_budget,
-                    .on_progress = on_progress};
+                    .on_progress = on_progress,
+                    .on_head_outputs = outputs.sink,
+                    .first_output_position = outputs.first_position};
   pass.prompts.reserve(prompts.size());
   for (size_t i = 0; i < prompts.size(); ++i) {
     pass.prompts.push_back({.tokens = prompts[i].tokens, .targets = targets[i]});

@@ -28,7 +28,8 @@ using TargetsOfPrompts = std::span<const std::vector<engine::ReadoutTarget>>;
 absl::Status RunScorePass(engine::Model& model, std::span<const Prompt> prompts, TargetsOfPrompts targets,
                           const ProfileOptions& options, const std::stop_token& stop,
                           const std::function<absl::Status(uint32_t layer)>& on_layer,
-                          const engine::ProgressSink& on_progress, ScoreSums& sums);
+                          const engine::ProgressSink& on_progress, ScoreSums& sums,
+                          const HeadOutputsWanted& outputs = {});
 
 // A layer's scores of every kind, from the groups of FindScoreTargets.
 LayerScores ScoresOfLayer(const ScoreTargets& targets, const ScoreSums& sums, uint32_t layer);

@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "server/checkpoint/errors.h"
 #include "server/checkpoint/unicode.h"
 
@@ -128,7 +129,7 @@ absl::Status Translator::Refuse(std::string_view construct) const {
 }
 
 absl::StatusOr<std::string> Translator::Translate() {
-  if (!IsValidUtf8(pattern_)) return BadCheckpoint("tokenizer.json: a regular expression is no valid UTF-8");
+  if (!IsUtf8(pattern_)) return BadCheckpoint("tokenizer.json: a regular expression is no valid UTF-8");
   while (!AtEnd()) INDUCT_RETURN_IF_ERROR(Item());
   item_begin_ = at_;
   if (groups_.size() != 1) return Refuse("a group that is not closed");

@@ -7,9 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "server/checkpoint/errors.h"
 #include "server/checkpoint/stored_tensor.h"
-#include "server/checkpoint/unicode.h"
 
 namespace induct::checkpoint {
 namespace {
@@ -324,7 +324,7 @@ absl::Status Machine::ReadLong() {
 absl::Status Machine::ReadText() {
   INDUCT_ASSIGN_OR_RETURN(const uint32_t size, Next<uint32_t>());
   INDUCT_ASSIGN_OR_RETURN(const std::string_view bytes, NextBytes(size));
-  if (!IsValidUtf8(bytes)) return Bad("the pickle has a text that is no UTF-8");
+  if (!IsUtf8(bytes)) return Bad("the pickle has a text that is no UTF-8");
   return Push(Kind::kText, static_cast<int64_t>(at_ - size), size);
 }
 
@@ -334,7 +334,7 @@ absl::Status Machine::ReadGlobal() {
   const auto* found = std::ranges::find_if(
       kGlobals, [&](const auto& global) { return global.module == module && global.name == name; });
   if (found != std::end(kGlobals)) return Push(Kind::kGlobal, found - kGlobals);
-  if (!IsValidUtf8(module) || !IsValidUtf8(name)) return Bad("the pickle has a name that is no UTF-8");
+  if (!IsUtf8(module) || !IsUtf8(name)) return Bad("the pickle has a name that is no UTF-8");
   return Unsupported(absl::StrCat("the pickle needs ", Quoted(module), " ", Quoted(name),
                                   "; induct builds tensors only and runs nothing"));
 }

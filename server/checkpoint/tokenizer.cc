@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "server/checkpoint/added_tokens.h"
 #include "server/checkpoint/bpe.h"
 #include "server/checkpoint/byte_alphabet.h"
@@ -15,7 +16,6 @@
 #include "server/checkpoint/normalizer.h"
 #include "server/checkpoint/pre_tokenizer.h"
 #include "server/checkpoint/tokenizer_json.h"
-#include "server/checkpoint/unicode.h"
 #include "server/checkpoint/vocabulary.h"
 #include "server/checkpoint/word_cache.h"
 
@@ -137,7 +137,7 @@ ByteLevelBpeTokenizer::ByteLevelBpeTokenizer(TokenizerDefinition definition, Bpe
 }
 
 absl::StatusOr<std::vector<int32_t>> ByteLevelBpeTokenizer::Encode(std::string_view text) const {
-  if (!IsValidUtf8(text)) return absl::InvalidArgumentError("the text is not valid UTF-8");
+  if (!IsUtf8(text)) return absl::InvalidArgumentError("the text is not valid UTF-8");
   if (text.size() > kMaxTextBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("a text of ", text.size(), " bytes; at most ", kMaxTextBytes, " are allowed"));

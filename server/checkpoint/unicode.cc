@@ -2,8 +2,6 @@
 
 #include <utf8proc.h>
 
-#include <cstring>
-
 namespace induct::checkpoint {
 namespace {
 
@@ -11,39 +9,8 @@ uint8_t ByteAt(std::string_view text, size_t at) { return static_cast<uint8_t>(t
 
 bool IsContinuation(uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
-// Bytes of the code point that `lead` starts; 0 where it starts none.
-size_t SequenceLength(uint8_t lead) {
-  if (lead < 0x80) return 1;
-  if (lead < 0xC2) return 0;  // a continuation byte, or an overlong form
-  if (lead < 0xE0) return 2;
-  if (lead < 0xF0) return 3;
-  return lead < 0xF5 ? 4 : 0;
-}
-
-// What most text begins with, told in one comparison.
-bool StartsWithEightAscii(std::string_view text) {
-  uint64_t bytes;
-  if (text.size() < sizeof(bytes)) return false;
-  std::memcpy(&bytes, text.data(), sizeof(bytes));
-  return (bytes & 0x8080808080808080) == 0;
-}
-
-// Whether the second byte keeps a sequence out of the overlong forms, the surrogates and what lies beyond
-// U+10FFFF.
-bool SecondByteFits(uint8_t lead, uint8_t second) {
-  switch (lead) {
-    case 0xE0:
-      return second >= 0xA0;
-    case 0xED:
-      return second < 0xA0;
-    case 0xF0:
-      return second >= 0x90;
-    case 0xF4:
-      return second < 0x90;
-    default:
-      return true;
-  }
-}
+// Bytes of the code point that `lead` starts.
+size_t SequenceLength(uint8_t lead) { return lead < 0x80 ? 1 : lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4; }
 
 bool IsNewWordCharacter(char32_t c) {
   for (const AddedRange& range : RangesAddedSinceUnicode14()) {
@@ -56,28 +23,10 @@ bool IsNewWordCharacter(char32_t c) {
 
 }  // namespace
 
-bool IsValidUtf8(std::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    if (StartsWithEightAscii(text.substr(at))) {
-      at += 8;
-      continue;
-    }
-    const uint8_t lead = ByteAt(text, at);
-    const size_t length = SequenceLength(lead);
-    if (length == 0 || length > text.size() - at) return false;
-    if (length > 1 && !SecondByteFits(lead, ByteAt(text, at + 1))) return false;
-    for (size_t i = 1; i < length; ++i) {
-      if (!IsContinuation(ByteAt(text, at + i))) return false;
-    }
-    at += length;
-  }
-  return true;
-}
-
 CodePoint CodePointAt(std::string_view text, size_t at) {
   const uint8_t lead = ByteAt(text, at);
   const size_t length = SequenceLength(lead);
-  if (length <= 1) return {lead, 1};
+  if (length == 1) return {lead, 1};
   char32_t value = lead & (0xFF >> (length + 1));
   for (size_t i = 1; i < length; ++i) value = (value << 6) | (ByteAt(text, at + i) & 0x3F);
   return {value, length};

@@ -1,4 +1,4 @@
-// UTF-8 and the few character properties that splitting text needs.
+// Code points of UTF-8, and the few character properties that splitting text needs.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,6 @@
 #include <string_view>
 
 namespace induct::checkpoint {
-
-// Whether `text` is valid UTF-8: shortest forms only, no surrogates, nothing beyond U+10FFFF.
-bool IsValidUtf8(std::string_view text);
 
 // The code point that starts at `at`, and its bytes. REQUIRES: valid UTF-8, at < text.size().
 struct CodePoint {

@@ -6,8 +6,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "server/checkpoint/errors.h"
-#include "server/checkpoint/unicode.h"
 
 namespace induct::checkpoint {
 namespace {
@@ -148,7 +148,7 @@ absl::StatusOr<ZipEntry> DirectoryReader::ReadEntry(std::string_view record) con
   ZipEntry entry = {.name = std::string(record.substr(kEntryBytes, name_bytes)),
                     .header = NumberAt<uint32_t>(record, 42),
                     .size = NumberAt<uint32_t>(record, 24)};
-  if (name_bytes > kMaxZipNameBytes || !IsValidUtf8(entry.name)) {
+  if (name_bytes > kMaxZipNameBytes || !IsUtf8(entry.name)) {
     return Bad(absl::StrCat("a zip entry's name is no text of at most ", kMaxZipNameBytes, " bytes"));
   }
   INDUCT_RETURN_IF_ERROR(CheckMethod(entry, NumberAt<uint16_t>(record, 8), NumberAt<uint16_t>(record, 10)));

@@ -23,8 +23,15 @@ StoredEvent LastEvent(const JobRecord& record, Outcome outcome) {
 
 }  // namespace
 
-void ForgetAttempt(JobRecord& record) {
+StoredEvent BackToQueue(JobRecord& record, const std::string& cause) {
+  StoredEvent requeued{.attempt = record.attempt,
+                       .time = absl::Now(),
+                       .type = EventType::kRequeued,
+                       .error = absl::UnavailableError(cause)};
+  record.state = JobState::kQueued;
+  ++record.attempt;
   record.preparing_since = record.ready_since = record.running_since = absl::InfinitePast();
+  return requeued;
 }
 
 absl::Status PutBack() {
@@ -99,7 +106,6 @@ absl::StatusOr<JobRecord> ActiveJob::Changed(JobState to) const {
   if (to == JobState::kPreparing) next.preparing_since = now;
   if (to == JobState::kReady) next.ready_since = now;
   if (to == JobState::kRunning) next.running_since = now;
-  if (to == JobState::kQueued) ForgetAttempt(next);
   if (IsTerminal(to)) next.finished = now;
   return next;
 }
@@ -129,8 +135,9 @@ bool ActiveJob::End(Outcome outcome) {
     absl::Status stored = next.status();
     if (next.ok()) {
       next->error = outcome.error;
-      const StoredEvent event = LastEvent(*next, std::move(outcome));
-      stored = store_->Update(*next, put_back ? nullptr : &event).status();
+      const StoredEvent event =
+          put_back ? BackToQueue(*next, "the server stopped") : LastEvent(*next, std::move(outcome));
+      stored = store_->Update(*next, &event).status();
     }
     if (!stored.ok()) {
       why = absl::InternalError(absl::StrCat("the job's end could not be stored: ", stored.message()));

@@ -20,8 +20,8 @@ namespace induct::jobs {
 // Why a job's stop token was requested.
 enum class StopReason { kNone, kCancelled, kDisconnected, kQueueDeadline, kRunDeadline, kDraining };
 
-// Of a job that goes back to the queue: the times of what it did.
-void ForgetAttempt(JobRecord& record);
+// Puts a job whose attempt had begun back into the queue, for a further one. Returns the event that says so.
+StoredEvent BackToQueue(JobRecord& record, const std::string& cause);
 
 // UNAVAILABLE (DRAINING): what a watch is told of a job that was put back for a later server.
 absl::Status PutBack();

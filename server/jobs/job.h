@@ -65,12 +65,13 @@ class SharedBytes {
 
 // What a client asks for. The request is opaque bytes here: server/service encodes and decodes it.
 struct JobSpec {
-  std::string kind;        // "profile"
-  std::string owner;       // for fairness, quotas and who may look; never empty
-  std::string request_id;  // client-made, unique per owner; empty: none
-  SharedBytes request;     // opaque
-  SharedBytes accepted;    // opaque payload of the first event (the resolved request)
-  int32_t priority = 0;    // higher first among one owner's jobs
+  std::string kind;            // "profile"
+  std::string owner;           // for fairness, quotas and who may look; never empty
+  std::string request_id;      // client-made, unique per owner; empty: none
+  std::string request_sha256;  // of what the client sent: what a request id stands for
+  SharedBytes request;         // opaque
+  SharedBytes accepted;        // opaque payload of the first event (the resolved request)
+  int32_t priority = 0;        // higher first among one owner's jobs
   // From acceptance until it runs; of a further attempt: from the start of the server that took it over.
   absl::Duration queue_deadline = absl::InfiniteDuration();
   absl::Duration run_deadline = absl::InfiniteDuration();  // from the start of running
@@ -81,7 +82,7 @@ struct JobRecord {
   std::string name;  // "jobs/<ULID>"
   JobSpec spec;
   JobState state = JobState::kQueued;
-  uint32_t attempt = 1;  // counts the runs of this job
+  uint32_t attempt = 1;  // of those that began to prepare, the one that it is in or waits for
   absl::Time created = absl::InfinitePast();
   absl::Time preparing_since = absl::InfinitePast();
   absl::Time ready_since = absl::InfinitePast();
@@ -90,7 +91,7 @@ struct JobRecord {
   absl::Status error;  // of a failed job
 };
 
-enum class EventType { kAccepted, kOutput, kArtifact, kFinished, kFailed, kCancelled };
+enum class EventType { kAccepted, kOutput, kArtifact, kFinished, kFailed, kCancelled, kRequeued };
 
 struct ArtifactDescriptor {
   std::string name;
@@ -107,7 +108,7 @@ struct StoredEvent {
   EventType type = EventType::kOutput;
   std::string payload;          // opaque: kAccepted, kOutput, kFinished
   ArtifactDescriptor artifact;  // kArtifact
-  absl::Status error;           // kFailed
+  absl::Status error;           // kFailed, kRequeued
 };
 
 }  // namespace induct::jobs

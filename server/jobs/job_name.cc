@@ -46,14 +46,16 @@ class RandomParts {
 
 }  // namespace
 
-std::string NewJobName(absl::Time now) {
+std::string NewUlid(absl::Time now) {
   static auto& random_parts =
       *new RandomParts;  // never destroyed: threads may still name jobs while the process exits
   const int64_t milliseconds = absl::ToUnixMillis(now);
-  std::string name = "jobs/";
+  std::string name;
   for (int i = kTimeDigits - 1; i >= 0; --i) name += kBase32[(milliseconds >> (5 * i)) & 31];
   for (uint8_t digit : random_parts.Next(milliseconds)) name += kBase32[digit];
   return name;
 }
+
+std::string NewJobName(absl::Time now) { return "jobs/" + NewUlid(now); }
 
 }  // namespace induct::jobs

@@ -1,6 +1,7 @@
 // Where jobs, their events and artifacts are kept. The scheduler is its only writer.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,6 +14,8 @@
 
 namespace induct::jobs {
 
+using JobFilter = std::function<bool(const JobRecord&)>;
+
 // Implementations may block on I/O: never call one from a gRPC thread or with a lock held that such a thread
 // takes. Safe for concurrent use. Every call may fail with INTERNAL or UNAVAILABLE where the storage fails.
 class JobStore {
@@ -22,8 +25,8 @@ class JobStore {
   // Whether what is stored outlives the process: then a stopping server puts jobs back instead of failing
   // them.
   virtual bool durable() const = 0;
-  // Jobs in no terminal state, oldest first: what a scheduler takes over when it starts, each as a further
-  // attempt.
+  // Jobs in no terminal state, oldest first: what a scheduler takes over when it starts; those that
+  // had begun as a further attempt.
   virtual absl::StatusOr<std::vector<JobRecord>> ListLive() const = 0;
 
   // Stores a new job and its kAccepted event as sequence 1, in one step. ALREADY_EXISTS where the name is
@@ -43,9 +46,9 @@ class JobStore {
   // The job that `owner` submitted under this request id, if there is one.
   virtual absl::StatusOr<std::optional<JobRecord>> FindRequest(const std::string& owner,
                                                                const std::string& request_id) const = 0;
-  // Newest first, at most `limit`, those created before the job `before` (empty: from the newest on); an
-  // empty owner means all.
-  virtual absl::StatusOr<std::vector<JobRecord>> List(const std::string& owner, const std::string& before,
+  // Newest first, at most `limit` that `wanted` takes, of those created before the job `before` (empty: from
+  // the newest on). `wanted` is called with locks held: it must not call back.
+  virtual absl::StatusOr<std::vector<JobRecord>> List(const JobFilter& wanted, const std::string& before,
                                                       size_t limit) const = 0;
 
   // Events with sequence > after, rising; stops after `max_bytes` of payload (but returns at least one where

@@ -45,7 +45,7 @@ class MemoryJobStore final : public JobStore {
   absl::StatusOr<JobRecord> Get(const std::string& job) const override;
   absl::StatusOr<std::optional<JobRecord>> FindRequest(const std::string& owner,
                                                        const std::string& request_id) const override;
-  absl::StatusOr<std::vector<JobRecord>> List(const std::string& owner, const std::string& before,
+  absl::StatusOr<std::vector<JobRecord>> List(const JobFilter& wanted, const std::string& before,
                                               size_t limit) const override;
   absl::StatusOr<std::vector<StoredEvent>> ReadEvents(const std::string& job, uint64_t after,
                                                       size_t max_bytes) const override;
@@ -159,14 +159,14 @@ absl::StatusOr<std::optional<JobRecord>> MemoryJobStore::FindRequest(const std::
   return entry->record;
 }
 
-absl::StatusOr<std::vector<JobRecord>> MemoryJobStore::List(const std::string& owner,
+absl::StatusOr<std::vector<JobRecord>> MemoryJobStore::List(const JobFilter& wanted,
                                                             const std::string& before, size_t limit) const {
   absl::ReaderMutexLock lock(&mutex_);
   std::vector<JobRecord> listed;
   auto next = before.empty() ? jobs_.end() : jobs_.lower_bound(before);
   while (next != jobs_.begin() && listed.size() < limit) {
     const JobRecord& record = (--next)->second.record;
-    if (owner.empty() || record.spec.owner == owner) listed.push_back(record);
+    if (wanted(record)) listed.push_back(record);
   }
   return listed;
 }

@@ -1,6 +1,7 @@
 #include "server/jobs/scheduler.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
@@ -49,10 +50,11 @@ void SchedulerImpl::TakeOver() {
     return;
   }
   for (JobRecord& record : *live) {
-    record.state = JobState::kQueued;
-    ++record.attempt;
-    ForgetAttempt(record);
-    if (const absl::Status stored = store_->Update(record, nullptr).status(); !stored.ok()) {
+    std::optional<StoredEvent> requeued;
+    if (record.state != JobState::kQueued)
+      requeued = BackToQueue(record, "the server ended while the job was at work");
+    if (const absl::Status stored = store_->Update(record, requeued ? &*requeued : nullptr).status();
+        !stored.ok()) {
       LogJob(LogLevel::kError, record.name, absl::StrCat("could not be taken over: ", stored.ToString()));
       continue;
     }
@@ -91,7 +93,7 @@ absl::StatusOr<JobRecord> SchedulerImpl::Submit(JobSpec spec) {
 
 absl::StatusOr<std::optional<JobRecord>> SchedulerImpl::FindSameRequest(const JobSpec& spec) const {
   INDUCT_ASSIGN_OR_RETURN(std::optional<JobRecord> found, store_->FindRequest(spec.owner, spec.request_id));
-  if (found && (found->spec.kind != spec.kind || found->spec.request != spec.request)) {
+  if (found && found->spec.request_sha256 != spec.request_sha256) {
     return WithReason(
         absl::AlreadyExistsError(absl::StrCat("request_id ", spec.request_id, " was used for ", found->name,
                                               " with another request; make a new id for each request")),

@@ -110,8 +110,8 @@ class Scheduler {
   // As Drain(now).
   virtual ~Scheduler() = default;
 
-  // Accepts a job (store). The same owner and request id with the same kind and request returns the job there
-  // is; with another request ALREADY_EXISTS (REQUEST_ID_REUSED). RESOURCE_EXHAUSTED (QUEUE_FULL, QUOTA_USED);
+  // Accepts a job (store). The same owner and request id with the same request_sha256 returns the job
+  // there is; with another ALREADY_EXISTS (REQUEST_ID_REUSED). RESOURCE_EXHAUSTED (QUEUE_FULL, QUOTA_USED);
   // UNAVAILABLE (DRAINING) once draining.
   virtual absl::StatusOr<JobRecord> Submit(JobSpec spec) = 0;
 
@@ -143,6 +143,9 @@ class Scheduler {
   };
   virtual Waiting waiting() const = 0;
 
+  // Whether Drain was called.
+  virtual bool draining() const = 0;
+
   // Takes no new jobs; lets running ones go on until `deadline`, then stops them: what had not ended fails
   // with UNAVAILABLE (DRAINING), or goes back to kQueued where the store is durable. Queued jobs do so at
   // once. Returns when no work runs any more or, at the latest, shortly after the deadline (false: some work
@@ -150,8 +153,9 @@ class Scheduler {
   virtual bool Drain(absl::Time deadline) = 0;
 };
 
-// A new name: "jobs/" and a ULID (48 bits of milliseconds, 80 random bits, Crockford's base 32): sorts by
-// time.
+// A ULID: 48 bits of milliseconds, 80 random bits, Crockford's base 32: 26 characters that sort by time.
+std::string NewUlid(absl::Time now);
+// A new name: "jobs/" and a ULID.
 std::string NewJobName(absl::Time now);
 
 }  // namespace induct::jobs

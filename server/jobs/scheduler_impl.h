@@ -45,6 +45,7 @@ class SchedulerImpl final : public Scheduler {
   std::optional<uint32_t> QueuePosition(const std::string& job) const override;
   Counts counts() const override;
   Waiting waiting() const override;
+  bool draining() const override;
   bool Drain(absl::Time deadline) override;
 
  private:
@@ -98,7 +99,6 @@ class SchedulerImpl final : public Scheduler {
   void WatchDeadlines();
   absl::Time EndOverdueJobs();
   bool stopping() const;
-  bool draining() const;
 
   const SchedulerOptions options_;
   JobStore* const store_;

@@ -1,4 +1,5 @@
-// The job of CrossSize: the same texts through every model, one after another.
+#include "server/runs/cross_size_run.h"
+
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
@@ -21,7 +22,8 @@ double ShareKept(const ComparableProfile& measured) {
 
 class CrossSizeRun : public ModelRun {
  public:
-  using ModelRun::ModelRun;
+  CrossSizeRun(RunRequest request, ResultEncoder<CrossSizeResult> encode, const RunEnvironment& environment)
+      : ModelRun(std::move(request), environment), encode_(std::move(encode)) {}
 
  protected:
   absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
@@ -34,8 +36,7 @@ class CrossSizeRun : public ModelRun {
     WarnOfShares(measured, &warnings);
     INDUCT_RETURN_IF_ERROR(ResampleForAllPairs(context, &measured));
     INDUCT_ASSIGN_OR_RETURN(const CrossSizeResult result, Compare(measured, context));
-    INDUCT_RETURN_IF_ERROR(SaveJson(kCrossSizeFile, 0, &result, context));
-    return Finished(0, &result, warnings, context);
+    return SaveAndFinish(kCrossSizeFile, encode_(models()[0].file_name, result), warnings, context);
   }
 
  private:
@@ -46,7 +47,7 @@ class CrossSizeRun : public ModelRun {
     auto profile = analysis::MeasureProfile(*model, prompts, request().options, context.stop(),
                                             OnLayer(index, context), OnProgress(index, context));
     if (!profile.ok()) return Annotate(profile.status(), models()[index].source);
-    INDUCT_RETURN_IF_ERROR(SaveProfile(index, *profile, context));
+    INDUCT_RETURN_IF_ERROR(SaveProfile(index, *profile, context).status());
     for (const std::string& warning : profile->warnings) {
       const std::string named = absl::StrCat(models()[index].source, ": ", warning);
       warnings->push_back(named);
@@ -97,12 +98,15 @@ class CrossSizeRun : public ModelRun {
     }
     return result;
   }
+
+  const ResultEncoder<CrossSizeResult> encode_;
 };
 
 }  // namespace
 
-std::unique_ptr<jobs::Work> NewCrossSizeRun(RunRequest request, const RunEnvironment& environment) {
-  return std::make_unique<CrossSizeRun>(std::move(request), environment);
+std::unique_ptr<jobs::Work> NewCrossSizeRun(RunRequest request, ResultEncoder<CrossSizeResult> encode,
+                                            const RunEnvironment& environment) {
+  return std::make_unique<CrossSizeRun>(std::move(request), std::move(encode), environment);
 }
 
 }  // namespace induct::runs

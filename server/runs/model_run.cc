@@ -22,6 +22,8 @@ namespace {
 // The slots of a run's passing events.
 enum Slot : int { kPreparingSlot = 0, kProgressSlot = 1 };
 
+constexpr char kJsonType[] = "application/json";
+
 // Of the events that tell how far one step is.
 constexpr absl::Duration kStepInterval = absl::Milliseconds(100);
 
@@ -94,7 +96,7 @@ absl::Status ModelRun::PrepareMore(jobs::JobContext&) { return absl::OkStatus();
 
 absl::StatusOr<std::string> ModelRun::Run(jobs::JobContext& context) {
   INDUCT_RETURN_IF_ERROR(ChooseLinear(context));
-  INDUCT_RETURN_IF_ERROR(context.Emit(environment_.encoder->Started(Started())));
+  INDUCT_RETURN_IF_ERROR(context.Emit(environment_.encoder->Started(Started(context))));
   return Measure(context);
 }
 
@@ -185,25 +187,30 @@ FileSink ModelRun::SaveTo(jobs::JobContext& context) const {
   };
 }
 
-absl::Status ModelRun::SaveJson(const std::string& name, size_t index, const RunResult& result,
-                                jobs::JobContext& context) const {
-  INDUCT_ASSIGN_OR_RETURN(std::string json, environment_.encoder->Json(models_[index].file_name, result));
-  return context.PutArtifact(name, "application/json", std::move(json));
-}
-
-absl::Status ModelRun::SaveProfile(size_t index, const analysis::ProfileResult& result,
-                                   jobs::JobContext& context) const {
+absl::StatusOr<EncodedResult> ModelRun::SaveProfile(size_t index, const analysis::ProfileResult& result,
+                                                    jobs::JobContext& context) const {
   const std::string& name = models_[index].file_name;
   INDUCT_RETURN_IF_ERROR(WriteScoreFiles(name, result, SaveTo(context)));
-  return SaveJson(ProfileFile(name), index, &result, context);
+  INDUCT_ASSIGN_OR_RETURN(EncodedResult encoded, environment_.encoder->Profile(name, result));
+  INDUCT_RETURN_IF_ERROR(context.PutArtifact(ProfileFile(name), kJsonType, encoded.json));
+  return encoded;
 }
 
-std::string ModelRun::Finished(size_t index, const RunResult& result,
-                               const std::vector<std::string>& warnings, jobs::JobContext& context) const {
+absl::StatusOr<std::string> ModelRun::SaveAndFinish(const std::string& name,
+                                                    absl::StatusOr<EncodedResult> result,
+                                                    const std::vector<std::string>& warnings,
+                                                    jobs::JobContext& context) const {
+  INDUCT_RETURN_IF_ERROR(result.status());
+  INDUCT_RETURN_IF_ERROR(context.PutArtifact(name, kJsonType, std::move(result->json)));
+  return Finish(*result, warnings, context);
+}
+
+std::string ModelRun::Finish(const EncodedResult& result, const std::vector<std::string>& warnings,
+                             jobs::JobContext& context) const {
   std::vector<std::string> all = PromptWarnings();
   all.insert(all.end(), load_warnings_.begin(), load_warnings_.end());
   all.insert(all.end(), warnings.begin(), warnings.end());
-  return environment_.encoder->Finished(models_[index].file_name, result, context.record(), all);
+  return environment_.encoder->Finished(result.message, context.record(), all);
 }
 
 void ModelRun::Show(jobs::JobContext& context, const std::string& step) const {
@@ -234,8 +241,9 @@ uint32_t ModelRun::TotalLayers() const {
   return static_cast<uint32_t>(n_layers);
 }
 
-RunStarted ModelRun::Started() const {
+RunStarted ModelRun::Started(const jobs::JobContext& context) const {
   RunStarted started{.device = engine::DeviceDescription(device_),
+                     .device_index = context.device(),
                      .n_prompts = static_cast<uint32_t>(ToMeasure(0).prompts),
                      .warnings = PromptWarnings()};
   for (size_t i = 0; i < models_.size(); ++i) {

@@ -71,15 +71,16 @@ class ModelRun : public jobs::Work {
   engine::ProgressSink OnProgress(size_t index, jobs::JobContext& context);
 
   FileSink SaveTo(jobs::JobContext& context) const;
-  absl::Status SaveJson(const std::string& name, size_t index, const RunResult& result,
-                        jobs::JobContext& context) const;
-  // The files of a model's profile: arrays and JSON.
-  absl::Status SaveProfile(size_t index, const analysis::ProfileResult& result,
-                           jobs::JobContext& context) const;
-
+  // The files of a model's profile: arrays and JSON. Returns what Finish takes.
+  absl::StatusOr<EncodedResult> SaveProfile(size_t index, const analysis::ProfileResult& result,
+                                            jobs::JobContext& context) const;
+  // Saves the result's JSON as the file `name`, and returns the finished event.
+  absl::StatusOr<std::string> SaveAndFinish(const std::string& name, absl::StatusOr<EncodedResult> result,
+                                            const std::vector<std::string>& warnings,
+                                            jobs::JobContext& context) const;
   // The finished event, with the warnings of prompts and those given.
-  std::string Finished(size_t index, const RunResult& result, const std::vector<std::string>& warnings,
-                       jobs::JobContext& context) const;
+  std::string Finish(const EncodedResult& result, const std::vector<std::string>& warnings,
+                     jobs::JobContext& context) const;
 
   void Show(jobs::JobContext& context, const std::string& step) const;
 
@@ -96,7 +97,7 @@ class ModelRun : public jobs::Work {
   absl::Status ChooseLinear(jobs::JobContext& context);
   // Adds a warning where float32 would be faster; the first of a process also goes into the log.
   void WarnOfSlowDtype();
-  RunStarted Started() const;
+  RunStarted Started(const jobs::JobContext& context) const;
   std::vector<std::string> PromptWarnings() const;
   uint32_t TotalLayers() const;
 

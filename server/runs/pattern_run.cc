@@ -1,4 +1,5 @@
-// The job of Pattern: what a researcher looks at next.
+#include "server/runs/pattern_run.h"
+
 #include <array>
 #include <span>
 
@@ -6,35 +7,18 @@
 #include "common/file_names.h"
 #include "common/npy.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "server/analysis/attention_pattern.h"
 #include "server/runs/model_run.h"
 
 namespace induct::runs {
 namespace {
 
-// Bytes that begin a character cut in two by the tokenizer, or end one, are replaced: U+FFFD.
-std::string ValidUtf8(const std::string& bytes) {
-  std::string valid;
-  for (size_t i = 0; i < bytes.size();) {
-    const auto lead = static_cast<unsigned char>(bytes[i]);
-    const size_t length = lead < 0x80                   ? 1
-                          : lead >= 0xc2 && lead < 0xe0 ? 2
-                          : lead >= 0xe0 && lead < 0xf0 ? 3
-                          : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                        : 0;
-    bool whole = length > 0 && i + length <= bytes.size();
-    for (size_t k = 1; whole && k < length; ++k)
-      whole = (static_cast<unsigned char>(bytes[i + k]) & 0xc0) == 0x80;
-    valid += whole ? bytes.substr(i, length) : "\xef\xbf\xbd";
-    i += whole ? length : 1;
-  }
-  return valid;
-}
-
 class PatternRun : public ModelRun {
  public:
-  PatternRun(RunRequest request, engine::Head head, uint32_t prompt, const RunEnvironment& environment)
-      : ModelRun(std::move(request), environment), head_(head), prompt_(prompt) {}
+  PatternRun(RunRequest request, engine::Head head, uint32_t prompt, ResultEncoder<PatternResult> encode,
+             const RunEnvironment& environment)
+      : ModelRun(std::move(request), environment), head_(head), prompt_(prompt), encode_(std::move(encode)) {}
 
  protected:
   absl::Status PrepareMore(jobs::JobContext&) override {
@@ -61,17 +45,16 @@ class PatternRun : public ModelRun {
     const std::array<int64_t, 2> shape = {n_tokens, n_tokens};
     INDUCT_RETURN_IF_ERROR(
         SaveTo(context)(PatternArrayFile(name), "application/x-npy", NpyBytes(pattern, shape)));
-    const PatternResult result = Describe(prompt);
-    INDUCT_RETURN_IF_ERROR(SaveJson(PatternFile(name), 0, &result, context));
-    return Finished(0, &result, {}, context);
+    return SaveAndFinish(PatternFile(name), encode_(name, Describe(prompt)), {}, context);
   }
 
  private:
   PatternResult Describe(const analysis::Prompt& prompt) const {
     PatternResult result{.head = head_, .prompt = prompt_, .tokens = prompt.tokens, .n_bos = prompt.n_bos};
     if (const checkpoint::Tokenizer* tokenizer = models()[0].files->tokenizer()) {
+      // A token may begin or end within a character.
       for (const int32_t& id : prompt.tokens)
-        result.token_texts.push_back(ValidUtf8(tokenizer->Decode(std::span(&id, 1))));
+        result.token_texts.push_back(ReplaceInvalidUtf8(tokenizer->Decode(std::span(&id, 1))));
     }
     const analysis::ProfileOptions& options = request().options;
     result.operations = analysis::FindCopyOperations(prompt.tokens, prompt.n_bos, options.score,
@@ -81,13 +64,15 @@ class PatternRun : public ModelRun {
 
   const engine::Head head_;
   const uint32_t prompt_;
+  const ResultEncoder<PatternResult> encode_;
 };
 
 }  // namespace
 
 std::unique_ptr<jobs::Work> NewPatternRun(RunRequest request, engine::Head head, uint32_t prompt,
+                                          ResultEncoder<PatternResult> encode,
                                           const RunEnvironment& environment) {
-  return std::make_unique<PatternRun>(std::move(request), head, prompt, environment);
+  return std::make_unique<PatternRun>(std::move(request), head, prompt, std::move(encode), environment);
 }
 
 }  // namespace induct::runs

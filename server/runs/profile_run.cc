@@ -1,4 +1,5 @@
-// The job of RunProfile.
+#include "server/runs/profile_run.h"
+
 #include "common/status.h"
 #include "server/runs/model_run.h"
 
@@ -16,8 +17,8 @@ class ProfileRun : public ModelRun {
         const analysis::ProfileResult result,
         analysis::MeasureProfile(*model, models()[0].prompts.prompts, request().options, context.stop(),
                                  OnLayer(0, context), OnProgress(0, context)));
-    INDUCT_RETURN_IF_ERROR(SaveProfile(0, result, context));
-    return Finished(0, &result, result.warnings, context);
+    INDUCT_ASSIGN_OR_RETURN(const EncodedResult encoded, SaveProfile(0, result, context));
+    return Finish(encoded, result.warnings, context);
   }
 };
 

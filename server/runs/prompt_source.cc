@@ -5,7 +5,6 @@
 #include <map>
 #include <set>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/status.h"
@@ -173,22 +172,19 @@ absl::StatusOr<analysis::GeneratedPrompts> Generate(const PromptRequest& request
     n_bos = std::max(n_bos, BosCount(request, *files));
   }
   INDUCT_ASSIGN_OR_RETURN(const Offer offer, OfferFor(request, models));
-  auto generated = analysis::GeneratePrompts({.task_types = request.task_types,
-                                              .lag_values = request.lag_values,
-                                              .n_sequences = request.n_sequences,
-                                              .uniform_mix = request.uniform_mix,
-                                              .n_repeats = request.n_repeats,
-                                              .seq_len = request.seq_len,
-                                              .n_bos = n_bos,
-                                              .seed = request.seed},
-                                             offer.vocabulary);
+  const analysis::PromptOptions options{.task_types = request.task_types,
+                                        .lag_values = request.lag_values,
+                                        .n_sequences = request.n_sequences,
+                                        .uniform_mix = request.uniform_mix,
+                                        .n_repeats = request.n_repeats,
+                                        .seq_len = request.seq_len,
+                                        .n_bos = n_bos,
+                                        .seed = request.seed};
+  auto generated = analysis::GeneratePrompts(options, offer.vocabulary);
   if (ReasonOf(generated.status()) != reason::kNotEnoughWords) return generated;
-  std::vector<std::string> lacks;  // of the task that has too few
-  for (const auto& [task, of_task] : offer.lacks) {
-    if (absl::StrContains(generated.status().message(), absl::StrCat("task ", task)))
-      lacks.insert(lacks.end(), of_task.begin(), of_task.end());
-  }
-  return lacks.empty() ? generated : Annotate(generated.status(), absl::StrJoin(lacks, "; "));
+  const auto lacks = offer.lacks.find(*analysis::TaskShortOfWords(options, offer.vocabulary));
+  if (lacks == offer.lacks.end() || lacks->second.empty()) return generated;
+  return Annotate(generated.status(), absl::StrJoin(lacks->second, "; "));
 }
 
 absl::StatusOr<std::vector<analysis::Prompt>> Tokenise(const PromptRequest& request,

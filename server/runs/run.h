@@ -4,17 +4,13 @@
 // This header: what the kinds share.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/dtype.h"
-#include "server/analysis/causal.h"
-#include "server/analysis/cross_size.h"
-#include "server/analysis/lag_buckets.h"
-#include "server/analysis/nulls.h"
 #include "server/analysis/profile.h"
 #include "server/jobs/scheduler.h"
 #include "server/metrics/recorder.h"
@@ -48,39 +44,27 @@ struct ModelUse {
 
 struct RunStarted {
   std::string device;  // as it calls itself
+  int device_index = 0;
   std::vector<ModelUse> models;
   uint32_t n_prompts = 0;  // measured by each model
   uint64_t n_tokens = 0;   // of all models
   std::vector<std::string> warnings;
 };
 
-// Two models of a cross-size run.
-struct ModelPair {
-  std::string model_a, model_b;  // file names
-  analysis::ProfileComparison comparison;
-};
-struct CrossSizeResult {
-  std::vector<std::string> models;  // file names
-  std::vector<ModelPair> pairs;     // every two, in the models' order
+// A result in the contract's forms.
+struct EncodedResult {
+  std::string json;     // of its file
+  std::string message;  // opaque; what RunEncoder::Finished takes
 };
 
-// One head's pattern on one prompt; the probabilities are an artifact of their own.
-struct PatternResult {
-  engine::Head head;
-  uint32_t prompt = 0;
-  std::vector<int32_t> tokens;
-  std::vector<std::string> token_texts;  // valid UTF-8; empty where the model has no tokenizer
-  uint32_t n_bos = 0;
-  std::vector<analysis::CopyOperation> operations;  // that the score kind reads in this prompt
-};
+// Encodes what a kind of run finds; `model` is the file name of the model that it is of. Given to each run by
+// server/service, which knows the contract.
+template <typename Result>
+using ResultEncoder =
+    std::function<absl::StatusOr<EncodedResult>(const std::string& model, const Result& result)>;
 
-// What a run of each kind found. Pointers are valid during the call that they are given to.
-using RunResult =
-    std::variant<const analysis::ProfileResult*, const CrossSizeResult*, const analysis::NullsResult*,
-                 const analysis::CausalResult*, const analysis::LagBucketsResult*, const PatternResult*>;
-
-// Turns what a run says into the bytes of events and result files; implemented by server/service, which knows
-// the contract. Safe for concurrent use.
+// Turns what every kind of run says into the bytes of events and files; implemented by server/service, which
+// knows the contract. Safe for concurrent use.
 class RunEncoder {
  public:
   virtual ~RunEncoder() = default;
@@ -89,12 +73,12 @@ class RunEncoder {
   virtual std::string LayerScores(const std::string& model, uint32_t n_layers,
                                   const analysis::LayerScores& scores) const = 0;
   virtual std::string Progress(double fraction, uint32_t layers_done, uint32_t n_layers) const = 0;
-  // The finished event; `record` has the times. `model` is the file name of the model that the result is of.
-  virtual std::string Finished(const std::string& model, const RunResult& result,
-                               const jobs::JobRecord& record,
+  // The finished event of an encoded result; `record` has the times.
+  virtual std::string Finished(const std::string& result_message, const jobs::JobRecord& record,
                                const std::vector<std::string>& warnings) const = 0;
-  // The result's JSON file.
-  virtual absl::StatusOr<std::string> Json(const std::string& model, const RunResult& result) const = 0;
+  // A profile, which several kinds of runs save; as a ResultEncoder does.
+  virtual absl::StatusOr<EncodedResult> Profile(const std::string& model,
+                                                const analysis::ProfileResult& result) const = 0;
 };
 
 // What every run of this server shares. All pointers must outlive the runs.
@@ -104,18 +88,5 @@ struct RunEnvironment {
   std::vector<std::string> devices;  // resolved names; a job's device() is an index
   metrics::Recorder* recorder = metrics::NoRecorder();
 };
-
-// The kinds of runs. `environment` must outlive what they return.
-std::unique_ptr<jobs::Work> NewProfileRun(RunRequest request, const RunEnvironment& environment);
-std::unique_ptr<jobs::Work> NewCrossSizeRun(RunRequest request, const RunEnvironment& environment);
-std::unique_ptr<jobs::Work> NewNullsRun(RunRequest request, const analysis::NullOptions& nulls,
-                                        const RunEnvironment& environment);
-std::unique_ptr<jobs::Work> NewLagBucketsRun(RunRequest request, std::vector<uint32_t> edges,
-                                             const RunEnvironment& environment);
-std::unique_ptr<jobs::Work> NewCausalRun(RunRequest request, const analysis::CausalOptions& causal,
-                                         std::vector<GivenPrompt> control_prompts,
-                                         const RunEnvironment& environment);
-std::unique_ptr<jobs::Work> NewPatternRun(RunRequest request, engine::Head head, uint32_t prompt,
-                                          const RunEnvironment& environment);
 
 }  // namespace induct::runs

@@ -1,6 +1,7 @@
-// ModelService and ServerService: what there is.
+// ModelService: what there is, and what is loaded.
 #include <algorithm>
 #include <functional>
+#include <iterator>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -9,11 +10,12 @@
 #include "server/runs/prompt_source.h"
 #include "server/service/calls.h"
 #include "server/service/load_stream.h"
-#include "server/service/request_settings.h"
 #include "server/service/services.h"
 
 namespace induct::service {
 namespace {
+
+constexpr uint32_t kMaxModelPage = 1000;
 
 void SetSizes(const DecoderSpec& spec, v1::Model* model) {
   model->set_architecture(spec.architecture);
@@ -45,7 +47,7 @@ absl::Status SetTokenizer(const checkpoint::Tokenizer* tokenizer, const std::str
 absl::Status SetFiles(const models::ModelFiles& files, v1::Model* model) {
   SetSizes(files.spec(), model);
   model->set_stored_dtype(std::string(DTypeName(files.checkpoint().stored_dtype())));
-  model->set_stored_bytes(static_cast<uint64_t>(files.checkpoint().stored_bytes()));
+  model->set_stored_bytes(static_cast<double>(files.checkpoint().stored_bytes()));
   return SetTokenizer(files.tokenizer(), files.tokenizer_problem(), model);
 }
 
@@ -53,7 +55,7 @@ absl::Status SetOutline(const models::ModelOutline& outline, v1::Model* model) {
   SetSizes(outline.spec, model);
   model->set_state("remote");
   if (outline.dtype) model->set_stored_dtype(std::string(DTypeName(*outline.dtype)));
-  model->set_stored_bytes(outline.weight_bytes.value_or(0));
+  model->set_stored_bytes(static_cast<double>(outline.weight_bytes.value_or(0)));
   return SetTokenizer(outline.tokenizer.get(), outline.tokenizer_problem, model);
 }
 
@@ -63,7 +65,7 @@ absl::StatusOr<v1::Model> ToMessage(const models::ModelListing& listing) {
   model.set_problem(listing.problem);
   model.set_state(std::string(models::StateName(listing.state)));
   model.set_revision(listing.revision);
-  model.set_resident_bytes(listing.resident_bytes);
+  model.set_resident_bytes(static_cast<double>(listing.resident_bytes));
   model.set_n_pins(listing.n_pins);
   model.set_load_seconds(listing.load_seconds);
   if (listing.last_use != absl::InfinitePast())
@@ -89,10 +91,11 @@ absl::StatusOr<v1::Model> DescribeRemote(const ServiceContext& context, const st
 // The device and dtype that a load asks for, or the server's.
 absl::StatusOr<engine::LoadOptions> LoadOptionsOf(const ServiceContext& context,
                                                   const v1::LoadModelRequest& request) {
-  v1::RunProfileRequest profile;  // what a job would get that asks for the same
+  v1::JobSpec spec;  // what a job would get that asks for the same
+  v1::ProfileSpec& profile = *spec.mutable_profile();
   profile.set_model(request.name());
   if (request.has_dtype()) profile.mutable_run()->set_dtype(request.dtype());
-  INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &profile));
+  INDUCT_RETURN_IF_ERROR(Resolve(context.settings, context.limits, &spec));
   std::vector<std::string> devices;
   for (const v1::Device& device : context.info.devices()) devices.push_back(device.name());
   const std::string device = request.has_device() ? request.device() : context.limits.device;
@@ -121,12 +124,22 @@ absl::Status Load(const ServiceContext& context, const v1::LoadModelRequest& req
 }  // namespace
 
 grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* call,
-                                                   const v1::ListModelsRequest*,
+                                                   const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
-  return AnswerOn(*context_.slow_pool, call, [this, response]() -> absl::Status {
-    for (const models::ModelListing& listing : context_.registry->List()) {
-      INDUCT_ASSIGN_OR_RETURN(*response->add_models(), ToMessage(listing));
+  return AnswerOn(*context_.slow_pool, call, [this, request, response]() -> absl::Status {
+    if (request->page_size() > kMaxModelPage) {
+      return InvalidField(
+          "page_size", absl::StrCat(request->page_size(), " given, at most ", kMaxModelPage, " are allowed"));
     }
+    const size_t page = request->page_size() == 0 ? kMaxModelPage : request->page_size();
+    const std::vector<models::ModelListing> listings = context_.registry->List();
+    auto next = std::ranges::upper_bound(listings, request->page_token(), {}, &models::ModelListing::name);
+    if (request->page_token().empty()) next = listings.begin();
+    for (size_t i = 0; i < page && next != listings.end(); ++i, ++next) {
+      INDUCT_ASSIGN_OR_RETURN(*response->add_models(), ToMessage(*next));
+    }
+    if (next != listings.end() && next != listings.begin())
+      response->set_next_page_token(std::prev(next)->name);
     return absl::OkStatus();
   });
 }
@@ -171,15 +184,6 @@ grpc::ServerUnaryReactor* ModelService::UnloadModel(grpc::CallbackServerContext*
     INDUCT_ASSIGN_OR_RETURN(*response, Describe(context_, request->name()));
     return absl::OkStatus();
   });
-}
-
-grpc::ServerUnaryReactor* ServerService::GetServerInfo(grpc::CallbackServerContext* call,
-                                                       const v1::GetServerInfoRequest*,
-                                                       v1::ServerInfo* response) {
-  *response = context_.info;
-  grpc::ServerUnaryReactor* reactor = call->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
-  return reactor;
 }
 
 }  // namespace induct::service

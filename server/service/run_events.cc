@@ -1,8 +1,9 @@
 // The events of runs.
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/logging.h"
 #include "induct/v1/job.pb.h"
-#include "proto/message_json.h"
+#include "server/service/job_kind.h"
 #include "server/service/messages.h"
 
 namespace induct::service {
@@ -35,25 +36,6 @@ v1::ModelUse ToMessage(const runs::ModelUse& model) {
   return message;
 }
 
-void SetResult(v1::Profile result, v1::JobFinished* finished) {
-  *finished->mutable_profile() = std::move(result);
-}
-void SetResult(v1::CrossSize result, v1::JobFinished* finished) {
-  *finished->mutable_cross_size() = std::move(result);
-}
-void SetResult(v1::Nulls result, v1::JobFinished* finished) {
-  *finished->mutable_nulls() = std::move(result);
-}
-void SetResult(v1::Causal result, v1::JobFinished* finished) {
-  *finished->mutable_causal() = std::move(result);
-}
-void SetResult(v1::LagBuckets result, v1::JobFinished* finished) {
-  *finished->mutable_lag_buckets() = std::move(result);
-}
-void SetResult(v1::AttentionPattern result, v1::JobFinished* finished) {
-  *finished->mutable_pattern() = std::move(result);
-}
-
 }  // namespace
 
 std::string RunEvents::Preparing(const models::PreparationStep& step) const {
@@ -67,9 +49,10 @@ std::string RunEvents::Started(const runs::RunStarted& started) const {
   v1::JobEvent event;
   v1::JobStarted& message = *event.mutable_started();
   message.set_device(started.device);
+  message.set_device_index(static_cast<uint32_t>(started.device_index));
   for (const runs::ModelUse& model : started.models) *message.add_models() = ToMessage(model);
   message.set_n_prompts(started.n_prompts);
-  message.set_n_tokens(started.n_tokens);
+  message.set_n_tokens(static_cast<double>(started.n_tokens));
   for (const std::string& warning : started.warnings) message.add_warnings(warning);
   return event.SerializeAsString();
 }
@@ -99,13 +82,12 @@ std::string RunEvents::Progress(double fraction, uint32_t layers_done, uint32_t 
   return event.SerializeAsString();
 }
 
-std::string RunEvents::Finished(const std::string& model, const runs::RunResult& result,
-                                const jobs::JobRecord& record,
+std::string RunEvents::Finished(const std::string& result_message, const jobs::JobRecord& record,
                                 const std::vector<std::string>& warnings) const {
   v1::JobEvent event;
   v1::JobFinished& message = *event.mutable_finished();
-  std::visit([&](const auto* of_kind) { SetResult(ToMessage(model, *of_kind), &message); }, result);
-  if (message.ByteSizeLong() > kMaxResultBytes) message.clear_result();
+  if (result_message.size() <= kMaxResultBytes && !message.mutable_result()->ParseFromString(result_message))
+    Log(LogLevel::kError, "server", "a result could not be put into its event");
   v1::JobSeconds& seconds = *message.mutable_seconds();
   seconds.set_queued(absl::ToDoubleSeconds(record.preparing_since - record.created));
   seconds.set_preparing(absl::ToDoubleSeconds(record.running_since - record.preparing_since));
@@ -114,8 +96,9 @@ std::string RunEvents::Finished(const std::string& model, const runs::RunResult&
   return event.SerializeAsString();
 }
 
-absl::StatusOr<std::string> RunEvents::Json(const std::string& model, const runs::RunResult& result) const {
-  return std::visit([&](const auto* of_kind) { return ToJson(ToMessage(model, *of_kind)); }, result);
+absl::StatusOr<runs::EncodedResult> RunEvents::Profile(const std::string& model,
+                                                       const analysis::ProfileResult& result) const {
+  return Encode(ToMessage(model, result));
 }
 
 }  // namespace induct::service

@@ -4,9 +4,9 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "absl/time/time.h"
 #include "common/settings.h"
@@ -20,7 +20,7 @@
 #include "server/models/model_registry.h"
 #include "server/service/blocking_pool.h"
 #include "server/service/load_threads.h"
-#include "server/service/requests.h"
+#include "server/service/specs.h"
 
 namespace induct::service {
 
@@ -31,17 +31,14 @@ struct ServiceContext {
       nullptr;  // for what may take seconds: previews and models, which must not hold up the others
   LoadThreads* load_threads = nullptr;
   jobs::Scheduler* scheduler = nullptr;
-  const jobs::JobStore* store = nullptr;
+  jobs::JobStore* store = nullptr;
   models::ModelRegistry* registry = nullptr;
   Settings settings;  // the server's
-  RequestLimits limits;
-  v1::ServerInfo info;  // answered as it is
+  SpecLimits limits;
+  v1::ServerInfo info;                       // answered as it is
+  std::function<v1::ServerStatus()> status;  // of now
   metrics::Recorder* recorder = metrics::NoRecorder();
 };
-
-// The job's owner as the call says it: the `induct-user` metadata (unauthenticated, for fairness only), else
-// "anonymous". Characters outside printable ASCII become '?', at most 64 are kept.
-std::string OwnerOf(const grpc::CallbackServerContext& context);
 
 class AnalysisService : public v1::AnalysisService::CallbackService {
  public:
@@ -70,6 +67,8 @@ class JobService : public v1::JobService::CallbackService {
  public:
   explicit JobService(const ServiceContext& context) : context_(context) {}
 
+  grpc::ServerUnaryReactor* CreateJob(grpc::CallbackServerContext* call, const v1::CreateJobRequest* request,
+                                      v1::Job* response) override;
   grpc::ServerUnaryReactor* GetJob(grpc::CallbackServerContext* call, const v1::GetJobRequest* request,
                                    v1::Job* response) override;
   grpc::ServerUnaryReactor* ListJobs(grpc::CallbackServerContext* call, const v1::ListJobsRequest* request,
@@ -78,6 +77,8 @@ class JobService : public v1::JobService::CallbackService {
                                                    const v1::WatchJobRequest* request) override;
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* call, const v1::CancelJobRequest* request,
                                       v1::Job* response) override;
+  grpc::ServerUnaryReactor* DeleteJob(grpc::CallbackServerContext* call, const v1::DeleteJobRequest* request,
+                                      v1::DeleteJobResponse* response) override;
   grpc::ServerWriteReactor<v1::ReadArtifactResponse>* ReadArtifact(
       grpc::CallbackServerContext* call, const v1::ReadArtifactRequest* request) override;
 
@@ -112,13 +113,18 @@ class ServerService : public v1::ServerService::CallbackService {
   grpc::ServerUnaryReactor* GetServerInfo(grpc::CallbackServerContext* call,
                                           const v1::GetServerInfoRequest* request,
                                           v1::ServerInfo* response) override;
+  grpc::ServerUnaryReactor* GetServerStatus(grpc::CallbackServerContext* call,
+                                            const v1::GetServerStatusRequest* request,
+                                            v1::ServerStatus* response) override;
+  grpc::ServerUnaryReactor* Drain(grpc::CallbackServerContext* call, const v1::DrainRequest* request,
+                                  v1::DrainResponse* response) override;
 
  private:
   const ServiceContext& context_;
 };
 
-// Turns a stored job into work: decodes the request that the submitting call stored. `environment` must
+// Turns a stored job into work: decodes the spec that the submitting call stored. `environment` must
 // outlive the factory.
-jobs::WorkFactory MakeWorkFactory(const RequestLimits& limits, const runs::RunEnvironment& environment);
+jobs::WorkFactory MakeWorkFactory(const SpecLimits& limits, const runs::RunEnvironment& environment);
 
 }  // namespace induct::service

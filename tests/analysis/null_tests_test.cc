@@ -107,6 +107,23 @@ TEST(BootstrapTTest, ALayersPCountsTheHeadsThatAreKept) {
   EXPECT_GT(BootstrapT(effects, {})->layers[0], 0.05) << "of the mean of its three";
 }
 
+TEST(BootstrapTTest, TwoSidedItFindsEffectsOfEitherSign) {
+  TestedEffects effects{
+      .n_prompts = 30, .n_layers = 1, .n_heads = 3, .n_kept = 1, .resamples = 999, .seed = 5};
+  for (int i = 0; i < 30; ++i) {
+    const double noise = std::sin(12.9898 * i);
+    effects.values.insert(effects.values.end(), {0.5 + noise, -0.5 - noise, noise});
+  }
+  const std::vector<double> one_sided = BootstrapT(effects, {})->heads;
+  effects.two_sided = true;
+  const std::vector<double> two_sided = BootstrapT(effects, {})->heads;
+  EXPECT_LT(one_sided[0], 0.05);
+  EXPECT_EQ(one_sided[1], 1);
+  EXPECT_LT(two_sided[0], 0.05);
+  EXPECT_EQ(two_sided[1], two_sided[0]);
+  EXPECT_GT(two_sided[2], 0.2);
+}
+
 TEST(BootstrapTTest, StopsWhenAsked) {
   std::stop_source stop;
   stop.request_stop();

@@ -5,9 +5,11 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "client/kinds/profile.h"
 #include "common/file_names.h"
 #include "proto/message_json.h"
 #include "tests/client/fake_server.h"
@@ -19,7 +21,7 @@ v1::HeadMatrix Matrix(const SavedModel& model, double factor, double shift) {
   v1::HeadMatrix matrix;
   matrix.set_n_layers(model.use.n_layers());
   matrix.set_n_heads(model.use.n_heads());
-  for (const float score : model.scores->values) matrix.add_values(factor * score + shift);
+  for (const float score : ScoresOf(model)->values) matrix.add_values(factor * score + shift);
   return matrix;
 }
 
@@ -35,7 +37,7 @@ v1::AntecedentNull ExampleAntecedentNull(const SavedModel& model, double null_me
   for (int i = 0; i < null.p_adjusted().values_size(); ++i) {
     if (null.observed().values(i) > 0.4) null.mutable_p_adjusted()->set_values(i, 0.001);
   }
-  for (const double value : model.profile->per_layer()) {
+  for (const double value : model.Get<v1::Profile>()->per_layer()) {
     null.mutable_layers()->add_observed(value);
     null.mutable_layers()->add_null_mean(null_mean);
     null.mutable_layers()->add_effect(value - null_mean);
@@ -83,21 +85,32 @@ void WriteJson(const std::string& path, const google::protobuf::Message& message
   WriteBytes(path, *json);
 }
 
-void WriteModel(const SavedModel& model, const std::string& folder) {
-  const std::string& name = model.use.name();
+void WriteResults(const AnalysisKind& kind, const std::string& model, ModelSize size,
+                  const SavedResults& results, const std::string& folder) {
+  const google::protobuf::Message* result = results.Find(*kind.result.prototype->GetDescriptor());
+  if (result == nullptr) return;
   const auto in_folder = [&](const std::string& file) { return absl::StrCat(folder, "/", file); };
-  if (model.profile) WriteJson(in_folder(ProfileFile(name)), *model.profile);
-  if (model.scores)
-    WriteBytes(in_folder(ScoresFile(name)), NpyBytes(model.scores->values, model.scores->shape));
-  if (model.nulls) WriteJson(in_folder(NullsFile(name)), *model.nulls);
-  if (model.causal) WriteJson(in_folder(CausalFile(name)), *model.causal);
-  if (model.lag_buckets) WriteJson(in_folder(LagBucketsFile(name)), *model.lag_buckets);
-  if (model.pattern) WriteJson(in_folder(PatternFile(name)), *model.pattern);
-  if (model.attention)
-    WriteBytes(in_folder(PatternArrayFile(name)), NpyBytes(model.attention->values, model.attention->shape));
+  WriteJson(in_folder(kind.result.name(model)), *result);
+  if (kind.result.arrays == nullptr) return;
+  for (const ArrayFile& file : kind.result.arrays(*result, model, size)) {
+    const FloatArray* array = results.Array(file.name);
+    if (array != nullptr) WriteBytes(in_folder(file.name), NpyBytes(array->values, array->shape));
+  }
 }
 
 }  // namespace
+
+void PutValues(const std::string& file, std::vector<float> values, SavedModel* model) {
+  FloatArray array = *model->results.Array(file);
+  array.values = std::move(values);
+  model->results.PutArray(file, std::move(array));
+}
+
+void RemoveArrays(SavedModel* model) {
+  SavedResults messages;
+  for (const auto& message : model->results.messages()) messages.PutShared(message);
+  model->results = std::move(messages);
+}
 
 std::vector<std::string> Lines(const std::string& text) {
   return absl::StrSplit(text, '\n', absl::SkipEmpty());
@@ -114,8 +127,9 @@ SavedModel ExampleModel(const std::string& label, int n_layers, int n_heads, boo
   model.use.set_n_layers(static_cast<uint32_t>(n_layers));
   model.use.set_n_heads(static_cast<uint32_t>(n_heads));
   model.use.set_n_parameters(1e6 * n_layers * n_heads * n_heads);
-  model.profile = MakeProfile(model.use.name(), n_layers, n_heads, bootstrap);
-  model.scores = *ParseFloatNpy(MakeScores(*model.profile));
+  const v1::Profile profile = MakeProfile(model.use.name(), n_layers, n_heads, bootstrap);
+  model.results.PutArray(ScoresFile(model.use.name()), *ParseFloatNpy(MakeScores(profile)));
+  model.results.Put(profile);
   return model;
 }
 
@@ -137,7 +151,7 @@ v1::Nulls ExampleNulls(const SavedModel& model) {
   v1::HeadPermutation* heads = nulls.mutable_head_permutation();
   heads->set_resamples(10000);
   heads->set_threshold(0.41);
-  for (const double value : model.profile->per_layer()) {
+  for (const double value : model.Get<v1::Profile>()->per_layer()) {
     heads->add_observed_density(0.6 * value);
     heads->add_null_mean(0.1);
     heads->add_band_low(0);
@@ -196,13 +210,13 @@ v1::LagBuckets ExampleLagBuckets(const SavedModel& model) {
     bucket->set_n_copy_ops(n);
     if (n == 0) continue;
     const double factor = high == 0 ? 0.7 : 1;
-    *bucket->mutable_per_layer() = model.profile->per_layer();
+    *bucket->mutable_per_layer() = model.Get<v1::Profile>()->per_layer();
     for (double& value : *bucket->mutable_per_layer()) value *= factor;
     *bucket->mutable_scores() = Matrix(model, factor, 0);
-    bucket->set_peak_depth(model.profile->peak_depth());
+    bucket->set_peak_depth(model.Get<v1::Profile>()->peak_depth());
     bucket->set_centroid_rel(high == 0 ? 0.55 : 0.49);
-    if (!model.profile->has_bootstrap()) continue;
-    *bucket->mutable_bootstrap() = model.profile->bootstrap();
+    if (!model.Get<v1::Profile>()->has_bootstrap()) continue;
+    *bucket->mutable_bootstrap() = model.Get<v1::Profile>()->bootstrap();
     for (double& value : *bucket->mutable_bootstrap()->mutable_per_layer()->mutable_ci_low()) value *= factor;
     for (double& value : *bucket->mutable_bootstrap()->mutable_per_layer()->mutable_ci_high())
       value *= factor;
@@ -235,8 +249,8 @@ void AddExamplePattern(int n_tokens, SavedModel* model) {
       attention.values.push_back(static_cast<float>(rest + (query >= half && key == target ? 0.6 : 0)));
     }
   }
-  model->pattern = pattern;
-  model->attention = attention;
+  model->results.Put(pattern);
+  model->results.PutArray(PatternArrayFile(model->use.name()), attention);
 }
 
 SavedRun ExampleRun(const std::string& command, std::vector<SavedModel> models) {
@@ -252,8 +266,9 @@ SavedRun ExampleRun(const std::string& command, std::vector<SavedModel> models) 
     run.metadata.add_labels(model.label);
   }
   if (run.models.size() > 1) {
-    run.cross_size.emplace();
-    for (const SavedModel& model : run.models) run.cross_size->add_models(model.use.name());
+    v1::CrossSize cross_size;
+    for (const SavedModel& model : run.models) cross_size.add_models(model.use.name());
+    run.results.Put(std::move(cross_size));
   }
   return run;
 }
@@ -262,8 +277,14 @@ void WriteRun(const SavedRun& run, const std::string& folder) {
   std::filesystem::create_directories(folder);
   WriteJson(absl::StrCat(folder, "/", kMetadataFile), run.metadata);
   WriteBytes(absl::StrCat(folder, "/", kConfigFile), run.config);
-  if (run.cross_size) WriteJson(absl::StrCat(folder, "/", kCrossSizeFile), *run.cross_size);
-  for (const SavedModel& model : run.models) WriteModel(model, folder);
+  for (const AnalysisKind& kind : AnalysisKinds()) {
+    if (kind.compares_models) WriteResults(kind, "", {}, run.results, folder);
+    for (const SavedModel& model : run.models) {
+      if (!kind.compares_models)
+        WriteResults(kind, model.use.name(), {model.use.n_layers(), model.use.n_heads()}, model.results,
+                     folder);
+    }
+  }
 }
 
 }  // namespace induct::client

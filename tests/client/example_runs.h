@@ -2,12 +2,27 @@
 // directories of them.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "client/saved_run.h"
+#include "induct/v1/analyses.pb.h"
 
 namespace induct::client {
+
+// The result as one to change: a copy of it takes its place.
+template <typename Result, typename Saved>
+Result* Mutable(Saved* saved) {
+  const Result* now = saved->template Get<Result>();
+  const auto copy = now == nullptr ? std::make_shared<Result>() : std::make_shared<Result>(*now);
+  saved->results.PutShared(copy);
+  return copy.get();
+}
+// Gives the array of that file, which the model has, other values.
+void PutValues(const std::string& file, std::vector<float> values, SavedModel* model);
+// Leaves the model no array.
+void RemoveArrays(SavedModel* model);
 
 // A model with a profile and its scores, as MakeProfile makes them. `label` becomes a name in file names.
 SavedModel ExampleModel(const std::string& label, int n_layers, int n_heads, bool bootstrap = true);

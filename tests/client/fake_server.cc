@@ -1,5 +1,6 @@
 #include "tests/client/fake_server.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +10,7 @@
 #include "google/rpc/error_details.pb.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/server_builder.h"
+#include "proto/job_specs.h"
 #include "proto/message_json.h"
 
 namespace induct::client {
@@ -19,43 +21,63 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
                                     v1::ServerService::Service {
   explicit Services(Script s) : script(std::move(s)) {}
 
-  grpc::Status RunProfile(grpc::ServerContext* context, const v1::RunProfileRequest* request,
-                          grpc::ServerWriter<v1::JobEvent>* writer) override {
-    return Submit(*request, context, writer);
-  }
-  grpc::Status CrossSize(grpc::ServerContext* context, const v1::CrossSizeRequest* request,
-                         grpc::ServerWriter<v1::JobEvent>* writer) override {
-    return Submit(*request, context, writer);
-  }
-  grpc::Status Nulls(grpc::ServerContext* context, const v1::NullsRequest* request,
-                     grpc::ServerWriter<v1::JobEvent>* writer) override {
-    return Submit(*request, context, writer);
-  }
-  grpc::Status Causal(grpc::ServerContext* context, const v1::CausalRequest* request,
-                      grpc::ServerWriter<v1::JobEvent>* writer) override {
-    return Submit(*request, context, writer);
-  }
-  grpc::Status LagBuckets(grpc::ServerContext* context, const v1::LagBucketsRequest* request,
-                          grpc::ServerWriter<v1::JobEvent>* writer) override {
-    return Submit(*request, context, writer);
-  }
-  grpc::Status Pattern(grpc::ServerContext* context, const v1::PatternRequest* request,
-                       grpc::ServerWriter<v1::JobEvent>* writer) override {
-    return Submit(*request, context, writer);
+  grpc::Status CreateJob(grpc::ServerContext* context, const v1::CreateJobRequest* request,
+                         v1::Job* job) override {
+    const absl::MutexLock lock(&mutex);
+    record.created.push_back(request->spec());
+    const auto user = context->client_metadata().find("induct-user");
+    if (user != context->client_metadata().end())
+      record.user = std::string(user->second.data(), user->second.size());
+    grpc::Status status;
+    if (!script.creations.empty()) {
+      status = script.creations.front();
+      script.creations.pop_front();
+    }
+    if (!status.ok()) return status;
+    current = JobOf(request->spec());
+    job->set_name(kFakeJob);
+    return status;
   }
 
-  grpc::Status Submit(const AnalysisRequest& request, grpc::ServerContext* context,
-                      grpc::ServerWriter<v1::JobEvent>* writer) {
-    {
-      const absl::MutexLock lock(&mutex);
-      record.requests.push_back(request);
-      if (std::holds_alternative<v1::RunProfileRequest>(request))
-        record.submitted.push_back(ProfileOf(request));
-      const auto user = context->client_metadata().find("induct-user");
-      if (user != context->client_metadata().end())
-        record.user = std::string(user->second.data(), user->second.size());
+  // The job as a server resolves it.
+  v1::Job JobOf(const v1::JobSpec& sent) const {
+    v1::Job job;
+    job.set_name(kFakeJob);
+    job.set_server_id("01SERVER");
+    job.set_kind(KindOf(sent));
+    job.set_request_sha256(SpecSha256(sent));
+    job.mutable_create_time()->set_seconds(1'700'000'000);
+    *job.mutable_spec() = sent;
+    job.mutable_spec()->mutable_options()->clear_request_id();
+    CountGivenPrompts(job.mutable_spec());
+    v1::ProfileSpec* profile = MutableProfileOf(job.mutable_spec());
+    const v1::ProfileSpec asked = *profile;
+    *profile = script.defaults;
+    if (asked.prompts().lag_values_size() > 0) profile->mutable_prompts()->clear_lag_values();
+    profile->MergeFrom(asked);
+    for (const std::string& model : ModelsOf(sent)) job.add_models(model);
+    return job;
+  }
+
+  // What the log tells of the job.
+  void EndJob(v1::Job* job) const {
+    for (const v1::JobEvent& event : script.log) {
+      if (event.has_started()) *job->mutable_started() = event.started();
+      if (event.has_artifact()) *job->add_artifacts() = event.artifact();
+      if (!event.has_finished()) continue;
+      job->set_state(v1::Job::STATE_SUCCEEDED);
+      *job->mutable_seconds() = event.finished().seconds();
+      *job->mutable_warnings() = event.finished().warnings();
     }
-    return PlayNext(0, context, writer);
+  }
+
+  grpc::Status GetJob(grpc::ServerContext*, const v1::GetJobRequest* request, v1::Job* job) override {
+    const absl::MutexLock lock(&mutex);
+    *job = script.job.value_or(current);
+    if (request->name() != job->name())
+      return ServerError(grpc::StatusCode::NOT_FOUND, "no such job", "JOB_NOT_FOUND");
+    if (!script.job) EndJob(job);
+    return grpc::Status::OK;
   }
 
   grpc::Status WatchJob(grpc::ServerContext* context, const v1::WatchJobRequest* request,
@@ -70,15 +92,22 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
   grpc::Status PlayNext(uint64_t after, grpc::ServerContext* context,
                         grpc::ServerWriter<v1::JobEvent>* writer) {
     Play play;
+    v1::Job job;
     {
       const absl::MutexLock lock(&mutex);
+      job = current;
       if (!script.plays.empty()) {
         play = script.plays.front();
         script.plays.pop_front();
       }
     }
     for (size_t i = 0; i < std::min(play.end_index, script.log.size()); ++i) {
-      if (!script.log[i].has_sequence() || script.log[i].sequence() > after) writer->Write(script.log[i]);
+      v1::JobEvent event = script.log[i];
+      if (event.has_accepted()) {
+        *event.mutable_accepted()->mutable_spec() = job.spec();
+        *event.mutable_accepted()->mutable_models() = job.models();
+      }
+      if (!event.has_sequence() || event.sequence() > after) writer->Write(event);
     }
     if (play.wait_for_cancel) WaitForCancel(context, writer);
     return play.status;
@@ -119,6 +148,10 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
 
   grpc::Status ListJobs(grpc::ServerContext*, const v1::ListJobsRequest* request,
                         v1::ListJobsResponse* response) override {
+    {
+      const absl::MutexLock lock(&mutex);
+      record.listed.push_back(*request);
+    }
     size_t at = request->page_token().empty() ? 0 : std::stoul(request->page_token());
     const size_t page = std::min<size_t>(request->page_size(), 2);  // smaller than asked, as servers may
     for (const size_t end = std::min(at + page, script.jobs.size()); at < end; ++at)
@@ -127,12 +160,15 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
     return grpc::Status::OK;
   }
 
-  grpc::Status ReadArtifact(grpc::ServerContext*, const v1::ReadArtifactRequest* request,
+  grpc::Status ReadArtifact(grpc::ServerContext* context, const v1::ReadArtifactRequest* request,
                             grpc::ServerWriter<v1::ReadArtifactResponse>* writer) override {
     size_t left = SIZE_MAX;
     {
       const absl::MutexLock lock(&mutex);
       record.read.push_back(*request);
+      waiting = waiting || script.artifact_waits;
+      while (script.artifact_waits && !context->IsCancelled())
+        cancel_came.WaitWithTimeout(&mutex, absl::Milliseconds(20));
       if (!script.artifact_cuts.empty()) {
         left = script.artifact_cuts.front();
         script.artifact_cuts.pop_front();
@@ -157,9 +193,12 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
                              : grpc::Status::OK;
   }
 
-  grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest*,
+  grpc::Status ListModels(grpc::ServerContext*, const v1::ListModelsRequest* request,
                           v1::ListModelsResponse* response) override {
-    *response = script.models;
+    int at = request->page_token().empty() ? 0 : std::stoi(request->page_token());
+    for (const int end = std::min(at + 2, script.models.models_size()); at < end; ++at)
+      *response->add_models() = script.models.models(at);
+    if (at < script.models.models_size()) response->set_next_page_token(absl::StrCat(at));
     return grpc::Status::OK;
   }
 
@@ -206,13 +245,15 @@ struct FakeServer::Services final : v1::AnalysisService::Service,
     info->set_id("01SERVER");
     info->set_version("9.9.9");
     info->set_libtorch("2.13.0");
+    info->set_contract(script.contract);
     return grpc::Status::OK;
   }
 
   absl::Mutex mutex;
   absl::CondVar cancel_came;
-  Script script;  // plays and artifact_cuts under the mutex; the rest does not change
+  Script script;  // creations, plays and artifact_cuts under the mutex; the rest does not change
   Record record ABSL_GUARDED_BY(mutex);
+  v1::Job current ABSL_GUARDED_BY(mutex);  // created last
   bool waiting ABSL_GUARDED_BY(mutex) = false;
 };
 
@@ -325,7 +366,7 @@ v1::JobEvent ArtifactEvent(const std::string& name, const std::string& bytes) {
   v1::JobEvent event;
   event.mutable_artifact()->set_name(name);
   event.mutable_artifact()->set_media_type("application/octet-stream");
-  event.mutable_artifact()->set_size(bytes.size());
+  event.mutable_artifact()->set_size(static_cast<double>(bytes.size()));
   event.mutable_artifact()->set_sha256(Sha256Hex(bytes));
   return event;
 }
@@ -353,11 +394,6 @@ void AddSetUp(const std::string& model, int n_layers, int n_heads, std::vector<v
   v1::JobAccepted* accepted = log->emplace_back().mutable_accepted();
   accepted->set_job(kFakeJob);
   accepted->set_server_id("01SERVER");
-  accepted->add_models(model);
-  accepted->mutable_resolved_request()->set_model(model);
-  accepted->mutable_resolved_request()->mutable_run()->set_score("induction");
-  accepted->mutable_resolved_request()->mutable_run()->set_seed(18446744073709551615u);
-  accepted->mutable_resolved_request()->mutable_prompts()->add_lag_values(8);
   log->emplace_back().mutable_queued()->set_position(2);
   log->emplace_back().mutable_preparing()->set_step("loading " + model);
   v1::JobStarted* started = log->emplace_back().mutable_started();
@@ -376,6 +412,9 @@ Script SuccessfulScript(const std::string& model, int n_layers, int n_heads) {
   Script script;
   const v1::Profile profile = MakeProfile(ModelFileName(model), n_layers, n_heads, /*bootstrap=*/true);
   AddSetUp(model, n_layers, n_heads, &script.log);
+  script.defaults.mutable_run()->set_score("induction");
+  script.defaults.mutable_run()->set_seed(18446744073709551615u);
+  script.defaults.mutable_prompts()->add_lag_values(8);
   for (int layer = 0; layer < n_layers; ++layer) {
     v1::LayerScores* scores = script.log.emplace_back().mutable_layer_scores();
     scores->set_model(profile.model());
@@ -394,7 +433,7 @@ Script SuccessfulScript(const std::string& model, int n_layers, int n_heads) {
   script.artifacts["prompts.txt"] = std::string(5000, 'x') + "\n";
   for (const auto& [name, bytes] : script.artifacts) script.log.push_back(ArtifactEvent(name, bytes));
   v1::JobFinished* finished = script.log.emplace_back().mutable_finished();
-  *finished->mutable_profile() = profile;
+  *finished->mutable_result()->mutable_profile() = profile;
   finished->mutable_seconds()->set_running(1.5);
   finished->add_warnings("lag 2 is below min_lag");
   Renumber(&script.log);

@@ -12,17 +12,17 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
-#include "client/analysis_request.h"
 #include "grpcpp/server.h"
 #include "induct/v1/analysis_service.grpc.pb.h"
 #include "induct/v1/job_service.grpc.pb.h"
 #include "induct/v1/model_service.grpc.pb.h"
 #include "induct/v1/server_service.grpc.pb.h"
+#include "proto/contract.h"
 
 namespace induct::client {
 
-// What one event stream does: sends the log's events before `end_index`, then ends with `status`; or, where
-// `wait_for_cancel`, waits for CancelJob and sends `cancelled`.
+// What one WatchJob stream does: sends the log's events before `end_index`, then ends with `status`; or,
+// where `wait_for_cancel`, waits for CancelJob and sends `cancelled`.
 struct Play {
   size_t end_index = SIZE_MAX;
   grpc::Status status;
@@ -30,11 +30,16 @@ struct Play {
 };
 
 struct Script {
-  std::vector<v1::JobEvent> log;  // all events, durable and passing, in order
-  std::deque<Play> plays;  // one a stream; when they are used up, streams play everything and end with OK
+  uint32_t contract = kContract;  // as GetServerInfo tells it
+  std::vector<v1::JobEvent> log;  // all events, durable and passing, in order; accepted gets the created spec
+  v1::ProfileSpec defaults;       // what created specs get where they are silent
+  std::deque<grpc::Status> creations;  // what CreateJob answers, in turn; OK when they are used up
+  std::deque<Play> plays;      // one a stream; when they are used up, streams play everything and end with OK
+  std::optional<v1::Job> job;  // that GetJob tells; none: the one that was created last, as its log ended
   std::map<std::string, std::string> artifacts;
   std::deque<size_t>
-      artifact_cuts;  // bytes that one ReadArtifact call sends before it breaks with UNAVAILABLE
+      artifact_cuts;            // bytes that one ReadArtifact call sends before it breaks with UNAVAILABLE
+  bool artifact_waits = false;  // ReadArtifact waits until the client is gone
   bool checks_sha256 =
       false;  // NOT_FOUND for an artifact with another SHA-256 than asked for, as induct-server does
   v1::ListModelsResponse models;             // GetModel, LoadModel and UnloadModel know these by name
@@ -43,7 +48,7 @@ struct Script {
   bool load_waits = false;  // LoadModel waits after its steps until the client is gone
   grpc::Status unload_status;
   std::vector<v1::Job> jobs;
-  std::string state_after_cancel = "cancelled";  // that CancelJob tells
+  v1::Job::State state_after_cancel = v1::Job::STATE_CANCELLED;  // that CancelJob tells
   std::vector<v1::Prompt> prompts;
   std::optional<bool> serving;  // what grpc.health.v1 tells; none: there is no such service
   grpc::Status preview_status;
@@ -51,8 +56,8 @@ struct Script {
 
 // What the calls asked for.
 struct Record {
-  std::vector<AnalysisRequest> requests;
-  std::vector<v1::RunProfileRequest> submitted;  // the profiles among them
+  std::vector<v1::JobSpec> created;
+  std::vector<v1::ListJobsRequest> listed;
   std::vector<v1::WatchJobRequest> watched;
   std::vector<v1::ReadArtifactRequest> read;
   std::vector<std::string> cancelled;
@@ -70,7 +75,8 @@ class FakeServer {
 
   const std::string& address() const { return address_; }
   Record record() const;
-  // Waits until a stream has come to its wait_for_cancel, or a load to its load_waits.
+  // Waits until a stream has come to its wait_for_cancel, a load to its load_waits, or a read to
+  // artifact_waits.
   void AwaitWaiting();
   // Waits until a LoadModel call has seen that its client is gone.
   void AwaitCancelledLoad();

@@ -17,6 +17,7 @@
 #include "client/figures/profile_curve.h"
 #include "client/figures/script.h"
 #include "client/figures/spread.h"
+#include "common/file_names.h"
 #include "tests/client/example_runs.h"
 
 namespace induct::client {
@@ -31,7 +32,7 @@ std::string Title(const Figure& figure) { return absl::StrJoin(figure.title, "\n
 
 TEST(HeatmapTest, HasARowForEachHeadAndColoursUpToTheHighestScore) {
   SavedModel model = ExampleModel("m", 2, 3);
-  model.scores->values = {0, 0.25f, 0.5f, 0.125f, 0.75f, 1e-9f};
+  PutValues(ScoresFile(model.use.name()), {0, 0.25f, 0.5f, 0.125f, 0.75f, 1e-9f}, &model);
   const Figure figure = HeatmapFigure(model);
   EXPECT_THAT(Lines(figure.csv), ElementsAre("layer,head,score", "0,0,0", "0,1,0.25", "0,2,0.5", "1,0,0.125",
                                              "1,1,0.75", "1,2,9.99999972e-10"));
@@ -41,7 +42,7 @@ TEST(HeatmapTest, HasARowForEachHeadAndColoursUpToTheHighestScore) {
 
 TEST(HeatmapTest, ScoresOfZeroHaveARangeOfColours) {
   SavedModel model = ExampleModel("m", 1, 1);
-  model.scores->values = {0};
+  PutValues(ScoresFile(model.use.name()), {0}, &model);
   EXPECT_THAT(HeatmapFigure(model).settings, HasSubstr("set cbrange [0:1]"));
 }
 
@@ -49,18 +50,18 @@ TEST(ProfileCurveTest, SaysWhatItAveragesAndHowSureItsPeakIs) {
   SavedModel model = ExampleModel("m", 4, 4);
   EXPECT_THAT(ProfileCurveFigure(model).settings, HasSubstr("'induction score of the top head of 4'"));
   EXPECT_THAT(ProfileCurveFigure(model).plot, HasSubstr("'peak: layer 2, depth 0.625 [0.480, 0.560]'"));
-  model.profile->set_n_heads_kept(4);
-  model.profile->set_aggregation("mean");
-  model.profile->mutable_bootstrap()->mutable_peak_depth()->set_ci_low(0.56);
+  Mutable<v1::Profile>(&model)->set_n_heads_kept(4);
+  Mutable<v1::Profile>(&model)->set_aggregation("mean");
+  Mutable<v1::Profile>(&model)->mutable_bootstrap()->mutable_peak_depth()->set_ci_low(0.56);
   EXPECT_THAT(ProfileCurveFigure(model).settings, HasSubstr("'mean induction score of all 4 heads'"));
   EXPECT_THAT(ProfileCurveFigure(model).plot, HasSubstr("'peak: layer 2, depth 0.625'"));
 }
 
 TEST(ProfileCurveTest, ACurveOfZeroesHasNoPeakAndNoCentroid) {
   SavedModel model = ExampleModel("m", 4, 4, /*bootstrap=*/false);
-  for (double& value : *model.profile->mutable_per_layer()) value = 0;
-  model.profile->clear_peak_layer();
-  model.profile->clear_centroid_rel();
+  for (double& value : *Mutable<v1::Profile>(&model)->mutable_per_layer()) value = 0;
+  Mutable<v1::Profile>(&model)->clear_peak_layer();
+  Mutable<v1::Profile>(&model)->clear_centroid_rel();
   EXPECT_THAT(ProfileCurveFigure(model).plot, AllOf(Not(HasSubstr("peak")), Not(HasSubstr("centroid"))));
 }
 
@@ -89,8 +90,8 @@ TEST(CrossSizeOverlayTest, ModelsLieOnRelativeDepthWithTheirLabelsInTheKey) {
 
 TEST(CrossSizeOverlayTest, AModelOfZeroesIsNamedAsSuch) {
   SavedModel flat = ExampleModel("flat", 2, 4, false);
-  flat.profile->clear_peak_layer();
-  flat.profile->clear_peak_depth();
+  Mutable<v1::Profile>(&flat)->clear_peak_layer();
+  Mutable<v1::Profile>(&flat)->clear_peak_depth();
   const auto figure = CrossSizeOverlayFigure(ExampleRun("crosssize", {flat, ExampleModel("large", 4, 4)}));
   EXPECT_THAT(figure->plot, HasSubstr("'flat: 0 everywhere'"));
 }
@@ -100,7 +101,7 @@ TEST(PeakDepthsTest, EveryModelHasItsSizePeakAndCentroid) {
   unknown.use.clear_n_parameters();
   SavedModel small = ExampleModel("s", 2, 1);
   small.use.set_n_parameters(7e7);
-  small.profile->clear_bootstrap();
+  Mutable<v1::Profile>(&small)->clear_bootstrap();
   const auto figure = PeakDepthsFigure(
       ExampleRun("multisize", {ExampleModel("l", 12, 16), ExampleModel("m", 6, 12), small, unknown}));
   ASSERT_TRUE(figure.has_value());
@@ -125,28 +126,28 @@ TEST(SpreadTest, LabelsKeepTheirOrderAndTheirDistance) {
 
 TEST(NullsDensityTest, MarksTheLayersAboveChance) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.nulls = ExampleNulls(model);
+  model.results.Put(ExampleNulls(model));
   const Figure figure = NullsDensityFigure(model);
   EXPECT_THAT(Lines(figure.csv), testing::Contains("2,0.51,0.1,0,0.25,0.002"));
   EXPECT_THAT(figure.plot,
               AllOf(HasSubstr("p <= 0.05, adjusted over layers"), HasSubstr("0.375 with lines")));
   EXPECT_THAT(Title(figure),
               AllOf(HasSubstr("0.9 quantile"), HasSubstr("0.080, when permuted 0.270, p = 0.0001")));
-  for (double& p : *model.nulls->mutable_head_permutation()->mutable_p_adjusted()) p = 1;
-  model.nulls->mutable_head_permutation()->clear_depth_spread();
+  for (double& p : *Mutable<v1::Nulls>(&model)->mutable_head_permutation()->mutable_p_adjusted()) p = 1;
+  Mutable<v1::Nulls>(&model)->mutable_head_permutation()->clear_depth_spread();
   EXPECT_THAT(NullsDensityFigure(model).plot, Not(HasSubstr("adjusted")));
   EXPECT_THAT(Title(NullsDensityFigure(model)), HasSubstr("fewer than 2 high heads"));
 }
 
 TEST(NullsHeatmapTest, ShowsTheLagMatchedEffectWithRingsAndElseTheUniformOne) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.nulls = ExampleNulls(model);
+  model.results.Put(ExampleNulls(model));
   auto figure = NullsHeatmapFigure(model);
   EXPECT_THAT(Lines(figure->csv)[0], "layer,head,effect,observed,null_mean,p_adjusted");
   EXPECT_THAT(Lines(figure->csv)[1], HasSubstr(",0.06,0.7"));
   EXPECT_THAT(Title(*figure), AllOf(HasSubstr("lag-matched"), HasSubstr("of 16)")));
   EXPECT_THAT(figure->plot, HasSubstr("points pt 6"));
-  v1::ShuffledAntecedent* shuffled = model.nulls->mutable_shuffled_antecedent();
+  v1::ShuffledAntecedent* shuffled = Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent();
   shuffled->clear_lag_matched();
   shuffled->mutable_uniform()->clear_p_adjusted();
   figure = NullsHeatmapFigure(model);
@@ -158,7 +159,7 @@ TEST(NullsHeatmapTest, ShowsTheLagMatchedEffectWithRingsAndElseTheUniformOne) {
 
 TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.causal = ExampleCausal(model);
+  model.results.Put(ExampleCausal(model));
   const auto figure = CausalDeltaFigure(model);
   ASSERT_TRUE(figure.has_value());
   EXPECT_THAT(figure->plot,
@@ -171,10 +172,10 @@ TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
 
 TEST(CausalDeltaTest, AControlOfAnotherSizeSaysItsOwn) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.causal = ExampleCausal(model);
+  model.results.Put(ExampleCausal(model));
   EXPECT_THAT(CausalDeltaFigure(model)->plot, Not(HasSubstr("3 heads")));
-  model.causal->mutable_top_heads()->RemoveLast();
-  for (v1::AblationArm& draw : *model.causal->mutable_matched_k()->mutable_draws())
+  Mutable<v1::Causal>(&model)->mutable_top_heads()->RemoveLast();
+  for (v1::AblationArm& draw : *Mutable<v1::Causal>(&model)->mutable_matched_k()->mutable_draws())
     draw.mutable_heads()->RemoveLast();
   EXPECT_THAT(CausalDeltaFigure(model)->plot, AllOf(HasSubstr("'random'.\"\\n\".'3 heads' 2"),
                                                     HasSubstr("'matched'.\"\\n\".'p = 0.14 *' 3")));
@@ -182,22 +183,22 @@ TEST(CausalDeltaTest, AControlOfAnotherSizeSaysItsOwn) {
 
 TEST(CausalDeltaTest, AControlWithoutDrawsSaysWhyAndControlTextsGetAPanel) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.causal = ExampleCausal(model);
-  model.causal->mutable_matched_k()->Clear();
-  model.causal->mutable_matched_k()->set_reason("every other set shares a head");
-  model.causal->mutable_top_k()->mutable_delta()->mutable_control_nll()->set_value(0.5);
+  model.results.Put(ExampleCausal(model));
+  Mutable<v1::Causal>(&model)->mutable_matched_k()->Clear();
+  Mutable<v1::Causal>(&model)->mutable_matched_k()->set_reason("every other set shares a head");
+  Mutable<v1::Causal>(&model)->mutable_top_k()->mutable_delta()->mutable_control_nll()->set_value(0.5);
   const auto figure = CausalDeltaFigure(model);
   EXPECT_THAT(figure->plot, AllOf(HasSubstr("layout 1,4"), HasSubstr("no draws")));
   EXPECT_THAT(Title(*figure), HasSubstr("matched: every other set shares a head"));
-  model.causal->set_chosen_by("user");
+  Mutable<v1::Causal>(&model)->set_chosen_by("user");
   EXPECT_THAT(Title(*CausalDeltaFigure(model)), HasSubstr("ablation of the chosen 3 heads; 20 draws"));
-  model.causal->mutable_top_k()->clear_delta();
+  Mutable<v1::Causal>(&model)->mutable_top_k()->clear_delta();
   EXPECT_FALSE(CausalDeltaFigure(model).has_value());
 }
 
 TEST(LagOverlayTest, AnEmptyBucketIsNamedAndHasNoCurve) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.lag_buckets = ExampleLagBuckets(model);
+  model.results.Put(ExampleLagBuckets(model));
   const Figure figure = LagOverlayFigure(model);
   EXPECT_EQ(Lines(figure.csv).size(), 1u + 2 * 4);
   EXPECT_THAT(figure.csv, AllOf(HasSubstr("3-8,0,"), HasSubstr("33-,3,"), Not(HasSubstr("9-32"))));
@@ -216,8 +217,8 @@ TEST(PatternTest, ShowsWhatAHeadCanAttendToAndFramesWhatTheScoreReads) {
                           "3,1,0.100000001", "3,2,0.699999988", "3,3,0.100000001", "2,1,", "3,2,"));
   EXPECT_THAT(Title(figure), AllOf(HasSubstr("m: head 1.0"), HasSubstr("prompt 7, 4 tokens"),
                                    HasSubstr("framed: what the score reads (2)")));
-  model.pattern->clear_targets();
-  model.pattern->clear_tokens();
+  Mutable<v1::AttentionPattern>(&model)->clear_targets();
+  Mutable<v1::AttentionPattern>(&model)->clear_tokens();
   EXPECT_THAT(Title(PatternFigure(model)), HasSubstr("the score reads nothing in this prompt"));
   EXPECT_THAT(PatternFigure(model).plot, HasSubstr("'1001' 1"));
 }
@@ -252,10 +253,10 @@ TEST(ScriptTest, LinesOfATitleAreAboutAsLongAndAddToTheHeight) {
 
 TEST(CaptionsTest, ThePreviousKindIsMeasuredOnPositionsWithoutAnAntecedent) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.profile->set_score("previous");
-  model.profile->set_n_prompts(40);
-  model.profile->set_n_copy_ops(560);
-  EXPECT_EQ(MeasuredOn(*model.profile), "40 prompts, 560 positions without an antecedent");
+  Mutable<v1::Profile>(&model)->set_score("previous");
+  Mutable<v1::Profile>(&model)->set_n_prompts(40);
+  Mutable<v1::Profile>(&model)->set_n_copy_ops(560);
+  EXPECT_EQ(MeasuredOn(*model.Get<v1::Profile>()), "40 prompts, 560 positions without an antecedent");
   const auto figure = CrossSizeOverlayFigure(ExampleRun("crosssize", {model, model}));
   EXPECT_THAT(Title(*figure), Not(HasSubstr("lag >=")));
 }

@@ -34,9 +34,9 @@ std::vector<std::string> Names(const std::vector<Figure>& figures) {
 // A model with every result there is.
 SavedModel FullModel(const std::string& label, int n_layers, int n_heads, bool bootstrap = true) {
   SavedModel model = ExampleModel(label, n_layers, n_heads, bootstrap);
-  model.nulls = ExampleNulls(model);
-  model.causal = ExampleCausal(model);
-  model.lag_buckets = ExampleLagBuckets(model);
+  model.results.Put(ExampleNulls(model));
+  model.results.Put(ExampleCausal(model));
+  model.results.Put(ExampleLagBuckets(model));
   AddExamplePattern(12, &model);
   return model;
 }
@@ -84,7 +84,7 @@ TEST_F(FiguresTest, EveryShapeOfModelIsDrawn) {
   for (const auto& [layers, heads] : {std::pair{1, 1}, {1, 12}, {48, 64}}) {
     for (const bool bootstrap : {false, true}) {
       SavedModel model = FullModel("m", layers, heads, bootstrap);
-      model.pattern.reset();
+      model.results.Remove(*v1::AttentionPattern::descriptor());
       for (const Figure& figure : RunFigures(ExampleRun("profile", {model}))) Draw(figure);
       const auto [width, height] = SizeOf("heatmap_m.png");
       EXPECT_TRUE(width >= 1000 && width < 2500 && height >= 900 && height < 2500) << width << "x" << height;
@@ -112,7 +112,7 @@ TEST_F(FiguresTest, NamesAreShownAndNeverObeyed) {
         std::string("\xff\xfe")}) {
     SavedModel model = FullModel("m", 4, 4);
     model.label = label;
-    for (std::string& token : *model.pattern->mutable_tokens()) token = label;
+    for (std::string& token : *Mutable<v1::AttentionPattern>(&model)->mutable_tokens()) token = label;
     for (const Figure& figure : RunFigures(ExampleRun("nulls", {model}))) Draw(figure, {.format = "svg"});
     const SavedRun several = ExampleRun("multisize", {model, model, model});
     for (const Figure& figure : RunFigures(several)) Draw(figure, {.format = "svg", .title = label});
@@ -153,9 +153,10 @@ TEST_F(FiguresTest, TitleAndFontReplaceTheFiguresOwn) {
 
 TEST_F(FiguresTest, PanelsOfAblationKeepTheirLabelsBesideLongNumbers) {
   SavedModel model = FullModel("m", 4, 4);
-  model.causal->clear_random_k();
-  model.causal->clear_matched_k();
-  v1::IntervalEstimate* accuracy = model.causal->mutable_top_k()->mutable_delta()->mutable_copy_accuracy();
+  Mutable<v1::Causal>(&model)->clear_random_k();
+  Mutable<v1::Causal>(&model)->clear_matched_k();
+  v1::IntervalEstimate* accuracy =
+      Mutable<v1::Causal>(&model)->mutable_top_k()->mutable_delta()->mutable_copy_accuracy();
   accuracy->set_value(-0.0002);
   accuracy->set_ci_low(-0.0003);
   accuracy->set_ci_high(0);
@@ -214,9 +215,9 @@ TEST_F(FiguresTest, TheNewestRunsPngsAreCopiedUnderTheirNames) {
 TEST_F(FiguresTest, AModelsAblationsKeepTheirNameBesideTheNewestOfAllModels) {
   for (const char* model : {"a", "b"}) {
     SavedModel saved = ExampleModel(model, 4, 4);
-    saved.causal = ExampleCausal(saved);
-    saved.profile.reset();
-    saved.scores.reset();
+    saved.results.Put(ExampleCausal(saved));
+    saved.results.Remove(*v1::Profile::descriptor());
+    RemoveArrays(&saved);
     SavedRun run = ExampleRun("causal", {saved});
     run.path = folder_ / model;
     ASSERT_TRUE(DrawRunFigures(run, {}, folder_ / "newest").ok());
@@ -259,12 +260,11 @@ TEST(RunFiguresTest, NamesAreThoseOfThePlan) {
 
 TEST(RunFiguresTest, WhatARunLacksIsNotDrawn) {
   SavedModel model = FullModel("m", 4, 4);
-  model.scores.reset();
-  model.attention.reset();
-  model.nulls->clear_head_permutation();
-  model.nulls->mutable_shuffled_antecedent()->clear_lag_matched();
-  model.nulls->mutable_shuffled_antecedent()->clear_uniform();
-  model.causal.reset();
+  RemoveArrays(&model);
+  Mutable<v1::Nulls>(&model)->clear_head_permutation();
+  Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->clear_lag_matched();
+  Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->clear_uniform();
+  model.results.Remove(*v1::Causal::descriptor());
   EXPECT_THAT(Names(RunFigures(ExampleRun("nulls", {model}))), ElementsAre("profile_m", "lag_overlay_m"));
   EXPECT_THAT(RunFigures(ExampleRun("nulls", {})), testing::IsEmpty());
   EXPECT_THAT(Names(RunFigures(ExampleRun("crosssize", {ExampleModel("a", 4, 4), ExampleModel("b", 4, 4)}))),

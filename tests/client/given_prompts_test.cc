@@ -6,6 +6,7 @@
 #include "common/atomic_file.h"
 #include "common/npy.h"
 #include "common/status.h"
+#include "induct/v1/profile.pb.h"
 #include "tests/client/run_client.h"
 
 namespace induct::client {
@@ -87,12 +88,11 @@ class NamedPlaceTest : public GivenPromptsTest {
  protected:
   absl::Status Named(const std::string& path, bool are_rows, const std::string& field) {
     const auto prompts = are_rows ? ReadTokenFile(path) : ReadPromptFile(path);
-    if (prompts_.empty()) prompts_.Assign(prompts->begin(), prompts->end());
-    return NameFileAndLine(
-        InvalidField(field, "prompt 1: no"),
-        {.field = "given_prompts", .path = path, .are_rows = are_rows, .prompts = prompts_});
+    if (spec_.given_prompts().empty()) spec_.mutable_given_prompts()->Assign(prompts->begin(), prompts->end());
+    return NameFileAndLine(InvalidField(field, "prompt 1: no"),
+                           {.holder = spec_, .field = "given_prompts", .path = path, .are_rows = are_rows});
   }
-  google::protobuf::RepeatedPtrField<v1::Prompt> prompts_;
+  v1::ProfileSpec spec_;
 };
 
 TEST_F(NamedPlaceTest, TheLineIsTheEditorsWhereBlankLinesWereSkipped) {
@@ -100,7 +100,7 @@ TEST_F(NamedPlaceTest, TheLineIsTheEditorsWhereBlankLinesWereSkipped) {
   const absl::Status named = Named(text, false, "given_prompts[1]");
   EXPECT_EQ(named.message(), text + ":5: prompt 1: no");
   EXPECT_EQ(ReasonOf(named), reason::kInvalidField);
-  prompts_.Clear();
+  spec_.clear_given_prompts();
   const std::string records = File("p.jsonl", "{\"token_ids\":[1]}\n\n{\"token_ids\":[2,3]}\n");
   EXPECT_EQ(Named(records, false, "given_prompts[1].token_ids[0]").message(), records + ":3: prompt 1: no");
 }

@@ -4,9 +4,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
 #include "client/artifact_reader.h"
 #include "client/exit_code.h"
 #include "client/request.h"
+#include "common/version.h"
 #include "grpcpp/create_channel.h"
 #include "tests/client/fake_server.h"
 
@@ -27,11 +31,11 @@ std::unique_ptr<Connection> ConnectTo(const std::string& address) {
   return std::make_unique<Connection>(channel, address, nullptr, kFast);
 }
 
-v1::RunProfileRequest Request() {
-  v1::RunProfileRequest request;
-  request.set_model("tiny");
-  request.mutable_job()->set_request_id(NewRequestId());
-  return request;
+v1::JobSpec Spec() {
+  v1::JobSpec spec;
+  spec.mutable_profile()->set_model("tiny");
+  spec.mutable_options()->set_request_id(NewRequestId());
+  return spec;
 }
 
 struct Followed {
@@ -43,7 +47,7 @@ struct Followed {
 Followed FollowAll(const FakeServer& server) {
   Followed followed;
   const auto connection = ConnectTo(server.address());
-  JobStream stream(connection.get(), Request(),
+  JobStream stream(connection.get(), Spec(),
                    [&](const std::string& notice) { followed.notices.push_back(notice); });
   while (true) {
     const auto event = stream.Next();
@@ -78,24 +82,43 @@ TEST(JobStreamTest, ABrokenStreamIsOpenedAgainAndNothingIsMissedOrRepeated) {
   const Followed followed = FollowAll(server);
   EXPECT_TRUE(followed.error.ok()) << followed.error;
   EXPECT_EQ(Sequences(followed.events), UpTo(last));
-  ASSERT_THAT(server.record().submitted, SizeIs(1));
-  ASSERT_THAT(server.record().watched, SizeIs(3));
+  ASSERT_THAT(server.record().created, SizeIs(1));
+  ASSERT_THAT(server.record().watched, SizeIs(4));
   EXPECT_EQ(server.record().watched[0].name(), kFakeJob);
-  EXPECT_EQ(server.record().watched[0].after_sequence(),
+  EXPECT_EQ(server.record().watched[0].after_sequence(), 0u);
+  EXPECT_EQ(server.record().watched[1].name(), kFakeJob);
+  EXPECT_EQ(server.record().watched[1].after_sequence(),
             script.log[4].sequence());  // the sixth event is a passing one
   ASSERT_FALSE(followed.notices.empty());
   EXPECT_THAT(followed.notices[0], HasSubstr("lost the connection"));
 }
 
-TEST(JobStreamTest, AStreamThatBreaksBeforeTheJobIsKnownIsSubmittedAgainUnderTheSameId) {
+TEST(JobStreamTest, ACallThatBreaksBeforeTheJobIsKnownIsMadeAgainUnderTheSameId) {
   Script script = SuccessfulScript("tiny");
-  script.plays = {{.end_index = 0, .status = grpc::Status(StatusCode::UNAVAILABLE, "reset")}};
+  script.creations = {grpc::Status(StatusCode::UNAVAILABLE, "reset"),
+                      grpc::Status(StatusCode::INTERNAL, "RST_STREAM")};
   const FakeServer server(script);
-  EXPECT_TRUE(FollowAll(server).error.ok());
+  const Followed followed = FollowAll(server);
+  EXPECT_TRUE(followed.error.ok());
   const Record record = server.record();
-  ASSERT_THAT(record.submitted, SizeIs(2));
-  EXPECT_EQ(record.submitted[0].job().request_id(), record.submitted[1].job().request_id());
-  EXPECT_THAT(record.watched, SizeIs(0));
+  ASSERT_THAT(record.created, SizeIs(3));
+  EXPECT_EQ(record.created[0].SerializeAsString(), record.created[2].SerializeAsString());
+  EXPECT_THAT(record.created[0].options().request_id(), SizeIs(36));
+  EXPECT_THAT(record.watched, SizeIs(1));
+  EXPECT_THAT(followed.notices, testing::ElementsAre(HasSubstr("lost the connection"), "connected again"));
+}
+
+TEST(ConnectionTest, AServerOfAnotherContractIsNamedWithBothVersions) {
+  for (const uint32_t contract : {0u, kContract + 1}) {
+    Script script;
+    script.contract = contract;
+    const FakeServer server(script);
+    const absl::Status error = Connection::Open(server.address(), "", kFast).status();
+    EXPECT_EQ(ExitCodeOf(error), ExitCode::kUsage);
+    EXPECT_EQ(error.message(),
+              absl::StrCat("this server speaks another contract (induct-server 9.9.9, this is induct-client ",
+                           kVersion, "): use the same version of both"));
+  }
 }
 
 TEST(JobStreamTest, PassingEventsOfAnAttemptThatIsOverAreDropped) {
@@ -126,10 +149,10 @@ TEST(JobStreamTest, RefusalsCarryTheirExitCode) {
   };
   for (const auto& [code, reason, exit_code] : cases) {
     Script script;
-    script.plays = {{.end_index = 0, .status = ServerError(code, "no", reason)}};
+    script.creations = {ServerError(code, "no", reason)};
     const FakeServer server(script);
     EXPECT_EQ(ExitCodeOf(FollowAll(server).error), exit_code) << reason;
-    EXPECT_THAT(server.record().submitted, SizeIs(1)) << "a refusal is not tried again";
+    EXPECT_THAT(server.record().created, SizeIs(1)) << "a refusal is not tried again";
   }
 }
 
@@ -163,7 +186,7 @@ TEST(JobStreamTest, CancelReachesTheServerAndTheStreamEndsCancelled) {
   script.plays = {{.end_index = 1, .wait_for_cancel = true}};
   const FakeServer server(script);
   const auto connection = ConnectTo(server.address());
-  JobStream stream(connection.get(), Request(), [](const std::string&) {});
+  JobStream stream(connection.get(), Spec(), [](const std::string&) {});
   ASSERT_TRUE(stream.Next().ok());
   EXPECT_EQ(stream.job(), kFakeJob);
   stream.Cancel();
@@ -178,7 +201,7 @@ TEST(JobStreamTest, AbandoningEndsABlockedStream) {
   script.plays = {{.end_index = 1, .wait_for_cancel = true}};
   FakeServer server(script);
   const auto connection = ConnectTo(server.address());
-  JobStream stream(connection.get(), Request(), [](const std::string&) {});
+  JobStream stream(connection.get(), Spec(), [](const std::string&) {});
   ASSERT_TRUE(stream.Next().ok());
   std::thread other([&] {
     server.AwaitWaiting();
@@ -228,6 +251,15 @@ TEST_F(ArtifactReaderTest, NamesThatLeaveTheRunDirectoryAreRefusedUnread) {
   for (const char* name : {"../evil", "/etc/passwd", ".hidden", "a/b", "", "x\n"}) {
     EXPECT_EQ(ExitCodeOf(Read({}, ArtifactEvent(name, bytes_).artifact()).status()), ExitCode::kJobFailed)
         << name;
+    EXPECT_THAT(server_->record().read, SizeIs(0));
+  }
+}
+
+TEST_F(ArtifactReaderTest, ASizeThatCannotBeIsRefusedUnread) {
+  for (const double size : {-1.0, 1e300, std::nan("")}) {
+    v1::Artifact artifact = ArtifactEvent("x.npy", bytes_).artifact();
+    artifact.set_size(size);
+    EXPECT_EQ(Read({}, artifact).status().code(), absl::StatusCode::kDataLoss) << size;
     EXPECT_THAT(server_->record().read, SizeIs(0));
   }
 }

@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "common/atomic_file.h"
 #include "common/file_names.h"
@@ -58,7 +59,7 @@ TEST_F(PlanTest, RunsEveryAnalysisAndASecondTimeNone) {
               AllOf(HasSubstr("profile of m     done   outputs/runs/"), HasSubstr("nulls of m       done "),
                     HasSubstr("causal of m      done "), HasSubstr("lagbuckets of m  done "),
                     HasSubstr("report in outputs/report_plan.html\n")));
-  EXPECT_THAT(server.record().requests, SizeIs(4));
+  EXPECT_THAT(server.record().created, SizeIs(4));
   const std::string page = FileBytes(folder_ / "outputs/report_plan.html");
   const std::string markdown = FileBytes(folder_ / "outputs/report_plan.md");
   const ClientResult second = Run(server);
@@ -67,7 +68,7 @@ TEST_F(PlanTest, RunsEveryAnalysisAndASecondTimeNone) {
   EXPECT_EQ(markdown, FileBytes(folder_ / "outputs/report_plan.md"));
   EXPECT_THAT(second.out,
               AllOf(HasSubstr("causal of m      done before  outputs/runs/"), Not(HasSubstr("done  "))));
-  EXPECT_THAT(server.record().requests, SizeIs(4));
+  EXPECT_THAT(server.record().created, SizeIs(4));
 }
 
 TEST_F(PlanTest, EveryPlanLeavesAReportOfItsOwn) {
@@ -111,34 +112,36 @@ TEST_F(PlanTest, WhatIsDamagedUnfinishedOrChangedIsRepeated) {
   EXPECT_THAT(Run(server).out,
               AllOf(HasSubstr("profile of m     done before"), HasSubstr("nulls of m       done  "),
                     HasSubstr("causal of m      done  "), HasSubstr("lagbuckets of m  done before")));
-  EXPECT_THAT(server.record().requests, SizeIs(6));
+  EXPECT_THAT(server.record().created, SizeIs(6));
   WritePlan("models: [m]\nseed: 5\n");
   EXPECT_THAT(Run(server).out, Not(HasSubstr("done before")));
-  EXPECT_THAT(server.record().requests, SizeIs(10));
+  EXPECT_THAT(server.record().created, SizeIs(10));
 }
 
 TEST_F(PlanTest, SeveralModelsAreComparedAsWell) {
   WritePlan("models: [a, b, c]\n");
   const FakeServer server(AllResults());
   Run(server);
-  const std::vector<AnalysisRequest> requests = server.record().requests;
-  ASSERT_THAT(requests, SizeIs(3 + 1 + 3 * 3));
-  EXPECT_THAT(std::get<v1::CrossSizeRequest>(requests[3]).models(), testing::ElementsAre("a", "b", "c"));
+  const std::vector<v1::JobSpec> specs = server.record().created;
+  ASSERT_THAT(specs, SizeIs(3 + 1 + 3 * 3));
+  EXPECT_THAT(specs[3].cross_size().models(), testing::ElementsAre("a", "b", "c"));
+  std::set<std::string> ids;
+  for (const v1::JobSpec& spec : specs) ids.insert(spec.options().request_id());
+  EXPECT_THAT(ids, SizeIs(specs.size()));
 }
 
 TEST_F(PlanTest, RandomSetsAreAsLargeAsTheAblatedOne) {
   WritePlan("models: [m]\nevaluation:\n  causal_top_k: 2\n");
   const FakeServer server(AllResults());
   Run(server);
-  const auto causal = std::get<v1::CausalRequest>(server.record().requests.at(2));
+  const v1::CausalSpec causal = server.record().created.at(2).causal();
   EXPECT_EQ(causal.profile().evaluation().causal_random_k(), 2u);
 }
 
 TEST_F(PlanTest, AFailedAnalysisIsToldAndTheOthersRun) {
   Script script = AllResults();
-  script.plays = {
-      Play(),
-      {.end_index = 0, .status = ServerError(grpc::StatusCode::INVALID_ARGUMENT, "no such null\x1b", "")}};
+  script.creations = {grpc::Status(),
+                      ServerError(grpc::StatusCode::INVALID_ARGUMENT, "no such null\x1b", "")};
   const FakeServer server(script);
   const ClientResult result = Run(server);
   EXPECT_EQ(result.exit_code, 1);
@@ -148,7 +151,7 @@ TEST_F(PlanTest, AFailedAnalysisIsToldAndTheOthersRun) {
       result.err,
       HasSubstr("1 of 4 analyses failed or were cancelled; run the command again to repeat those alone"));
   EXPECT_THAT(Run(server).out, HasSubstr("nulls of m       done  "));
-  EXPECT_THAT(server.record().requests, SizeIs(5));
+  EXPECT_THAT(server.record().created, SizeIs(5));
 }
 
 TEST_F(PlanTest, AJobThatAnotherCancelsIsToldAndTheOthersRun) {
@@ -168,9 +171,8 @@ TEST_F(PlanTest, AJobThatAnotherCancelsIsToldAndTheOthersRun) {
 
 TEST_F(PlanTest, AServerThatIsBusyEndsThePlan) {
   Script script = AllResults();
-  script.plays = {
-      Play(),
-      {.end_index = 0, .status = ServerError(grpc::StatusCode::RESOURCE_EXHAUSTED, "full", "QUEUE_FULL")}};
+  script.creations = {grpc::Status(),
+                      ServerError(grpc::StatusCode::RESOURCE_EXHAUSTED, "full", "QUEUE_FULL")};
   const FakeServer server(script);
   const ClientResult result = Run(server);
   EXPECT_EQ(result.exit_code, 5);
@@ -187,7 +189,7 @@ TEST_F(PlanTest, AnInterruptEndsThePlanAndNotTheStepAlone) {
   client.Signal(SIGINT);
   const ClientResult result = client.Wait();
   EXPECT_EQ(result.exit_code, 130);
-  EXPECT_THAT(server.record().requests, SizeIs(2));
+  EXPECT_THAT(server.record().created, SizeIs(2));
   EXPECT_THAT(server.record().cancelled, SizeIs(1));
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("profile of m  done"), HasSubstr("nulls of m    stopped  interrupted")));

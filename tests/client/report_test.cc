@@ -27,13 +27,13 @@ std::string Report(const std::vector<SavedRun>& runs, const std::vector<std::str
 
 SavedModel ExampleWith(const std::string& command) {
   SavedModel model = ExampleModel("tiny", 4, 6);
-  if (command == "nulls") model.nulls = ExampleNulls(model);
-  if (command == "causal") model.causal = ExampleCausal(model);
-  if (command == "lagbuckets") model.lag_buckets = ExampleLagBuckets(model);
+  if (command == "nulls") model.results.Put(ExampleNulls(model));
+  if (command == "causal") model.results.Put(ExampleCausal(model));
+  if (command == "lagbuckets") model.results.Put(ExampleLagBuckets(model));
   if (command == "pattern") AddExamplePattern(8, &model);
   if (command != "profile" && command != "nulls") {
-    model.profile.reset();
-    model.scores.reset();
+    model.results.Remove(*v1::Profile::descriptor());
+    RemoveArrays(&model);
   }
   return model;
 }
@@ -56,8 +56,9 @@ TEST(ReportTest, ResultsAreSentencesWithTheirIntervals) {
   const SavedModel model = ExampleWith("profile");
   EXPECT_THAT(
       Report({ExampleRun("profile", {model})}),
-      AllOf(HasSubstr(absl::StrCat("peaks in layer ", model.profile->peak_layer(), " (of 0 to 3)")),
-            testing::ContainsRegex("centroid lies at relative depth 0\\.[0-9]+ .\\[0\\.[0-9]+, 0\\.[0-9]+")));
+      AllOf(
+          HasSubstr(absl::StrCat("peaks in layer ", model.Get<v1::Profile>()->peak_layer(), " (of 0 to 3)")),
+          testing::ContainsRegex("centroid lies at relative depth 0\\.[0-9]+ .\\[0\\.[0-9]+, 0\\.[0-9]+")));
   EXPECT_THAT(ReportOf("nulls"),
               AllOf(HasSubstr("score higher than with lag-matched shuffled antecedents"),
                     HasSubstr("Against attention to the same distance in queries of other lags"),
@@ -79,13 +80,14 @@ TEST(ReportTest, ResultsAreSentencesWithTheirIntervals) {
 
 TEST(ReportTest, NothingFoundIsSaidInPlainWords) {
   SavedModel model = ExampleWith("causal");
-  model.causal->mutable_random_k()->set_p_copy_nll(0.4);
+  Mutable<v1::Causal>(&model)->mutable_random_k()->set_p_copy_nll(0.4);
   EXPECT_THAT(
       Report({ExampleRun("causal", {model})}),
       HasSubstr("by copy NLL nothing was found: 7 of the 20 sets of random heads drawn leave copying as "
                 "bad or worse (p = 0.4"));
   model = ExampleWith("nulls");
-  for (double& p : *model.nulls->mutable_shuffled_antecedent()
+  for (double& p : *Mutable<v1::Nulls>(&model)
+                        ->mutable_shuffled_antecedent()
                         ->mutable_lag_matched()
                         ->mutable_p_adjusted()
                         ->mutable_values())
@@ -96,17 +98,17 @@ TEST(ReportTest, NothingFoundIsSaidInPlainWords) {
 TEST(ReportTest, AModelThatDoesNotCopyHasNothingToLose) {
   SavedModel model = ExampleWith("causal");
   EXPECT_THAT(Report({ExampleRun("causal", {model})}), Not(HasSubstr("hardly any copying to lose")));
-  model.causal->mutable_baseline()->mutable_metrics()->set_copy_accuracy(0.002);
+  Mutable<v1::Causal>(&model)->mutable_baseline()->mutable_metrics()->set_copy_accuracy(0.002);
   EXPECT_THAT(Report({ExampleRun("causal", {model})}),
               HasSubstr("copies at 0.002 of the predictable positions only"));
 }
 
 TEST(ReportTest, AProfileOfZerosHasNoPeakAndSaysSo) {
   SavedModel model = ExampleWith("profile");
-  for (double& value : *model.profile->mutable_per_layer()) value = 0;
-  model.profile->clear_peak_layer();
-  model.profile->clear_peak_depth();
-  model.profile->clear_centroid_rel();
+  for (double& value : *Mutable<v1::Profile>(&model)->mutable_per_layer()) value = 0;
+  Mutable<v1::Profile>(&model)->clear_peak_layer();
+  Mutable<v1::Profile>(&model)->clear_peak_depth();
+  Mutable<v1::Profile>(&model)->clear_centroid_rel();
   EXPECT_THAT(Report({ExampleRun("profile", {model})}), HasSubstr("Nothing was found: no head of tiny"));
 }
 
@@ -127,7 +129,7 @@ TEST(ReportTest, ChartsShowTheFiguresOfTheirRun) {
 
 TEST(ReportTest, OnePromptHasNoIntervalsAndTheLimitsSayWhy) {
   SavedModel model = ExampleModel("tiny", 4, 6, /*bootstrap=*/false);
-  model.profile->set_n_prompts(1);
+  Mutable<v1::Profile>(&model)->set_n_prompts(1);
   SavedRun run = ExampleRun("profile", {model});
   run.metadata.set_n_prompts(1);
   EXPECT_THAT(Report({run}),
@@ -137,7 +139,8 @@ TEST(ReportTest, OnePromptHasNoIntervalsAndTheLimitsSayWhy) {
 
 TEST(ReportTest, WhatANullLacksIsToldWithItsReason) {
   SavedModel model = ExampleWith("nulls");
-  v1::AntecedentNull* matched = model.nulls->mutable_shuffled_antecedent()->mutable_lag_matched();
+  v1::AntecedentNull* matched =
+      Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->mutable_lag_matched();
   matched->Clear();
   matched->set_reason("all operations have lag 8");
   EXPECT_THAT(Report({ExampleRun("nulls", {model})}),
@@ -146,7 +149,7 @@ TEST(ReportTest, WhatANullLacksIsToldWithItsReason) {
 
 TEST(ReportTest, TheStrongestOfTheHeadsFoundIsOneOfThem) {
   SavedModel model = ExampleWith("nulls");
-  v1::AntecedentNull* null = model.nulls->mutable_shuffled_antecedent()->mutable_lag_matched();
+  v1::AntecedentNull* null = Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->mutable_lag_matched();
   for (double& p : *null->mutable_p_adjusted()->mutable_values()) p = 0.7;
   null->mutable_p_adjusted()->set_values(2, 0.01);
   EXPECT_THAT(Report({ExampleRun("nulls", {model})}),
@@ -156,8 +159,8 @@ TEST(ReportTest, TheStrongestOfTheHeadsFoundIsOneOfThem) {
 
 TEST(ReportTest, APeakInsideTheNullBandIsALimit) {
   SavedModel model = ExampleWith("nulls");
-  v1::HeadPermutation* heads = model.nulls->mutable_head_permutation();
-  const int peak = static_cast<int>(model.profile->peak_layer());
+  v1::HeadPermutation* heads = Mutable<v1::Nulls>(&model)->mutable_head_permutation();
+  const int peak = static_cast<int>(model.Get<v1::Profile>()->peak_layer());
   heads->set_band_high(peak, 1.0);
   EXPECT_THAT(
       Report({ExampleRun("nulls", {model})}),
@@ -187,9 +190,9 @@ TEST(ReportTest, AProfileThatTwoRunsHoldIsToldOnce) {
 TEST(ReportTest, HeadsTellTheirNullWhereAnyRunHasIt) {
   const SavedModel with_nulls = ExampleWith("nulls");
   SavedModel model = ExampleWith("profile");
-  v1::HeadBand* band = model.profile->mutable_bootstrap()->mutable_heads();
+  v1::HeadBand* band = Mutable<v1::Profile>(&model)->mutable_bootstrap()->mutable_heads();
   *band->mutable_ci_low() = *band->mutable_ci_high() =
-      with_nulls.nulls->shuffled_antecedent().uniform().observed();
+      with_nulls.Get<v1::Nulls>()->shuffled_antecedent().uniform().observed();
   const Document document =
       MakeDocument({ExampleRun("profile", {model}), ExampleRun("nulls", {with_nulls})}, {}, "");
   const Chart* heads = nullptr;
@@ -209,7 +212,7 @@ TEST(ReportTest, HeadsTellTheirNullWhereAnyRunHasIt) {
 TEST(ReportTest, NullsOfOtherPromptsTellAHeadNothing) {
   SavedRun other = ExampleRun("nulls", {ExampleWith("nulls")});
   other.config = "seed: 1\n";
-  other.models[0].profile.reset();
+  other.models[0].results.Remove(*v1::Profile::descriptor());
   const SavedRun run = ExampleRun("profile", {ExampleWith("profile")});
   for (const Section& section : MakeDocument({run, other}, {}, "").sections) {
     for (const Block& block : section.blocks) {
@@ -219,9 +222,18 @@ TEST(ReportTest, NullsOfOtherPromptsTellAHeadNothing) {
   }
 }
 
+TEST(ReportTest, MetadataTellsWhetherPromptsWereGivenAndNoComment) {
+  SavedRun run = ExampleRun("profile", {ExampleWith("profile")});
+  run.config = "# induct-client profile --prompts RUN/p.jsonl\nprompts:\n  task_types: [ABAB]\n";
+  EXPECT_THAT(Report({run}), AllOf(HasSubstr("ABAB of lag"), Not(HasSubstr("given by the user"))));
+  run.config = "";
+  run.metadata.set_n_given_prompts(2);
+  EXPECT_THAT(Report({run}), HasSubstr("given by the user"));
+}
+
 TEST(ReportTest, ComparisonsNameModelsByTheirLabelsAndTheirLimits) {
   SavedRun run = ExampleRun("crosssize", {ExampleModel("one", 4, 6), ExampleModel("two", 6, 6)});
-  v1::ModelPair* pair = run.cross_size.emplace().add_pairs();
+  v1::ModelPair* pair = Mutable<v1::CrossSize>(&run)->add_pairs();
   pair->set_model_a("one");
   pair->set_model_b("two");
   v1::PairedDifference* centroid = pair->mutable_centroid_rel();

@@ -39,30 +39,35 @@ TEST(RequestTest, EverySettingOfRequestsComesBackAsItWasSet) {
     ASSERT_TRUE(settings.SetText(key, OtherValue(key)).ok()) << key.path;
     Settings alone;
     ASSERT_TRUE(alone.SetText(key, OtherValue(key)).ok());
-    v1::RunProfileRequest request;
-    FillRequest(alone, &request);
-    const auto back = SettingsOfRequest(request);
+    v1::JobSpec spec;
+    spec.mutable_profile();
+    FillSpec(alone, &spec);
+    const auto back = SettingsOfSpec(spec);
     ASSERT_TRUE(back.ok()) << back.status();
     for (const SettingKey& other : SettingKeys())
       EXPECT_EQ(back->IsSet(other.path), other.path == key.path) << other.path;
     EXPECT_EQ(back->Values(key), alone.Values(key)) << key.path;
   }
   EXPECT_GE(keys, 20);
-  v1::RunProfileRequest request;
-  FillRequest(settings, &request);
+  v1::JobSpec spec;
+  spec.mutable_profile();
+  FillSpec(settings, &spec);
+  const v1::ProfileSpec& request = spec.profile();
   EXPECT_EQ(request.run().dtype(), "float16");
   EXPECT_EQ(request.run().seed(), 42u);
   EXPECT_EQ(request.run().memory_saver(), true);
   EXPECT_THAT(request.prompts().lag_values(), ElementsAre(5, 7));
   EXPECT_THAT(request.prompts().task_types(), ElementsAre("RANDOM", "TEXT"));
   EXPECT_EQ(request.evaluation().high_score_quantile(), 0.25);
-  EXPECT_EQ(request.job().priority(), 42);
+  EXPECT_EQ(spec.options().priority(), 42);
 }
 
 TEST(RequestTest, WhatIsSetNowhereIsLeftToTheServer) {
-  v1::RunProfileRequest request;
-  FillRequest(Settings(), &request);
-  EXPECT_EQ(request.ByteSizeLong(), 0u);
+  v1::JobSpec spec;
+  spec.mutable_profile();
+  FillSpec(Settings(), &spec);
+  EXPECT_EQ(spec.profile().ByteSizeLong(), 0u);
+  EXPECT_FALSE(spec.has_options());
 }
 
 TEST(RequestTest, ExtremeNumbersKeepEveryDigit) {
@@ -70,21 +75,23 @@ TEST(RequestTest, ExtremeNumbersKeepEveryDigit) {
   ASSERT_TRUE(settings.SetText(*FindSettingKey("seed"), "18446744073709551615").ok());
   ASSERT_TRUE(settings.SetText(*FindSettingKey("job.priority"), "-100").ok());
   ASSERT_TRUE(settings.SetText(*FindSettingKey("evaluation.high_score_quantile"), "0.1").ok());
-  v1::RunProfileRequest request;
-  FillRequest(settings, &request);
+  v1::JobSpec spec;
+  spec.mutable_nulls();
+  FillSpec(settings, &spec);
+  const v1::ProfileSpec& request = spec.nulls().profile();
   EXPECT_EQ(request.run().seed(), UINT64_MAX);
-  EXPECT_EQ(request.job().priority(), -100);
+  EXPECT_EQ(spec.options().priority(), -100);
   EXPECT_EQ(request.evaluation().high_score_quantile(), 0.1);
-  const auto back = SettingsOfRequest(request);
+  const auto back = SettingsOfSpec(spec);
   ASSERT_TRUE(back.ok());
   EXPECT_EQ(back->Integer("seed"), UINT64_MAX);
   EXPECT_EQ(back->Real("evaluation.high_score_quantile"), 0.1);
 }
 
 TEST(RequestTest, AValueThatSettingsDoNotAllowIsRefused) {
-  v1::RunProfileRequest request;
-  request.mutable_run()->set_score("of a newer server");
-  EXPECT_EQ(SettingsOfRequest(request).status().code(), absl::StatusCode::kInvalidArgument);
+  v1::JobSpec spec;
+  spec.mutable_profile()->mutable_run()->set_score("of a newer server");
+  EXPECT_EQ(SettingsOfSpec(spec).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(RequestTest, RequestIdsAreVersion4UuidsAndDiffer) {

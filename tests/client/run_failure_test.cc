@@ -98,9 +98,7 @@ TEST(RunFailureTest, AJobThatAnotherCancelsExitsWith6AndSaysSo) {
 
 TEST(RunFailureTest, BusyIs5WhetherRefusedOrDrained) {
   Script refused;
-  refused.plays = {
-      {.end_index = 0,
-       .status = ServerError(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", "QUEUE_FULL")}};
+  refused.creations = {ServerError(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full", "QUEUE_FULL")};
   Script drained = SuccessfulScript("org/tiny");
   drained.log.resize(2);
   drained.log[1].clear_event();
@@ -123,6 +121,8 @@ TEST(RunFailureTest, ALaterAttemptReplacesWhatTheEarlierOneGave) {
   script.checks_sha256 =
       true;  // what the first attempt announced is no longer there when the stream is played
   std::vector<v1::JobEvent> log = first;
+  log.emplace_back().mutable_requeued()->set_cause("the server was restarted\x1b");
+  first.push_back(log.back());
   log.insert(log.end(), script.log.begin() + 3, script.log.end());
   Renumber(&log);
   for (size_t i = first.size(); i < log.size(); ++i) log[i].set_attempt(2);
@@ -131,7 +131,8 @@ TEST(RunFailureTest, ALaterAttemptReplacesWhatTheEarlierOneGave) {
   const TemporaryFolder folder;
   const ClientResult result = RunClient(ProfileArguments(server), folder.path());
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("attempt 2"));
+  EXPECT_THAT(result.err, HasSubstr("attempt 1 ended without a result: the server was restarted\\x1b\n"
+                                    "the server started the job anew (attempt 2)\n"));
   EXPECT_THAT(FileBytes(RunDirectories(folder.path()).at(0) + "/prompts.txt"), SizeIs(5001));
 }
 
@@ -153,7 +154,7 @@ TEST(RunFailureTest, AnUnwritableFolderIs4BeforeAnythingIsAsked) {
   const ClientResult result = RunClient(ProfileArguments(server, {"--output_dir", "file"}), folder.path());
   EXPECT_EQ(result.exit_code, 4);
   EXPECT_THAT(result.err, HasSubstr("file/runs"));
-  EXPECT_THAT(server.record().submitted, IsEmpty());
+  EXPECT_THAT(server.record().created, IsEmpty());
 }
 
 TEST(RunFailureTest, AFullDiskIs4LeavesNoHalfFileAndCancelsTheJob) {
@@ -250,6 +251,9 @@ TEST(RunFailureTest, WrongUsageIs2AndNamesTheNearest) {
       {{"causal", "--model", "m", "--control_prompts", "none.txt"}, "none.txt"},
       {{"pattern", "--model", "m"}, "--head"},
       {{"pattern", "--model", "m", "--head", "-1.2"}, "is no head"},
+      {{"pattern", "--model", "m", "--head", "1.2", "--head", "2.1"}, "--head"},
+      {{"pattern", "--model", "m", "--head", "1.2", "--prompt", "-1"},
+       "--prompt: \"-1\" is no prompt's number"},
       {{"lagbuckets", "--model", "m", "--shuffle_null"}, "--shuffle_null"},
       {{"run"}, "--plan"},
       {{"run", "--plan", "none.yaml"}, "none.yaml"},
@@ -258,6 +262,15 @@ TEST(RunFailureTest, WrongUsageIs2AndNamesTheNearest) {
       {{"profiles", "p.txt"}, "p.txt is no folder"},
       {{"profiles", "--json", "--csv"}, "--csv"},
       {{"figures"}, "run_dir"},
+      {{"jobs", "--state", "running,sleeping", "--server", "x"},
+       "--state: \"sleeping\" is no state of a job: queued, fetching, preparing, ready, running, finishing, "
+       "succeeded, failed, cancelled"},
+      {{"jobs", "--state", "unspecified", "--server", "x"}, "is no state"},
+      {{"jobs", "--kind", "multisize", "--server", "x"},
+       "--kind: \"multisize\" is no kind of job: profile, crosssize, nulls, causal, lagbuckets, pattern"},
+      {{"jobs", "--owner", "\xff", "--server", "x"}, "no valid UTF-8"},
+      {{"fetch"}, "name"},
+      {{"fetch", "x"}, "needs a server"},
       {{"cancel"}, "name"},
       {{"cancel", "x"}, "needs a server"},
       {{"jobs", "--limit", "0", "--server", "x"}, "--limit"},

@@ -7,6 +7,7 @@
 
 #include "common/settings.h"
 #include "nlohmann/json.hpp"
+#include "proto/job_specs.h"
 #include "proto/message_json.h"
 #include "tests/client/fake_server.h"
 #include "tests/client/run_client.h"
@@ -50,11 +51,12 @@ TEST(RunOutputTest, ProfileLeavesEveryFileAndAMetadataThatSaysSucceeded) {
   EXPECT_EQ(config->Texts("models"), std::vector<std::string>{"org/tiny"});
   EXPECT_EQ(config->Integers("prompts.lag_values"), std::vector<uint64_t>{8});
 
-  ASSERT_THAT(server.record().submitted, SizeIs(1));
-  const v1::RunProfileRequest request = server.record().submitted[0];
-  EXPECT_EQ(request.run().seq_len(), 64u);
-  EXPECT_FALSE(request.run().has_seed());
-  EXPECT_THAT(request.job().request_id(), SizeIs(36));
+  ASSERT_THAT(server.record().created, SizeIs(1));
+  const v1::JobSpec spec = server.record().created[0];
+  EXPECT_EQ(spec.profile().run().seq_len(), 64u);
+  EXPECT_FALSE(spec.profile().run().has_seed());
+  EXPECT_THAT(spec.options().request_id(), SizeIs(36));
+  EXPECT_EQ(metadata["request_sha256"], SpecSha256(spec));
   EXPECT_EQ(server.record().user, "tester");
 }
 
@@ -181,7 +183,7 @@ TEST(RunOutputTest, PrintPromptsPrintsThemEscapedAndRunsNoJob) {
   const ClientResult result = RunClient(ProfileArguments(server, {"--print_prompts"}), folder.path());
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out, "ABAB\t4\t a\\nb\\x1b[2J\nRANDOM\t0\t5 6\n");
-  EXPECT_THAT(server.record().submitted, IsEmpty());
+  EXPECT_THAT(server.record().created, IsEmpty());
   EXPECT_NE(access((folder / "outputs").c_str(), F_OK), 0);
 }
 

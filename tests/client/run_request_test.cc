@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <map>
 
 #include "absl/strings/str_cat.h"
 #include "common/atomic_file.h"
 #include "common/settings.h"
+#include "common/version.h"
 #include "nlohmann/json.hpp"
 #include "tests/client/fake_server.h"
 #include "tests/client/run_client.h"
@@ -54,7 +56,7 @@ TEST(RunRequestTest, AFlagBeatsTheEnvironmentWhichBeatsTheFile) {
   const ClientResult result = RunClient({"profile", "--settings", "s.yaml", "--seed", "3"}, folder.path(),
                                         {{"INDUCT_SEED", "2"}, {"INDUCT_MIN_LAG", "2"}});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  const v1::RunProfileRequest request = server.record().submitted.at(0);
+  const v1::ProfileSpec request = server.record().created.at(0).profile();
   EXPECT_EQ(request.model(), "from-file");
   EXPECT_EQ(request.run().seed(), 3u);
   EXPECT_EQ(request.run().min_lag(), 2u);
@@ -85,7 +87,7 @@ TEST(RunRequestTest, TheUsersOwnFileIsReadWhereNoneIsGiven) {
                                   "server: \"" + server.address() + "\"\nseed: 9\n")
                   .ok());
   ASSERT_EQ(RunClient({"profile", "--model", "m"}, folder.path()).exit_code, 0);
-  EXPECT_EQ(server.record().submitted.at(0).run().seed(), 9u);
+  EXPECT_EQ(server.record().created.at(0).profile().run().seed(), 9u);
 }
 
 TEST(RunRequestTest, GivenPromptsTravelWithTheRequest) {
@@ -95,8 +97,8 @@ TEST(RunRequestTest, GivenPromptsTravelWithTheRequest) {
   const ClientResult result = RunClient(ProfileArguments(server, {"--prompts", "p.jsonl"}), folder.path());
   ASSERT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.err, Not(HasSubstr("without effect")));
-  ASSERT_EQ(server.record().submitted.at(0).given_prompts_size(), 2);
-  EXPECT_EQ(server.record().submitted[0].given_prompts(1).token_ids(1), 2u);
+  ASSERT_EQ(server.record().created.at(0).profile().given_prompts_size(), 2);
+  EXPECT_EQ(server.record().created[0].profile().given_prompts(1).token_ids(1), 2u);
 
   const std::string config = RunDirectories(folder.path()).at(0) + "/config.yaml";
   EXPECT_THAT(FileBytes(config),
@@ -105,6 +107,8 @@ TEST(RunRequestTest, GivenPromptsTravelWithTheRequest) {
                   "--settings RUN/config.yaml --prompts RUN/prompts_org_tiny.jsonl\n"
                   "models: .*"));
   EXPECT_TRUE(LoadSettings(config).ok());
+  const json metadata = json::parse(FileBytes(RunDirectories(folder.path()).at(0) + "/metadata.json"));
+  EXPECT_EQ(metadata["n_given_prompts"], 2);
 }
 
 TEST(RunRequestTest, FlagsThatChooseGeneratedPromptsAreNamedWherePromptsAreGiven) {
@@ -128,35 +132,31 @@ TEST(RunRequestTest, EachCommandMakesItsRequest) {
   const auto request_of = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--server", server.address(), "--no_report", "--quiet"});
     RunClient(arguments, folder.path());
-    return server.record().requests.back();
+    return server.record().created.back();
   };
-  const auto cross_size = std::get<v1::CrossSizeRequest>(request_of({"crosssize", "--models", "a", "b"}));
+  const auto cross_size = request_of({"crosssize", "--models", "a", "b"}).cross_size();
   EXPECT_THAT(cross_size.models(), testing::ElementsAre("a", "b"));
   EXPECT_EQ(cross_size.profile().model(), "");
-  EXPECT_TRUE(
-      std::holds_alternative<v1::CrossSizeRequest>(request_of({"multisize", "--models", "a", "b", "c"})));
-  const auto nulls = std::get<v1::NullsRequest>(
-      request_of({"nulls", "--model", "m", "--null_resamples", "99", "--shuffle_null", "false"}));
+  EXPECT_TRUE(request_of({"multisize", "--models", "a", "b", "c"}).has_cross_size());
+  const auto nulls =
+      request_of({"nulls", "--model", "m", "--null_resamples", "99", "--shuffle_null", "false"}).nulls();
   EXPECT_EQ(nulls.profile().evaluation().null_resamples(), 99u);
   EXPECT_FALSE(nulls.profile().evaluation().shuffle_null());
-  const auto causal = std::get<v1::CausalRequest>(
-      request_of({"causal", "--model", "m", "--topk", "2", "--randomk", "4", "--draws", "7", "--ablation",
-                  "mean", "--control_prompts", "c.txt"}));
+  const auto causal = request_of({"causal", "--model", "m", "--topk", "2", "--randomk", "4", "--draws", "7",
+                                  "--ablation", "mean", "--control_prompts", "c.txt"})
+                          .causal();
   EXPECT_EQ(causal.profile().evaluation().causal_top_k(), 2u);
   EXPECT_EQ(causal.profile().evaluation().causal_random_k(), 4u);
   EXPECT_EQ(causal.profile().evaluation().random_draws(), 7u);
   EXPECT_EQ(causal.profile().evaluation().ablation(), "mean");
   EXPECT_EQ(causal.control_prompts_size(), 2);
-  const auto heads =
-      std::get<v1::CausalRequest>(request_of({"causal", "--model", "m", "--heads", "1.2,0.3"})).heads();
+  const auto heads = request_of({"causal", "--model", "m", "--heads", "1.2,0.3"}).causal().heads();
   ASSERT_EQ(heads.size(), 2);
   EXPECT_EQ(heads[0].layer(), 1u);
   EXPECT_EQ(heads[0].head(), 2u);
-  const auto lags =
-      std::get<v1::LagBucketsRequest>(request_of({"lagbuckets", "--model", "m", "--edges", "8,16"}));
+  const auto lags = request_of({"lagbuckets", "--model", "m", "--edges", "8,16"}).lag_buckets();
   EXPECT_THAT(lags.profile().evaluation().lag_edges(), testing::ElementsAre(8, 16));
-  const auto pattern =
-      std::get<v1::PatternRequest>(request_of({"pattern", "--model", "m", "--head", "3.1", "--prompt", "5"}));
+  const auto pattern = request_of({"pattern", "--model", "m", "--head", "3.1", "--prompt", "5"}).pattern();
   EXPECT_EQ(pattern.head().layer(), 3u);
   EXPECT_EQ(pattern.head().head(), 1u);
   EXPECT_EQ(pattern.prompt(), 5u);
@@ -172,8 +172,7 @@ TEST(RunRequestTest, RandomSetsAreAsLargeAsTheAblatedOneUnlessTheUserSaysHowLarg
     std::vector<std::string> arguments = {"causal", "--model", "m", "--server", server.address(), "--quiet"};
     arguments.insert(arguments.end(), flags.begin(), flags.end());
     RunClient(arguments, folder.path(), environment);
-    const auto request = std::get<v1::CausalRequest>(server.record().requests.back());
-    return request.profile().evaluation().causal_random_k();
+    return server.record().created.back().causal().profile().evaluation().causal_random_k();
   };
   EXPECT_EQ(random_k({}), 0u) << "the server's default";
   EXPECT_EQ(random_k({"--topk", "2"}), 2u);
@@ -190,7 +189,7 @@ TEST(RunRequestTest, JobsAreListedAndCancelTakesTheBareName) {
   for (int i = 0; i < 5; ++i) {
     v1::Job& job = script.jobs.emplace_back();
     job.set_name("jobs/J" + std::to_string(i));
-    job.set_state(i == 0 ? "failed" : "queued");
+    job.set_state(i == 0 ? v1::Job::STATE_FAILED : v1::Job::STATE_QUEUED);
     if (i == 0) job.mutable_error()->set_code(3);
     if (i == 0) job.mutable_error()->set_message("no copy operation");
   }
@@ -199,9 +198,13 @@ TEST(RunRequestTest, JobsAreListedAndCancelTakesTheBareName) {
   const std::map<std::string, std::string> environment = {{"INDUCT_SERVER", server.address()}};
   EXPECT_THAT(RunClient({"jobs"}, folder.path(), environment).out,
               AllOf(HasSubstr("J4"), HasSubstr("no copy operation")));
-  EXPECT_THAT(
-      json::parse(RunClient({"jobs", "--json", "--limit", "3"}, folder.path(), environment).out)["jobs"],
-      SizeIs(3));
+  const json jobs =
+      json::parse(RunClient({"jobs", "--json", "--limit", "3"}, folder.path(), environment).out);
+  ASSERT_THAT(jobs["jobs"], SizeIs(3));
+  EXPECT_EQ(jobs["jobs"][0]["state"], "failed");
+  EXPECT_EQ(jobs["jobs"][2]["state"], "queued");
+  EXPECT_THAT(RunClient({"jobs"}, folder.path(), environment).out,
+              testing::ContainsRegex("J0 +failed .*\nJ1 +queued "));
 
   const ClientResult cancelled =
       RunClient({"cancel", std::string(kFakeJob).substr(5)}, folder.path(), environment);
@@ -210,12 +213,46 @@ TEST(RunRequestTest, JobsAreListedAndCancelTakesTheBareName) {
   EXPECT_EQ(RunClient({"cancel", "jobs/NONE"}, folder.path(), environment).exit_code, 2);
 }
 
+TEST(RunRequestTest, JobsAreAskedForAsTheFiltersSay) {
+  const FakeServer server({});
+  const TemporaryFolder folder;
+  const ClientResult result =
+      RunClient({"jobs", "--state", "running,failed", "--kind", "nulls,crosssize", "--model", "org/m",
+                 "--owner", "ada", "--mine", "--server", server.address()},
+                folder.path());
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const v1::ListJobsRequest request = server.record().listed.at(0);
+  EXPECT_THAT(request.states(), testing::ElementsAre(v1::Job::STATE_RUNNING, v1::Job::STATE_FAILED));
+  EXPECT_THAT(request.kinds(), testing::ElementsAre("nulls", "crosssize"));
+  EXPECT_EQ(request.model() + request.owner(), "org/mada");
+  EXPECT_TRUE(request.mine());
+}
+
+TEST(RunRequestTest, TheClientTellsInAnnotationsWhatMadeTheJob) {
+  const FakeServer server(SuccessfulScript("m"));
+  const TemporaryFolder folder;
+  const auto annotations_of = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--server", server.address(), "--no_report", "--quiet"});
+    RunClient(arguments, folder.path());
+    const auto annotations = server.record().created.back().options().annotations();
+    return std::map<std::string, std::string>(annotations.begin(), annotations.end());
+  };
+  EXPECT_THAT(
+      annotations_of({"profile", "--model", "m"}),
+      testing::ElementsAre(testing::Pair("client_version", kVersion), testing::Pair("command", "profile")));
+  EXPECT_THAT(
+      annotations_of({"multisize", "--models", "a", "b", "c", "--labels", "A", "\"", "C"}),
+      testing::ElementsAre(testing::Pair("client_version", kVersion), testing::Pair("command", "multisize"),
+                           testing::Pair("labels", "[\"A\",\"\\\"\",\"C\"]")));
+}
+
 TEST(RunRequestTest, CancelIsDoneWhereTheJobWillEndOrHasEnded) {
-  const std::pair<const char*, const char*> cases[] = {{"running", "will be cancelled (now running)"},
-                                                       {"preparing", "will be cancelled (now preparing)"},
-                                                       {"cancelled", "cancelled"},
-                                                       {"succeeded", "had ended before: succeeded"},
-                                                       {"failed", "had ended before: failed"}};
+  const std::pair<v1::Job::State, const char*> cases[] = {
+      {v1::Job::STATE_RUNNING, "will be cancelled (now running)"},
+      {v1::Job::STATE_PREPARING, "will be cancelled (now preparing)"},
+      {v1::Job::STATE_CANCELLED, "cancelled"},
+      {v1::Job::STATE_SUCCEEDED, "had ended before: succeeded"},
+      {v1::Job::STATE_FAILED, "had ended before: failed"}};
   for (const auto& [state, outcome] : cases) {
     const FakeServer server({.state_after_cancel = state});
     const TemporaryFolder folder;

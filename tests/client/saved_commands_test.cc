@@ -28,9 +28,9 @@ void WriteModelRun(const std::string& folder, const std::string& command, const 
                    const std::string& created) {
   SavedModel saved = ExampleModel(model, 4, 4);
   if (command == "causal") {
-    saved.causal = ExampleCausal(saved);
-    saved.profile.reset();
-    saved.scores.reset();
+    saved.results.Put(ExampleCausal(saved));
+    saved.results.Remove(*v1::Profile::descriptor());
+    RemoveArrays(&saved);
   }
   SavedRun run = ExampleRun(command, {saved});
   run.metadata.set_created(created);
@@ -72,10 +72,10 @@ TEST(ProfilesTest, TheRevisionOfTheMetadataCountsFirst) {
 TEST(ProfilesTest, JsonHasNumbersAndNothingThatIsUndefined) {
   const TemporaryFolder folder;
   SavedModel flat = ExampleModel("flat", 4, 4, /*bootstrap=*/false);
-  flat.profile->clear_peak_layer();
-  flat.profile->clear_peak_depth();
-  flat.profile->clear_centroid_rel();
-  flat.profile->clear_bandwidth_interpolated();
+  Mutable<v1::Profile>(&flat)->clear_peak_layer();
+  Mutable<v1::Profile>(&flat)->clear_peak_depth();
+  Mutable<v1::Profile>(&flat)->clear_centroid_rel();
+  Mutable<v1::Profile>(&flat)->clear_bandwidth_interpolated();
   WriteRun(ExampleRun("profile", {flat}), folder / "runs/1");
   WriteModelRun(folder / "runs/2", "nulls", "m", "2026-05-01T00:00:00Z");
   const json rows = json::parse(RunClient({"profiles", ".", "--json"}, folder.path()).out);

@@ -10,6 +10,8 @@
 
 #include "absl/strings/str_replace.h"
 #include "client/exit_code.h"
+#include "client/kinds/pattern.h"
+#include "client/kinds/profile.h"
 #include "client/run_list.h"
 #include "tests/client/example_runs.h"
 #include "tests/client/run_client.h"
@@ -28,9 +30,9 @@ class SavedRunTest : public testing::Test {
  protected:
   void SetUp() override {
     SavedModel model = ExampleModel("org/m", 4, 3);
-    model.nulls = ExampleNulls(model);
-    model.causal = ExampleCausal(model);
-    model.lag_buckets = ExampleLagBuckets(model);
+    model.results.Put(ExampleNulls(model));
+    model.results.Put(ExampleCausal(model));
+    model.results.Put(ExampleLagBuckets(model));
     AddExamplePattern(6, &model);
     WriteRun(ExampleRun("nulls", {model}), path_);
   }
@@ -57,12 +59,12 @@ TEST_F(SavedRunTest, EverythingComesBackAsItWasWritten) {
   ASSERT_THAT(run.models, SizeIs(1));
   const SavedModel& model = run.models[0];
   EXPECT_EQ(model.label, "org/m");
-  EXPECT_EQ(model.profile->peak_layer(), 2u);
-  EXPECT_EQ(model.scores->shape, (std::vector<int64_t>{4, 3}));
-  EXPECT_EQ(model.nulls->head_permutation().resamples(), 10000u);
-  EXPECT_THAT(model.causal->random_k().draws(), SizeIs(20));
-  EXPECT_THAT(model.lag_buckets->buckets(), SizeIs(3));
-  EXPECT_THAT(model.attention->values, SizeIs(36));
+  EXPECT_EQ(model.Get<v1::Profile>()->peak_layer(), 2u);
+  EXPECT_EQ(ScoresOf(model)->shape, (std::vector<int64_t>{4, 3}));
+  EXPECT_EQ(model.Get<v1::Nulls>()->head_permutation().resamples(), 10000u);
+  EXPECT_THAT(model.Get<v1::Causal>()->random_k().draws(), SizeIs(20));
+  EXPECT_THAT(model.Get<v1::LagBuckets>()->buckets(), SizeIs(3));
+  EXPECT_THAT(AttentionOf(model)->values, SizeIs(36));
 }
 
 TEST_F(SavedRunTest, DamagedFilesAreNamedAndTheRestIsThere) {
@@ -91,8 +93,9 @@ TEST_F(SavedRunTest, DamagedFilesAreNamedAndTheRestIsThere) {
     ASSERT_THAT(run.problems, ElementsAre(testing::StartsWith(file)));
     ASSERT_THAT(run.models, SizeIs(1)) << file;
     const SavedModel& model = run.models[0];
-    const int results = model.profile.has_value() + model.nulls.has_value() + model.causal.has_value() +
-                        model.lag_buckets.has_value() + model.pattern.has_value();
+    const int results = (model.Get<v1::Profile>() != nullptr) + (model.Get<v1::Nulls>() != nullptr) +
+                        (model.Get<v1::Causal>() != nullptr) + (model.Get<v1::LagBuckets>() != nullptr) +
+                        (model.Get<v1::AttentionPattern>() != nullptr);
     EXPECT_GE(results, 4) << file;
   }
 }

@@ -6,6 +6,8 @@
 
 #include <array>
 
+#include "client/kinds/pattern.h"
+#include "common/file_names.h"
 #include "tests/client/example_runs.h"
 
 namespace induct::client {
@@ -21,7 +23,7 @@ std::string Summary(const std::string& command, const SavedModel& model) {
 
 SavedModel Ablated() {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.causal = ExampleCausal(model);
+  model.results.Put(ExampleCausal(model));
   return model;
 }
 
@@ -43,16 +45,16 @@ TEST(SummaryTest, CausalNamesThePrimaryTestAndWhatTheOthersSay) {
 
 TEST(SummaryTest, RandomSetsArePrimaryWhereThereAreNoOthers) {
   SavedModel model = Ablated();
-  model.causal->clear_matched_k();
+  Mutable<v1::Causal>(&model)->clear_matched_k();
   EXPECT_THAT(Summary("causal", model), HasSubstr("primary test              random_k: by copy NLL"));
-  model.causal->mutable_random_k()->clear_p_copy_nll();
+  Mutable<v1::Causal>(&model)->mutable_random_k()->clear_p_copy_nll();
   EXPECT_THAT(Summary("causal", model), HasSubstr("primary test              none: no control has a p\n"));
 }
 
 TEST(SummaryTest, CausalComparesMeanChanges) {
   SavedModel model = Ablated();
-  model.causal->mutable_check()->set_delta_rand(-0.0304);
-  model.causal->set_chosen_by("user");
+  Mutable<v1::Causal>(&model)->mutable_check()->set_delta_rand(-0.0304);
+  Mutable<v1::Causal>(&model)->set_chosen_by("user");
   EXPECT_THAT(
       Summary("causal", model),
       HasSubstr("copy accuracy changes by -0.450 without the chosen heads, by -0.030 on average without "
@@ -61,17 +63,17 @@ TEST(SummaryTest, CausalComparesMeanChanges) {
 
 TEST(SummaryTest, FewPromptsAreThoseThatTheIntervalsRestOn) {
   SavedModel model = Ablated();
-  model.causal->mutable_evaluation_prompts()->Resize(59, 0);
+  Mutable<v1::Causal>(&model)->mutable_evaluation_prompts()->Resize(59, 0);
   EXPECT_THAT(Summary("causal", model), HasSubstr("few prompts"));
-  model.causal->mutable_evaluation_prompts()->Resize(60, 0);
+  Mutable<v1::Causal>(&model)->mutable_evaluation_prompts()->Resize(60, 0);
   EXPECT_THAT(Summary("causal", model), testing::Not(HasSubstr("few prompts")));
 }
 
 TEST(SummaryTest, RandomSetsOfAnotherSizeAreNotComparedAndSayTheirSize) {
   SavedModel model = Ablated();
-  model.causal->mutable_top_heads()->RemoveLast();
-  model.causal->mutable_random_k()->clear_p_copy_nll();
-  model.causal->mutable_random_k()->clear_p_copy_accuracy();
+  Mutable<v1::Causal>(&model)->mutable_top_heads()->RemoveLast();
+  Mutable<v1::Causal>(&model)->mutable_random_k()->clear_p_copy_nll();
+  Mutable<v1::Causal>(&model)->mutable_random_k()->clear_p_copy_accuracy();
   EXPECT_THAT(Summary("causal", model),
               AllOf(HasSubstr("20 draws of 3 heads (no p, as that is not the 2 ablated), mean delta"),
                     Not(HasSubstr("matter more"))));
@@ -79,15 +81,17 @@ TEST(SummaryTest, RandomSetsOfAnotherSizeAreNotComparedAndSayTheirSize) {
 
 SavedModel WithPattern() {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.profile.reset();
+  model.results.Remove(*v1::Profile::descriptor());
   AddExamplePattern(20, &model);
   return model;
 }
 
 TEST(SummaryTest, APatternTellsItsStrongestAttentionsBeyondTheFirstToken) {
   SavedModel model = WithPattern();
-  model.attention->values[15 * 20 + 2] = 0.9f;   // what no score reads
-  model.attention->values[19 * 20 + 0] = 0.99f;  // a sink
+  std::vector<float> attention = AttentionOf(model)->values;
+  attention[15 * 20 + 2] = 0.9f;   // what no score reads
+  attention[19 * 20 + 0] = 0.99f;  // a sink
+  PutValues(PatternArrayFile(model.use.name()), attention, &model);
   const std::string summary = Summary("pattern", model);
   EXPECT_THAT(
       summary,
@@ -104,12 +108,12 @@ TEST(SummaryTest, APatternTellsItsStrongestAttentionsBeyondTheFirstToken) {
 
 TEST(SummaryTest, APatternWithoutTextsOperationsOrArrayTellsWhatItHas) {
   SavedModel model = WithPattern();
-  model.pattern->clear_tokens();
-  model.pattern->clear_targets();
+  Mutable<v1::AttentionPattern>(&model)->clear_tokens();
+  Mutable<v1::AttentionPattern>(&model)->clear_targets();
   EXPECT_THAT(Summary("pattern", model), AllOf(HasSubstr("tokens                    1000 1001 1002"),
                                                HasSubstr("no copy operation in this prompt\n"),
                                                HasSubstr("0.636  id 1000 at 10 -> id 1001 at 1\n")));
-  model.attention.reset();
+  RemoveArrays(&model);
   EXPECT_THAT(Summary("pattern", model), AllOf(HasSubstr("20 tokens\n"), Not(HasSubstr("strongest"))));
 }
 
@@ -126,7 +130,7 @@ SavedRun Compared(int n_layers_of_large) {
   SavedRun run = ExampleRun("crosssize", {ExampleModel("small", 4, 8), ExampleModel("large", 8, 8)});
   run.models[1].use.set_n_layers(static_cast<uint32_t>(n_layers_of_large));
   run.models[0].label = "S\x1b";
-  v1::ModelPair* pair = run.cross_size->add_pairs();
+  v1::ModelPair* pair = Mutable<v1::CrossSize>(&run)->add_pairs();
   pair->set_model_a("small");
   pair->set_model_b("large");
   *pair->mutable_peak_depth() = Difference(-0.3, false);
@@ -156,8 +160,8 @@ TEST(SummaryTest, TwoSizesDifferByPeakCentroidAndBandwidthWithinAMargin) {
 
 TEST(SummaryTest, AComparisonWithoutBootstrapHasDifferencesAlone) {
   SavedRun run = Compared(8);
-  for (v1::PairedDifference* difference : {run.cross_size->mutable_pairs(0)->mutable_peak_depth(),
-                                           run.cross_size->mutable_pairs(0)->mutable_centroid_rel()}) {
+  v1::ModelPair* pair = Mutable<v1::CrossSize>(&run)->mutable_pairs(0);
+  for (v1::PairedDifference* difference : {pair->mutable_peak_depth(), pair->mutable_centroid_rel()}) {
     const double value = difference->difference();
     difference->Clear();
     difference->set_difference(value);
@@ -168,8 +172,8 @@ TEST(SummaryTest, AComparisonWithoutBootstrapHasDifferencesAlone) {
 
 TEST(SummaryTest, TheHeadNamedIsTheStrongestSignificantOneAndElseTheStrongest) {
   SavedModel model = ExampleModel("m", 1, 3);
-  model.nulls = ExampleNulls(model);
-  v1::AntecedentNull* null = model.nulls->mutable_shuffled_antecedent()->mutable_uniform();
+  model.results.Put(ExampleNulls(model));
+  v1::AntecedentNull* null = Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->mutable_uniform();
   const std::array<double, 3> effects = {0.1, 0.2, 0.3}, p = {0.01, 0.02, 0.06};
   null->mutable_effect()->mutable_values()->Assign(effects.begin(), effects.end());
   null->mutable_p_adjusted()->mutable_values()->Assign(p.begin(), p.end());
@@ -184,8 +188,8 @@ TEST(SummaryTest, TheHeadNamedIsTheStrongestSignificantOneAndElseTheStrongest) {
 
 TEST(SummaryTest, NullsTellWhatTheyDropped) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.nulls = ExampleNulls(model);
-  v1::ShuffledAntecedent* shuffled = model.nulls->mutable_shuffled_antecedent();
+  model.results.Put(ExampleNulls(model));
+  v1::ShuffledAntecedent* shuffled = Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent();
   shuffled->mutable_uniform()->set_n_dropped(1);
   shuffled->mutable_lag_matched()->set_n_prompts(390);
   EXPECT_THAT(Summary("nulls", model),
@@ -199,8 +203,9 @@ TEST(SummaryTest, NullsTellWhatTheyDropped) {
 
 TEST(SummaryTest, TheNullOfAFixedDistanceHasAnIntervalInsteadOfAP) {
   SavedModel model = ExampleModel("m", 1, 2);
-  model.nulls = ExampleNulls(model);
-  v1::AntecedentNull* null = model.nulls->mutable_shuffled_antecedent()->mutable_same_distance();
+  model.results.Put(ExampleNulls(model));
+  v1::AntecedentNull* null =
+      Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->mutable_same_distance();
   null->set_n_dropped(0);
   null->mutable_effect()->set_values(0, 0.1);
   null->mutable_effect()->set_values(1, 0.25);
@@ -215,19 +220,21 @@ TEST(SummaryTest, TheNullOfAFixedDistanceHasAnIntervalInsteadOfAP) {
   *null = {};
   null->set_reason("one lag");
   EXPECT_THAT(Summary("nulls", model), HasSubstr("shuffled: same_distance   not computed: one lag\n"));
-  model.nulls->mutable_shuffled_antecedent()->clear_same_distance();  // of a run of an older server
+  Mutable<v1::Nulls>(&model)
+      ->mutable_shuffled_antecedent()
+      ->clear_same_distance();  // of a run of an older server
   EXPECT_THAT(Summary("nulls", model), Not(HasSubstr("same_distance")));
 }
 
 TEST(SummaryTest, NullsThatAreAbsentAreExplained) {
   SavedModel model = ExampleModel("m", 4, 4);
-  model.nulls = ExampleNulls(model);
-  model.nulls->clear_shuffled_antecedent();
+  model.results.Put(ExampleNulls(model));
+  Mutable<v1::Nulls>(&model)->clear_shuffled_antecedent();
   EXPECT_THAT(Summary("nulls", model), Not(HasSubstr("none asked for")));
-  model.nulls->clear_head_permutation();
+  Mutable<v1::Nulls>(&model)->clear_head_permutation();
   EXPECT_THAT(Summary("nulls", model),
               HasSubstr("none asked for: shuffle_null and head_permutation_null are false\n"));
-  model.nulls->set_score("previous");
+  Mutable<v1::Nulls>(&model)->set_score("previous");
   EXPECT_THAT(Summary("nulls", model),
               AllOf(HasSubstr("previous has no antecedent to shuffle\n"), Not(HasSubstr("none asked for"))));
 }

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "client/address.h"
 #include "client/commands/command_line.h"
 #include "client/exit_code.h"
@@ -19,6 +21,13 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+
+TEST(TextTest, CountsThatMessagesCarryAsDoublesAreNumbersOrNone) {
+  EXPECT_EQ(AsCount(12345), 12345u);
+  EXPECT_EQ(AsCount(-1), 0u);
+  EXPECT_EQ(AsCount(std::nan("")), 0u);
+  EXPECT_EQ(AsCount(HUGE_VAL), uint64_t{1} << 53);
+}
 
 TEST(TextTest, TellsUtf8FromOtherBytes) {
   for (const char* good :

@@ -47,11 +47,12 @@ TEST(HighestOfAll, CountsTheIntervalsThatLieAboveZero) {
 TEST(ControlVerdict, HarmIsSaidOfHarmOnly) {
   const SavedModel model = [] {
     SavedModel ablated = ExampleModel("m", 4, 4);
-    ablated.causal = ExampleCausal(ablated);
-    ablated.causal->mutable_top_k()->mutable_delta()->mutable_copy_nll()->set_value(-0.1);
+    ablated.results.Put(ExampleCausal(ablated));
+    Mutable<v1::Causal>(&ablated)->mutable_top_k()->mutable_delta()->mutable_copy_nll()->set_value(-0.1);
     return ablated;
   }();
-  const ControlVerdict verdict = VerdictOf(*model.causal, model.causal->random_k(), "random heads");
+  const ControlVerdict verdict =
+      VerdictOf(*model.Get<v1::Causal>(), model.Get<v1::Causal>()->random_k(), "random heads");
   EXPECT_THAT(verdict.copy_nll, HasSubstr("by copy NLL it leaves copying worse than each of the 20 sets"));
   EXPECT_TRUE(verdict.metrics_disagree);
 }

@@ -10,12 +10,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "server/checkpoint/checkpoint.h"
 #include "server/checkpoint/safetensors.h"
 #include "server/checkpoint/shard_index.h"
 #include "server/checkpoint/tensor_pickle.h"
 #include "server/checkpoint/torch_file.h"
-#include "server/checkpoint/unicode.h"
 
 namespace induct::checkpoint {
 namespace {
@@ -36,7 +36,7 @@ absl::Status RequireDocumented(const absl::Status& status) {
   const std::string reason = ReasonOf(status);
   Require(reason == reason::kBadCheckpoint || reason == reason::kUnsupportedModel, "with one of two reasons");
   Require(status.message().size() < 2000, "and a short message");
-  Require(IsValidUtf8({status.message().data(), status.message().size()}), "which is UTF-8");
+  Require(IsUtf8({status.message().data(), status.message().size()}), "which is UTF-8");
   return status;
 }
 

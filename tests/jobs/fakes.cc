@@ -93,10 +93,10 @@ absl::StatusOr<std::optional<JobRecord>> FakeStore::FindRequest(const std::strin
   return store_->FindRequest(owner, request_id);
 }
 
-absl::StatusOr<std::vector<JobRecord>> FakeStore::List(const std::string& owner, const std::string& before,
+absl::StatusOr<std::vector<JobRecord>> FakeStore::List(const JobFilter& wanted, const std::string& before,
                                                        size_t limit) const {
   AwaitUnblocked();
-  return store_->List(owner, before, limit);
+  return store_->List(wanted, before, limit);
 }
 
 absl::StatusOr<std::vector<StoredEvent>> FakeStore::ReadEvents(const std::string& job, uint64_t after,

@@ -80,7 +80,7 @@ class FakeStore final : public JobStore {
   absl::StatusOr<JobRecord> Get(const std::string& job) const override;
   absl::StatusOr<std::optional<JobRecord>> FindRequest(const std::string& owner,
                                                        const std::string& request_id) const override;
-  absl::StatusOr<std::vector<JobRecord>> List(const std::string& owner, const std::string& before,
+  absl::StatusOr<std::vector<JobRecord>> List(const JobFilter& wanted, const std::string& before,
                                               size_t limit) const override;
   absl::StatusOr<std::vector<StoredEvent>> ReadEvents(const std::string& job, uint64_t after,
                                                       size_t max_bytes) const override;

@@ -8,6 +8,9 @@
 namespace induct::jobs {
 namespace {
 
+bool All(const JobRecord&) { return true; }
+bool OfAda(const JobRecord& record) { return record.spec.owner == "ada"; }
+
 using testing::ElementsAre;
 
 JobRecord RecordOf(const std::string& name, const std::string& owner = "ada",
@@ -72,10 +75,10 @@ TEST(MemoryJobStoreTest, ListsNewestFirstInPagesAndByOwner) {
   const auto store = NewMemoryJobStore({});
   for (const char* name : {"jobs/1", "jobs/2", "jobs/4"}) ASSERT_TRUE(store->Create(RecordOf(name)).ok());
   ASSERT_TRUE(store->Create(RecordOf("jobs/3", "bob")).ok());
-  EXPECT_THAT(Names(store->List("", "", 3)), ElementsAre("jobs/4", "jobs/3", "jobs/2"));
-  EXPECT_THAT(Names(store->List("", "jobs/2", 3)), ElementsAre("jobs/1"));
-  EXPECT_THAT(Names(store->List("ada", "", 2)), ElementsAre("jobs/4", "jobs/2"));
-  EXPECT_THAT(Names(store->List("ada", "jobs/1", 2)), ElementsAre());
+  EXPECT_THAT(Names(store->List(All, "", 3)), ElementsAre("jobs/4", "jobs/3", "jobs/2"));
+  EXPECT_THAT(Names(store->List(All, "jobs/2", 3)), ElementsAre("jobs/1"));
+  EXPECT_THAT(Names(store->List(OfAda, "", 2)), ElementsAre("jobs/4", "jobs/2"));
+  EXPECT_THAT(Names(store->List(OfAda, "jobs/1", 2)), ElementsAre());
   Finish(*store, RecordOf("jobs/2"));
   EXPECT_THAT(Names(store->ListLive()), ElementsAre("jobs/1", "jobs/3", "jobs/4"));
 }
@@ -112,12 +115,12 @@ TEST(MemoryJobStoreTest, JobsThatEndedFirstAreForgottenFirstAndLiveOnesNever) {
   const auto store = NewMemoryJobStore({.max_jobs = 1});
   for (const char* name : {"jobs/1", "jobs/2", "jobs/3", "jobs/4"})
     ASSERT_TRUE(store->Create(RecordOf(name)).ok());
-  EXPECT_THAT(Names(store->List("", "", 9)), ElementsAre("jobs/4", "jobs/3", "jobs/2", "jobs/1"));
+  EXPECT_THAT(Names(store->List(All, "", 9)), ElementsAre("jobs/4", "jobs/3", "jobs/2", "jobs/1"));
   Finish(*store, RecordOf("jobs/3"));
-  EXPECT_THAT(Names(store->List("", "", 9)), ElementsAre("jobs/4", "jobs/3", "jobs/2", "jobs/1"))
+  EXPECT_THAT(Names(store->List(All, "", 9)), ElementsAre("jobs/4", "jobs/3", "jobs/2", "jobs/1"))
       << "the last to end stays";
   Finish(*store, RecordOf("jobs/1"));
-  EXPECT_THAT(Names(store->List("", "", 9)), ElementsAre("jobs/4", "jobs/2", "jobs/1"));
+  EXPECT_THAT(Names(store->List(All, "", 9)), ElementsAre("jobs/4", "jobs/2", "jobs/1"));
 }
 
 TEST(MemoryJobStoreTest, BytesOfReplacedAndForgottenJobsAreFreed) {
@@ -130,7 +133,7 @@ TEST(MemoryJobStoreTest, BytesOfReplacedAndForgottenJobsAreFreed) {
     Finish(*store, record);
   }
   // 308 bytes each (an artifact and the accepted payload): three fit, were bytes counted twice fewer would.
-  EXPECT_THAT(Names(store->List("", "", 99)), ElementsAre("jobs/150", "jobs/149", "jobs/148"));
+  EXPECT_THAT(Names(store->List(All, "", 99)), ElementsAre("jobs/150", "jobs/149", "jobs/148"));
 }
 
 TEST(MemoryJobStoreTest, WhatLivesTakesNothingFromWhatIsKeptOfEndedJobs) {
@@ -142,7 +145,7 @@ TEST(MemoryJobStoreTest, WhatLivesTakesNothingFromWhatIsKeptOfEndedJobs) {
     ASSERT_TRUE(store->Create(RecordOf(name)).ok());
     Finish(*store, RecordOf(name));
   }
-  EXPECT_THAT(Names(store->List("", "", 9)), ElementsAre("jobs/9", "jobs/2", "jobs/1"));
+  EXPECT_THAT(Names(store->List(All, "", 9)), ElementsAre("jobs/9", "jobs/2", "jobs/1"));
 }
 
 TEST(MemoryJobStoreTest, RequestIdsBelongToTheirOwnerAndAreForgottenWithTheJob) {

@@ -6,7 +6,10 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/runs/run.h"
+#include "server/runs/causal_run.h"
+#include "server/runs/cross_size_run.h"
+#include "server/runs/pattern_run.h"
+#include "server/runs/profile_run.h"
 #include "tests/metrics/told.h"
 
 namespace induct::runs {
@@ -32,15 +35,22 @@ class TextEncoder : public RunEncoder {
     return absl::StrCat(model, " layer ", scores.layer);
   }
   std::string Progress(double, uint32_t, uint32_t) const override { return "progress"; }
-  std::string Finished(const std::string&, const RunResult&, const jobs::JobRecord&,
+  std::string Finished(const std::string& message, const jobs::JobRecord&,
                        const std::vector<std::string>& warnings) const override {
-    std::string text = "finished";
+    std::string text = absl::StrCat("finished", message);
     for (const std::string& warning : warnings) absl::StrAppend(&text, "; ", warning);
     return text;
   }
-  absl::StatusOr<std::string> Json(const std::string&, const RunResult&) const override { return "{}"; }
+  absl::StatusOr<EncodedResult> Profile(const std::string&, const analysis::ProfileResult&) const override {
+    return EncodedResult{};
+  }
 
   mutable uint64_t n_tokens = 0;  // of the last started event
+};
+
+// Of any kind's result.
+constexpr auto kEncode = [](const std::string&, const auto&) -> absl::StatusOr<EncodedResult> {
+  return EncodedResult{};
 };
 
 // A job without a scheduler; keeps its events.
@@ -98,7 +108,7 @@ class ModelRunTest : public testing::Test {
 };
 
 TEST_F(ModelRunTest, ALaterModelIsStreamedWhereOthersTakeItsRoomAndTheResultSaysSo) {
-  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), kEncode, environment_);
   ASSERT_TRUE(work->Prepare(context_).ok());
   const models::ModelHandle others = Hold("demo-small");
   const auto finished = work->Run(context_);
@@ -108,14 +118,14 @@ TEST_F(ModelRunTest, ALaterModelIsStreamedWhereOthersTakeItsRoomAndTheResultSays
 }
 
 TEST_F(ModelRunTest, ALaterModelThatFindsRoomIsNotStreamed) {
-  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), kEncode, environment_);
   ASSERT_TRUE(work->Prepare(context_).ok());
   EXPECT_THAT(*work->Run(context_), testing::Not(HasSubstr("streamed")));
   EXPECT_THAT(context_.shown, testing::AllOf(Contains("opening demo-large"), Contains("loading demo-large")));
 }
 
 TEST_F(ModelRunTest, APatternMeasuresOnePromptOfAll) {
-  const auto work = NewPatternRun(Request({"demo-small"}), {1, 2}, 1, environment_);
+  const auto work = NewPatternRun(Request({"demo-small"}), {1, 2}, 1, kEncode, environment_);
   ASSERT_TRUE(work->Prepare(context_).ok());
   ASSERT_TRUE(work->Run(context_).ok());
   EXPECT_THAT(context_.events, Contains("started demo-small resident, 1 of 2 prompts"));
@@ -123,7 +133,7 @@ TEST_F(ModelRunTest, APatternMeasuresOnePromptOfAll) {
 
 // Prompts, tokens and layers of all models, as the started event and the layer_scores events give them.
 TEST_F(ModelRunTest, WhatARunMeasuresIsToldOnceWhenItHasEnded) {
-  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), kEncode, environment_);
   ASSERT_TRUE(work->Prepare(context_).ok());
   EXPECT_EQ(told_.sum("tokens"), 0);
   ASSERT_TRUE(work->Run(context_).ok());
@@ -137,7 +147,8 @@ TEST_F(ModelRunTest, WhatARunMeasuresIsToldOnceWhenItHasEnded) {
 TEST_F(ModelRunTest, AnAblationTellsEachPromptOnceHoweverManyVariantsItHas) {
   RunRequest request = Request({"demo-small"});
   request.prompts.n_sequences = 3;  // an odd number, in two passes
-  const auto work = NewCausalRun(request, {.top_k = 1, .random_k = 1, .random_draws = 5}, {}, environment_);
+  const auto work =
+      NewCausalRun(request, {.top_k = 1, .random_k = 1, .random_draws = 5}, {}, kEncode, environment_);
   ASSERT_TRUE(work->Prepare(context_).ok());
   ASSERT_TRUE(work->Run(context_).ok());
   EXPECT_EQ(told_.sum("prompts"), 3);
@@ -150,7 +161,7 @@ class SmallBudgetTest : public ModelRunTest {
 };
 
 TEST_F(SmallBudgetTest, ModelsBeyondTheBudgetAreToldAtTheStart) {
-  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), environment_);
+  const auto work = NewCrossSizeRun(Request({"demo-small", "demo-large"}), kEncode, environment_);
   ASSERT_TRUE(work->Prepare(context_).ok());
   EXPECT_THAT(*work->Run(context_), testing::Not(HasSubstr("were streamed")));
   EXPECT_THAT(context_.events, Contains("started demo-small resident demo-large streamed"));

@@ -1,0 +1,10 @@
+// The kinds of jobs, which kinds.cc lists.
+#pragma once
+
+#include "server/service/job_kind.h"
+
+namespace induct::service {
+
+extern const JobKind kProfileKind, kCrossSizeKind, kNullsKind, kCausalKind, kLagBucketsKind, kPatternKind;
+
+}  // namespace induct::service
