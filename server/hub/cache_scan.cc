@@ -86,6 +86,11 @@ uint64_t CacheBytes::OursOf(const ScannedRevision& revision) const {
   return bytes;
 }
 
+bool CacheBytes::IsAllOfOthers(const ScannedRevision& revision) const {
+  return std::ranges::all_of(revision.files,
+                             [this](const auto& file) { return of_others_.contains(file.first); });
+}
+
 uint64_t CacheBytes::Remove(const ScannedRevision& revision) {
   uint64_t bytes = 0;
   for (const auto& [path, size] : revision.files) {

@@ -37,6 +37,8 @@ class CacheBytes {
   uint64_t ours() const { return ours_; }
   // Of the revision's files those that nobody else's revision needs.
   uint64_t OursOf(const ScannedRevision& revision) const;
+  // Whether others' revisions need every one of its files: removed, it would leave all its bytes.
+  bool IsAllOfOthers(const ScannedRevision& revision) const;
   // Takes the revision away; the bytes that nobody needs any more. REQUIRES: it is one of those given, and
   // ours.
   uint64_t Remove(const ScannedRevision& revision);

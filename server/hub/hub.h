@@ -45,16 +45,17 @@ struct CachedRevision {
 
 // A revision as it takes room in the cache, whole or not.
 struct HeldRevision {
-  // Those that servers fetched may be removed when they are unused; what others (Python) put there, all of it
-  // or a file, stays.
-  enum class Standing { kUnused, kInUse, kOfOthers };
+  // Those that servers fetched may be removed when they are unused. What others (Python) put there, all of it
+  // or a file, stays, and with it a revision of which they have every file: removing it would free nothing.
+  enum class Standing { kUnused, kInUse, kShared, kOfOthers };
 
   std::string repo;
   std::string commit;
   std::vector<std::string> names;  // the branches and tags that stand for it here
   Standing standing = Standing::kOfOthers;
-  // Of its files; without those that revisions of others need, too, where it is not of others itself.
+  // Of its files; of one that may be removed without those that revisions of others need, too.
   uint64_t bytes = 0;
+  std::vector<std::string> sharers;  // of one that is kShared: commits of others' that have its files
   absl::Time last_use = absl::InfinitePast();  // by servers
 };
 

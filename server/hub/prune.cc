@@ -98,12 +98,23 @@ HeldRevision Described(const ScannedRevision& revision, const CacheBytes& bytes,
                     .names = revision.names,
                     .standing = standing,
                     .last_use = revision.last_use};
-  if (revision.is_ours) {
+  if (revision.is_ours && !bytes.IsAllOfOthers(revision)) {
     held.bytes = bytes.OursOf(revision);
   } else {
     for (const auto& [path, size] : revision.files) held.bytes += size;
   }
   return held;
+}
+
+// The commits of others' revisions that have a file of it.
+std::vector<std::string> SharersOf(const ScannedRevision& revision,
+                                   const std::vector<ScannedRevision>& revisions) {
+  std::vector<std::string> sharers;
+  for (const ScannedRevision& other : revisions) {
+    const auto has = [&](const auto& file) { return other.files.contains(file.first); };
+    if (!other.is_ours && std::ranges::any_of(revision.files, has)) sharers.push_back(other.commit);
+  }
+  return sharers;
 }
 
 std::vector<const ScannedRevision*> OursByLastUse(const std::vector<ScannedRevision>& revisions) {
@@ -135,9 +146,11 @@ std::vector<HeldRevision> ListHeld(const std::string& cache_dir) {
   std::vector<HeldRevision> list;
   for (const ScannedRevision& revision : revisions) {
     const auto standing = !revision.is_ours                       ? kOfOthers
-                          : Claim(revision, cache_dir) != nullptr ? kUnused
-                                                                  : kInUse;
+                          : Claim(revision, cache_dir) == nullptr ? kInUse
+                          : bytes.IsAllOfOthers(revision)         ? kShared
+                                                                  : kUnused;
     list.push_back(Described(revision, bytes, standing));
+    if (standing == kShared) list.back().sharers = SharersOf(revision, revisions);
   }
   return list;
 }
@@ -156,7 +169,7 @@ absl::StatusOr<PruneReport> Prune(const std::string& cache_dir, uint64_t keep_by
   for (const ScannedRevision* revision : OursByLastUse(revisions)) {
     if (bytes.ours() <= keep_bytes) break;
     if (stop.stop_requested()) return absl::CancelledError("cancelled");
-    if (bytes.OursOf(*revision) == 0) continue;  // without it nothing more would be free
+    if (bytes.IsAllOfOthers(*revision)) continue;  // without it nothing more would be free
     const std::unique_ptr<FileLock> claim = Claim(*revision, cache_dir);
     if (claim == nullptr) continue;
     if (!dry_run && !RevisionRemover(*revision, cache_dir, report.problems).Run()) continue;

@@ -274,6 +274,22 @@ TEST_F(PruneTest, AListTellsWhatIsWhose) {
   EXPECT_THAT(held[kFirst].names, ElementsAre("step-a"));
 }
 
+TEST_F(PruneTest, ARevisionOfWhichEveryFileIsAlsoAnothersStaysAndIsListedSo) {
+  FetchAll();
+  // As Python has it whose branch is at a commit with the same files.
+  const std::string python(40, 'f');
+  fs::copy(Snapshot(kFirst), Snapshot(python), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  std::map<std::string, HeldRevision> held;
+  for (const HeldRevision& revision : ListHeld(folder_.string())) held[revision.commit] = revision;
+  EXPECT_EQ(held[kFirst].standing, HeldRevision::Standing::kShared);
+  EXPECT_THAT(held[kFirst].sharers, ElementsAre(python));
+  EXPECT_EQ(held[kFirst].bytes, held[python].bytes);
+  EXPECT_EQ(held[kSecond].standing, HeldRevision::Standing::kUnused);
+  EXPECT_THAT(held[kSecond].sharers, IsEmpty());  // though the small files are Python's, too
+  EXPECT_THAT(Removed(0), UnorderedElementsAre(kSecond, kThird));
+  EXPECT_TRUE(IsThere(kFirst));
+}
+
 TEST_F(PruneTest, ARepositoryWithoutAModelLeavesNothing) {
   hub_.Put("README.md", "x", false, std::string(40, 'e'));
   hub_.PutRevision("empty", std::string(40, 'e'));

@@ -78,7 +78,7 @@ class CacheTest(ProgramTest):
         client = self.start_client("profile", "--model", "org/tiny", *LONG, "--memory_saver", "--server", address)
         self.wait_for_state(address, "running")
         self.assertRegex(self.cache("list"), r"(?m)^org/tiny@main .* in use$")
-        self.assertIn("0.000 GB freed", self.cache("prune", "--keep_mb", "0"))
+        self.assertRegex(self.cache("prune", "--keep_mb", "0"), r"^0 B freed; ")
         self.assertTrue(self.is_there("main"))
         client.send_signal(SIGINT)
         client.communicate(timeout=60)
@@ -87,23 +87,34 @@ class CacheTest(ProgramTest):
         self.client("profile", "--model", "org/tiny", *SMALL, "--server", address, "--output_dir", "again")
 
     def test_list_and_prune_say_what_is_there_and_what_goes(self):
-        self.assertIn("what servers fetched takes 0.000 GB", self.cache("list"))
+        self.assertIn("what servers fetched takes 0 B of", self.cache("list"))
         server, address = self.start_server()
         self.fetch_three(address)
         self.unload(address, "main")
         (self.repo / "snapshots" / COMMITS["step4"] / "README.md").write_text("somebody else's")
         listed = self.cache("list")
         for revision, state in (("main", "unused"), ("step3", "in use"), ("step4", "not a server's: stays")):
-            self.assertRegex(listed, rf"(?m)^org/tiny@{revision} +0\.00\d GB  [-\d: ]{{16}}  {state}$" if revision != "step4" else rf"(?m)^org/tiny@{revision} .* {state}$")
+            self.assertRegex(listed, rf"(?m)^org/tiny@{revision} +\d+\.\d [kM]B  [-\d: ]{{16}}  {state}$" if revision != "step4" else rf"(?m)^org/tiny@{revision} .* {state}$")
         would = self.cache("prune", "--dry_run", "--keep_mb", "0")
-        self.assertRegex(would, r"^would remove org/tiny@main, 0\.00\d GB, last used .*\n0\.00\d GB would be free; .* would stay, more than allowed: in use, or not removable\n$")
+        self.assertRegex(would, r"^would remove org/tiny@main, \d+\.\d [kM]B, last used .*\n\d+\.\d [kM]B would be free; .* would stay, more than allowed: in use, or not removable\n$")
         self.assertTrue(self.is_there("main"))
         self.assertRegex(self.cache("prune", INDUCT_LIMITS_HUB_CACHE_MB="1"), r"^removed org/tiny@main, ")
         self.assertEqual([self.is_there(revision) for revision in COMMITS], [False, True, True])
-        self.assertIn("0.000 GB freed", self.cache("prune", "--keep_mb", "0"))
+        self.assertRegex(self.cache("prune", "--keep_mb", "0"), r"^0 B freed; ")
         server.kill()
         server.wait()
-        self.assertRegex(self.cache("prune", "--keep_mb", "0"), r"^removed org/tiny@step3, .*\n0\.00\d GB freed; of what servers fetched 0\.000 GB stay\n$")
+        self.assertRegex(self.cache("prune", "--keep_mb", "0"), r"^removed org/tiny@step3, .*\n\d+\.\d [kM]B freed; of what servers fetched 0 B stay\n$")
+
+    def test_a_revision_whose_files_are_somebody_elses_too_is_listed_as_one_that_stays(self):
+        _, address = self.start_server()
+        self.load(address, "main")
+        self.unload(address, "main")
+        python = self.repo / "snapshots" / ("d" * 40)  # as Python has it of a branch that is at the same files
+        shutil.copytree(self.repo / "snapshots" / COMMITS["main"], python, symlinks=True)
+        listed = self.cache("list")
+        self.assertRegex(listed, rf"(?m)^org/tiny@main +\d+\.\d [kM]B  [-\d: ]{{16}}  stays: shares its files with org/tiny@{'d' * 40}$")
+        self.assertEqual(self.cache("prune", "--keep_mb", "0"), "0 B freed; of what servers fetched 0 B stay\n")
+        self.assertTrue(self.is_there("main"))
 
     def test_what_cannot_be_removed_is_said(self):
         _, address = self.start_server()
