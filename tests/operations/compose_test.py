@@ -83,10 +83,11 @@ class ComposeTest(unittest.TestCase):
         self.assertEqual(told, read)
 
     def test_every_service_is_confined_and_pinned_and_reachable_from_this_machine_alone(self):
-        for name, service in stack()["services"].items():
-            with self.subTest(service=name):
+        for files, (name, service) in ((files, found) for files in (FILES, GPU_FILES) for found in stack(files)["services"].items()):
+            with self.subTest(files=files, service=name):
                 self.assertTrue(service["read_only"])
-                self.assertEqual(service["cap_drop"], ["ALL"])
+                self.assertEqual((service["cap_drop"], service.get("cap_add", [])), (["ALL"], []))
+                self.assertFalse(service.get("privileged") or service.get("network_mode") or service.get("pid"))
                 self.assertIn("no-new-privileges:true", service["security_opt"])
                 self.assertRegex(service["user"], r"^[1-9]\d*:\d+$")
                 self.assertNotRegex(service["image"], r":latest$|^[^:]+$")
@@ -145,6 +146,37 @@ class ComposeTest(unittest.TestCase):
         self.assertEqual(services["server"]["build"]["args"], {"CUDA": "1"})
         self.assertNotEqual(services["server"]["image"], stack()["services"]["server"]["image"])
         self.assertIn("targets: [dcgm-exporter:9400]", (DEPLOY / "docker" / "targets" / "gpus.yml").read_text())
+
+    def test_of_gpus_is_read_what_boards_and_rules_ask_for_and_nothing_that_needs_root(self):
+        exporter = stack(GPU_FILES)["services"]["dcgm-exporter"]
+        [counters] = exporter["volumes"]
+        self.assertEqual(exporter["command"], ["-f", counters["target"]])
+        asked = (DEPLOY / "prometheus" / "rules" / "induct.yml").read_text() + (DEPLOY / "grafana" / "dashboards" / "gpu.json").read_text()
+        read = re.findall(r"^(\w+),", pathlib.Path(counters["source"]).read_text(), re.M)
+        self.assertEqual(sorted(read), sorted(set(re.findall(r"DCGM_FI_\w+", asked))))
+        self.assertEqual([name for name in read if "_PROF_" in name], [])
+
+
+@unittest.skipUnless(COMPOSE, "there is no Compose")
+class HandBookTest(unittest.TestCase):
+    """What docs/operations.md says to type, against what the files name."""
+
+    def setUp(self):
+        page = (DEPLOY.parent / "docs" / "operations.md").read_text()
+        self.upgrade = re.search(r"^## Upgrade and roll back$(.+?)^## ", page, re.M | re.S)[1]
+
+    def test_an_image_that_is_to_come_back_is_kept_by_the_name_that_it_comes_back_by(self):
+        kept = dict(re.findall(r"docker tag (\S+)\s+([^\s`]+)", self.upgrade))
+        for files in (FILES, GPU_FILES):
+            now, back = (stack(files, **tag)["services"]["server"]["image"] for tag in ({}, {"IMAGE_TAG": "before"}))
+            self.assertEqual(kept[now], back)
+
+    def test_who_has_a_single_file_open_is_restarted(self):
+        """Git, as most editors, puts a new file in the place of the old one, which a container that has it mounted does not see."""
+        [restarted] = re.findall(r"docker compose restart ([\w -]+?) +#", self.upgrade)
+        mounts = {name: [mount["source"] for mount in service.get("volumes", []) if mount["type"] == "bind"] for name, service in stack()["services"].items()}
+        having_files = {name for name, sources in mounts.items() if any(pathlib.Path(source).is_file() for source in sources)}
+        self.assertEqual(set(restarted.split()), having_files - {"server"})  # which a new image starts anew
 
 
 class AlertmanagerTest(unittest.TestCase):
