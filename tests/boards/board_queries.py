@@ -15,11 +15,15 @@ def queries():
     return found
 
 
+def panels(board):
+    return json.loads(next(path for path in BOARDS if path.stem == board).read_text())["panels"]
+
+
 def of_all_servers(query):
     """As Grafana asks it where all servers are chosen."""
     return query.replace("$instance", ".*").replace("$__rate_interval", "1m")
 
 
 def may_be_empty(query):
-    """GPUs may not be there, alerts may not fire, and a comparison leaves out what is as it should be."""
-    return re.search(r"DCGM_|ALERTS| [<>=]+ ", query)
+    """GPUs may not be there, alerts may not fire, and a comparison leaves out what is as it should be, unless something stands for it."""
+    return " or vector(" not in query and re.search(r"DCGM_|ALERTS| [<>=]+ ", query)

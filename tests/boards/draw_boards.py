@@ -46,7 +46,7 @@ def bundle():
 
 
 def draw(browser, script, board, path):
-    """`board`: what board.jsx reads. The titles of panels that show nothing."""
+    """`board`: what board.jsx reads. The titles of panels that show nothing, and of those whose legend has no room."""
     page = CACHE / "page.html"
     page.write_text(f'<!doctype html><meta charset="utf-8"><link rel="stylesheet" href="{script.with_suffix(".css").name}"><div id="root"></div>'
                     f"<script>window.BOARD = {json.dumps(board)}</script><script src=\"{script.name}\"></script>")
@@ -58,7 +58,7 @@ def draw(browser, script, board, path):
     height = browser.evaluate("document.getElementById('board').offsetHeight")
     picture = browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip={"x": 0, "y": 0, "width": 1600, "height": height, "scale": 1})
     pathlib.Path(path).write_bytes(base64.b64decode(picture["data"]))
-    return drawn["empty"]
+    return drawn["empty"], drawn["cut"]
 
 
 def last_at_work(given):
@@ -76,17 +76,18 @@ def main():
     parser.add_argument("--at_work", action="store_true", help="the picture ends when a server had a job for the last time, not now")
     parser.add_argument("--theme", choices=["light", "dark"], default="light")
     parser.add_argument("--prometheus", default="http://127.0.0.1:9097")
+    parser.add_argument("--note", default="", help="something about the data, for the picture's head")
     parser.add_argument("--to", required=True)
     given = parser.parse_args()
     end = last_at_work(given) if given.at_work else int(time.time())
     browser = Browser(find_browser() or sys.exit("there is no Chromium"))
     try:
-        empty = draw(browser, bundle(), {
+        empty, cut = draw(browser, bundle(), {
             "dashboard": json.loads((ROOT / "deploy" / "grafana" / "dashboards" / f"{given.board}.json").read_text()), "instance": given.server,
-            "theme": given.theme, "prometheus": given.prometheus, "start": end - int(60 * given.minutes), "end": end}, given.to)
+            "theme": given.theme, "note": given.note, "prometheus": given.prometheus, "start": end - int(60 * given.minutes), "end": end}, given.to)
     finally:
         browser.close()
-    print(f"{given.to}; without data: {', '.join(empty) or 'none'}")
+    print(f"{given.to}; without data: {', '.join(empty) or 'none'}; with a legend that is cut: {', '.join(cut) or 'none'}")
 
 
 if __name__ == "__main__":

@@ -18,3 +18,5 @@ draw models --board models --at_work
 draw queue_stuck --board overview --server gpu02 --theme dark
 draw models_thrash --board overview --server gpu03
 draw out_of_memory --board overview --server gpu04 --theme dark
+# Of no server, and so it can be called alone.
+tests/boards/draw_invented_gpus.py docs/figures/boards/gpu.png

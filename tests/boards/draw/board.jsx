@@ -1,5 +1,5 @@
-// Draws one dashboard by the components that Grafana draws panels with. window.BOARD: {dashboard, instance, theme, prometheus, start, end}; when all panels are
-// there, window.DRAWN is {empty, errors}: titles of panels that show nothing, and what went wrong.
+// Draws one dashboard by the components that Grafana draws panels with. window.BOARD: {dashboard, instance, theme, note, prometheus, start, end}; when all
+// panels are there, window.DRAWN is {empty, cut, errors}: titles of panels that show nothing, and of those whose legend has no room; and what went wrong.
 import 'uplot/dist/uPlot.min.css';
 import React from 'react';
 import { createRoot } from 'react-dom/client';
@@ -7,7 +7,7 @@ import { applyFieldOverrides, createTheme, dateTime, EventBusSrv, FieldConfigOpt
   toDataFrame } from '@grafana/data';
 import { BarGauge, BigValue, GlobalStyles, PanelChrome, PanelContextProvider, TimeSeries, VizRepeater } from '@grafana/ui';
 
-const { dashboard, instance, theme: mode, prometheus, start, end } = window.BOARD;
+const { dashboard, instance, theme: mode, note, prometheus, start, end } = window.BOARD;
 const WIDTH = 1600, ROW = 38, GAP = 8, CELL = (WIDTH - GAP) / 24, SCRAPE = 15;
 const theme = createTheme({ colors: { mode } });
 const range = { from: dateTime(start * 1000), to: dateTime(end * 1000), raw: { from: dateTime(start * 1000), to: dateTime(end * 1000) } };
@@ -81,9 +81,10 @@ function Board({ frames }) {
         <span style={{ fontSize: 20 }}>{dashboard.title}</span>
         <span style={{ color: theme.colors.text.secondary }}>Server: {instance === '.*' ? 'All' : instance}</span>
         <span style={{ color: theme.colors.text.secondary }}>{dashboard.description}</span>
+        {note && <span style={{ color: theme.colors.error.text, fontSize: 20, fontWeight: 500 }}>{note}</span>}
       </div>
       <div style={{ position: 'relative', height: rows * ROW }}>
-        {dashboard.panels.map((panel, i) => <div key={panel.id} style={place(panel.gridPos)}>
+        {dashboard.panels.map((panel, i) => <div key={panel.id} data-title={panel.title} style={place(panel.gridPos)}>
           {panel.type === 'row' ? <div style={{ padding: '6px 4px', fontSize: 15, fontWeight: 500 }}>{panel.title}</div>
             : <PanelChrome title={panel.title} width={panel.gridPos.w * CELL - GAP} height={panel.gridPos.h * ROW - GAP}>
               {(width, height) => <Body panel={panel} frames={frames[i]} width={width} height={height} />}
@@ -108,6 +109,10 @@ async function draw() {
   }));
   document.body.style.margin = 0;
   createRoot(document.getElementById('root')).render(<Board frames={frames} />);
-  setTimeout(() => { window.DRAWN = { empty, errors }; }, 1500);  // charts lay themselves out in several turns
+  setTimeout(() => {  // charts lay themselves out in several turns
+    const cut = [...document.querySelectorAll('[data-title]')].filter(drawn => [...drawn.querySelectorAll('*')].some(part =>
+      part.scrollHeight > part.clientHeight + 2 && /auto|scroll/.test(getComputedStyle(part).overflowY))).map(drawn => drawn.dataset.title);
+    window.DRAWN = { empty, cut, errors };
+  }, 1500);
 }
 draw();
