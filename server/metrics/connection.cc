@@ -17,7 +17,7 @@ namespace {
 constexpr char kPath[] = "/metrics";
 constexpr char kContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 constexpr size_t kMaxRequest = 16 << 10;
-constexpr absl::Duration kMayStall = absl::Seconds(1), kMayTake = absl::Seconds(5);
+constexpr absl::Duration kMayStall = absl::Seconds(1), kMayTake = absl::Seconds(10);
 
 bool WouldWait() { return errno == EAGAIN || errno == EINTR; }
 

@@ -24,7 +24,7 @@ class Connection {
   short events() const;
   // Does what can be done at once. False where it is over, whatever the reason.
   bool Go(MakePage make_page, absl::Time now);
-  // When it is over even if nothing comes: a client has a second to send or take something, and five for all.
+  // When it is over even if nothing comes: a client has a second to send or take something, and ten for all.
   absl::Time deadline() const;
 
  private:

@@ -102,7 +102,7 @@ TEST_F(EndpointTest, ThePageIsAtMetricsAloneAndIsOnlyRead) {
 }
 
 TEST_F(EndpointTest, StalledScrapersDelayOthersByASecondAtMost) {
-  for (const int stalled : {2, 8}) {
+  for (const int stalled : {2, 8, 100}) {
     std::vector<std::unique_ptr<Client>> connections;
     for (int i = 0; i < stalled; ++i) {
       connections.push_back(std::make_unique<Client>(endpoint_->address()));
@@ -114,17 +114,6 @@ TEST_F(EndpointTest, StalledScrapersDelayOthersByASecondAtMost) {
     // What it takes by itself is little, but a machine may be busy.
     EXPECT_LT(absl::Now() - begin, absl::Seconds(stalled == 2 ? 1 : 3)) << stalled;
   }
-}
-
-TEST_F(EndpointTest, MoreThanItTakesAtOnceWaitForASecondAtMost) {
-  std::vector<std::unique_ptr<Client>> connections;
-  for (int i = 0; i < 100; ++i) {
-    connections.push_back(std::make_unique<Client>(endpoint_->address()));
-    connections.back()->Send("GET /met");
-  }
-  const absl::Time begin = absl::Now();
-  EXPECT_THAT(Ask(endpoint_->address(), "GET /"), StartsWith("HTTP/1.1 404 "));
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(3));
 }
 
 TEST_F(EndpointTest, ItEndsSoonWhateverItsClientsDo) {
@@ -139,17 +128,15 @@ TEST_F(EndpointTest, ItEndsSoonWhateverItsClientsDo) {
 }
 
 TEST_F(EndpointTest, WhoeverStallsIsDroppedAndWhoDripsToo) {
-  absl::Time begin = absl::Now();
-  EXPECT_EQ(Client(endpoint_->address()).ReadAll(), "");
+  Client silent(endpoint_->address()), dripping(endpoint_->address());
+  const absl::Time begin = absl::Now();
+  EXPECT_EQ(silent.ReadAll(), "");
   EXPECT_GT(absl::Now() - begin, absl::Milliseconds(900));
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
-  begin = absl::Now();
-  Client dripping(endpoint_->address());
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
   while (dripping.IsOpen() && absl::Now() - begin < absl::Seconds(60)) {
     dripping.TrySend("x");
     absl::SleepFor(absl::Milliseconds(100));
   }
-  EXPECT_GT(absl::Now() - begin, absl::Seconds(3));
   EXPECT_LT(absl::Now() - begin, absl::Seconds(30));
 }
 
