@@ -77,7 +77,7 @@ client_packages=(
   libabsl-dev libspdlog-dev libyaml-cpp-dev nlohmann-json3-dev libcli11-dev libssl-dev
   libgtest-dev libgmock-dev gnuplot-nox ca-certificates openssl
 )
-server_packages=(binutils libpcre2-dev libutf8proc-dev libcurl4-openssl-dev prometheus-cpp-dev libbenchmark-dev python3 python3-pip unzip)
+server_packages=(binutils libpcre2-dev libutf8proc-dev libcurl4-openssl-dev prometheus-cpp-dev libcivetweb-dev libbenchmark-dev python3 python3-pip unzip)
 test_packages=(chromium python3-venv)
 
 missing_packages() {

@@ -1,34 +1,26 @@
 #include "server/metrics/endpoint.h"
 
-#include <poll.h>
-#include <sys/socket.h>
+#include <civetweb.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <exception>
-#include <iterator>
-#include <list>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/status.h"
-#include "server/metrics/connection.h"
 
 namespace induct::metrics {
 namespace {
 
+constexpr char kPath[] = "/metrics";
 constexpr char kLoopback[] = "127.0.0.1:";
-// At once; others wait, for a second at most, as nobody may stall for longer.
-constexpr size_t kMaxConnections = 64;
-// Before it is tried again to accept a client for whom there was no file descriptor.
-constexpr int kPauseMs = 100;
+// Whoever stalls holds a thread for as long as the timeout.
+constexpr char kThreads[] = "8", kTimeoutMs[] = "1000";
+constexpr char kContentType[] = "text/plain; version=0.0.4; charset=utf-8";
 
 bool IsPort(std::string_view text) {
   const auto is_digit = [](char c) { return absl::ascii_isdigit(static_cast<unsigned char>(c)); };
@@ -36,33 +28,18 @@ bool IsPort(std::string_view text) {
   return std::ranges::all_of(text, is_digit) && absl::SimpleAtoi(std::string(text), &port) && port < 65536;
 }
 
-bool HasOnly(std::string_view text, std::string_view signs) {
-  return !text.empty() && std::ranges::all_of(text, [&](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || signs.find(c) != std::string_view::npos;
-  });
-}
-
-// As in names and IPv4 addresses, or an IPv6 address in brackets.
+// As in names and addresses: the server would take a comma for the beginning of a second address.
 bool IsHost(std::string_view text) {
-  if (text.starts_with('[')) return text.ends_with(']') && HasOnly(text.substr(1, text.size() - 2), ":.%-_");
-  return HasOnly(text, ".-_");
+  for (const char c : text) {
+    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) &&
+        std::string_view(".-_:[]").find(c) == std::string_view::npos)
+      return false;
+  }
+  return !text.empty();
 }
 
-// Milliseconds until the first of them is over; -1: for ever.
-int Patience(const std::list<Connection>& connections, absl::Time now) {
-  absl::Time first = absl::InfiniteFuture();
-  for (const Connection& connection : connections) first = std::min(first, connection.deadline());
-  if (first == absl::InfiniteFuture()) return -1;
-  return static_cast<int>(absl::ToInt64Milliseconds(std::max(absl::ZeroDuration(), first - now))) + 1;
-}
-
-// False where it could not for want of something, as of file descriptors.
-bool Accept(const Socket& listening, std::list<Connection>& connections) {
-  Socket socket(accept4(listening.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (socket.fd() < 0) return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
-  connections.emplace_back(std::move(socket), absl::Now());
-  return true;
-}
+// Drops what the server would write to its own log.
+int DropMessage(const mg_connection*, const char*) { return 1; }
 
 }  // namespace
 
@@ -74,61 +51,52 @@ absl::StatusOr<std::string> MetricsAddress(const std::string& setting) {
     return setting;
   return InvalidField(
       "metrics_listen",
-      absl::StrCat("\"", setting, "\" given; a port, for this machine alone, or host:port is needed",
-                   HasOnly(text, ":.") && std::ranges::count(text, ':') > 1
-                       ? ", an IPv6 address in brackets ([::1]:9464)"
-                       : ""));
+      absl::StrCat("\"", setting, "\" given; a port, for this machine alone, or host:port is needed"));
 }
 
 absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(const std::string& address, Page page) {
-  INDUCT_ASSIGN_OR_RETURN(Listening listening, ListenAt(address));
-  std::array<int, 2> pair;
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair.data()) != 0)
-    return absl::UnavailableError(absl::StrCat("cannot serve metrics: ", std::strerror(errno)));
-  return std::unique_ptr<Endpoint>(
-      new Endpoint(std::move(listening), Socket(pair[0]), Socket(pair[1]), std::move(page)));
+  std::unique_ptr<Endpoint> endpoint(new Endpoint(std::move(page)));
+  mg_init_library(0);
+  mg_callbacks callbacks = {};
+  callbacks.begin_request = Answer;
+  callbacks.log_message = DropMessage;
+  std::array options = {"listening_ports",
+                        address.c_str(),
+                        "num_threads",
+                        kThreads,
+                        "request_timeout_ms",
+                        kTimeoutMs,
+                        static_cast<const char*>(nullptr)};
+  endpoint->server_ = mg_start(&callbacks, endpoint.get(), options.data());
+  mg_server_port chosen = {};
+  if (endpoint->server_ == nullptr || mg_get_server_ports(endpoint->server_, 1, &chosen) != 1) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot serve metrics on ", address,
+                     ": the address is in use or not this machine's (metrics_listen)"));
+  }
+  endpoint->address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":", chosen.port);
+  return endpoint;
 }
-
-Endpoint::Endpoint(Listening listening, Socket wake, Socket woken, Page page)
-    : listening_(std::move(listening)),
-      wake_(std::move(wake)),
-      woken_(std::move(woken)),
-      page_(std::move(page)),
-      thread_([this] { Serve(); }) {}
 
 Endpoint::~Endpoint() {
-  shutdown(wake_.fd(), SHUT_RDWR);
-  thread_.join();
+  if (server_ != nullptr) mg_stop(server_);
+  mg_exit_library();
 }
 
-void Endpoint::Serve() const {
-  std::list<Connection> connections;
-  while (true) {
-    try {
-      if (!Turn(connections)) return;
-    } catch (const std::exception&) {  // no memory: theirs is given back
-      connections.clear();
-    }
-  }
-}
+// Returns the status of the answer, which tells the server that there was one.
+int Endpoint::Answer(mg_connection* connection) try {
+  const mg_request_info& request = *mg_get_request_info(connection);
+  const std::string_view method = request.request_method;
+  if (method != "GET" && method != "HEAD") return mg_send_http_error(connection, 405, "only GET"), 405;
+  if (std::string_view(request.local_uri) != kPath)
+    return mg_send_http_error(connection, 404, "only %s", kPath), 404;
 
-bool Endpoint::Turn(std::list<Connection>& connections) const {
-  const bool is_full = connections.size() >= kMaxConnections;
-  std::vector<pollfd> waited = {{.fd = woken_.fd(), .events = POLLIN},
-                                {.fd = is_full ? -1 : listening_.socket.fd(), .events = POLLIN}};
-  for (const Connection& connection : connections)
-    waited.push_back({.fd = connection.fd(), .events = connection.events()});
-  if (poll(waited.data(), waited.size(), Patience(connections, absl::Now())) < 0) return true;
-  if (waited[0].revents != 0) return false;
-
-  auto event = waited.begin() + 2;
-  for (auto it = connections.begin(); it != connections.end(); ++event) {
-    const absl::Time now = absl::Now();
-    const bool goes_on = (event->revents == 0 || it->Go(page_, now)) && now < it->deadline();
-    it = goes_on ? std::next(it) : connections.erase(it);
-  }
-  if (waited[1].revents != 0 && !Accept(listening_.socket, connections)) poll(waited.data(), 1, kPauseMs);
-  return true;
+  const std::string page = static_cast<const Endpoint*>(request.user_data)->page_();
+  mg_send_http_ok(connection, kContentType, static_cast<long long>(page.size()));
+  if (method == "GET") mg_write(connection, page.data(), page.size());
+  return 200;
+} catch (const std::exception&) {  // the server is C: nothing may leave through it
+  return mg_send_http_error(connection, 500, "out of memory"), 500;
 }
 
 }  // namespace induct::metrics

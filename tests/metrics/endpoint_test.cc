@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <stdexcept>
 #include <vector>
@@ -24,33 +23,22 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// A connection to this machine's port of "host:port", by IPv6 where the host is in brackets.
-class Client {
+// A connection to "127.0.0.1:port".
+class Connection {
  public:
-  explicit Client(const std::string& address)
-      : fd_(socket(address[0] == '[' ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    const uint16_t port =
-        htons(static_cast<uint16_t>(std::atoi(address.substr(address.rfind(':') + 1).c_str())));
-    const sockaddr_in6 to6 = {.sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    const sockaddr_in to4 = {
-        .sin_family = AF_INET, .sin_port = port, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    const bool by_ipv6 = address[0] == '[';
-    EXPECT_EQ(by_ipv6 ? connect(fd_, reinterpret_cast<const sockaddr*>(&to6), sizeof(to6))
-                      : connect(fd_, reinterpret_cast<const sockaddr*>(&to4), sizeof(to4)),
-              0)
-        << address;
+  explicit Connection(const std::string& address) : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in to = {
+        .sin_family = AF_INET,
+        .sin_port = htons(static_cast<uint16_t>(std::atoi(address.substr(address.rfind(':') + 1).c_str()))),
+        .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    EXPECT_EQ(connect(fd_, reinterpret_cast<sockaddr*>(&to), sizeof(to)), 0) << address;
   }
-  ~Client() { close(fd_); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
+  ~Connection() { close(fd_); }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
 
   void Send(const std::string& text) {
     EXPECT_EQ(send(fd_, text.data(), text.size(), MSG_NOSIGNAL), text.size());
-  }
-  void TrySend(const std::string& text) { (void)!send(fd_, text.data(), text.size(), MSG_NOSIGNAL); }
-  bool IsOpen() {
-    char c;
-    return recv(fd_, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
   }
   std::string ReadAll() {
     std::string all;
@@ -64,15 +52,9 @@ class Client {
 };
 
 std::string Ask(const std::string& address, const std::string& request_line) {
-  Client connection(address);
+  Connection connection(address);
   connection.Send(absl::StrCat(request_line, " HTTP/1.1\r\nHost: x\r\n\r\n"));
   return connection.ReadAll();
-}
-
-std::string WhyNot(const std::string& address) {
-  const auto endpoint = Endpoint::Start(address, [] { return ""; });
-  EXPECT_EQ(endpoint.status().code(), absl::StatusCode::kUnavailable) << address;
-  return std::string(endpoint.status().message());
 }
 
 class EndpointTest : public testing::Test {
@@ -96,16 +78,14 @@ TEST_F(EndpointTest, ThePageIsAtMetricsAloneAndIsOnlyRead) {
   for (const char* other : {"POST /metrics", "PUT /metrics", "DELETE /metrics", "OPTIONS /metrics"})
     EXPECT_THAT(Ask(endpoint_->address(), other), StartsWith("HTTP/1.1 405 ")) << other;
   EXPECT_FALSE(Ask(endpoint_->address(), "HEAD /metrics").ends_with("#\n"));
-  for (const char* other : {"nonsense", "GET", ""})
-    EXPECT_THAT(Ask(endpoint_->address(), other), StartsWith("HTTP/1.1 400 ")) << other;
-  EXPECT_THAT(Ask(endpoint_->address(), "GET /" + std::string(20000, 'x')), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(Ask(endpoint_->address(), "nonsense").substr(0, 20), HasSubstr(" 400 "));
 }
 
 TEST_F(EndpointTest, StalledScrapersDelayOthersByASecondAtMost) {
-  for (const int stalled : {2, 8, 100}) {
-    std::vector<std::unique_ptr<Client>> connections;
+  for (const int stalled : {2, 8}) {
+    std::vector<std::unique_ptr<Connection>> connections;
     for (int i = 0; i < stalled; ++i) {
-      connections.push_back(std::make_unique<Client>(endpoint_->address()));
+      connections.push_back(std::make_unique<Connection>(endpoint_->address()));
       // Half of them stop in the middle of the request, the others never read the page.
       connections.back()->Send(i % 2 == 0 ? "GET /met" : "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     }
@@ -117,56 +97,24 @@ TEST_F(EndpointTest, StalledScrapersDelayOthersByASecondAtMost) {
 }
 
 TEST_F(EndpointTest, ItEndsSoonWhateverItsClientsDo) {
-  Client silent(endpoint_->address()), deaf(endpoint_->address());
+  Connection silent(endpoint_->address()), deaf(endpoint_->address());
   deaf.Send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
   auto second = Endpoint::Start("127.0.0.1:0", [this] { return page_; }).value();
-  Client other(second->address());
+  Connection other(second->address());
   other.Send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
   const absl::Time begin = absl::Now();
   second.reset();
   EXPECT_LT(absl::Now() - begin, absl::Seconds(4));
 }
 
-TEST_F(EndpointTest, WhoeverStallsIsDroppedAndWhoDripsToo) {
-  Client silent(endpoint_->address()), dripping(endpoint_->address());
-  const absl::Time begin = absl::Now();
-  EXPECT_EQ(silent.ReadAll(), "");
-  EXPECT_GT(absl::Now() - begin, absl::Milliseconds(900));
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
-  while (dripping.IsOpen() && absl::Now() - begin < absl::Seconds(60)) {
-    dripping.TrySend("x");
-    absl::SleepFor(absl::Milliseconds(100));
-  }
-  EXPECT_LT(absl::Now() - begin, absl::Seconds(30));
-}
-
-TEST_F(EndpointTest, ABodyThatNobodyAskedForDoesNotTakeTheAnswerWithIt) {
-  Client connection(endpoint_->address());
-  connection.Send("POST /metrics HTTP/1.1\r\nContent-Length: 100000\r\n\r\n" + std::string(100000, 'x'));
-  EXPECT_THAT(connection.ReadAll(), StartsWith("HTTP/1.1 405 "));
-}
-
-TEST(EndpointOfIpv6Test, AnAddressInBracketsIsServed) {
-  const auto endpoint = Endpoint::Start("[::1]:0", [] { return "a 1\n"; });
-  if (!endpoint.ok()) GTEST_SKIP() << endpoint.status();  // a machine without IPv6
-  EXPECT_THAT((*endpoint)->address(), testing::MatchesRegex("\\[::1\\]:[1-9][0-9]*"));
-  EXPECT_TRUE(Ask((*endpoint)->address(), "GET /metrics").ends_with("a 1\n"));
-  EXPECT_THAT(WhyNot((*endpoint)->address()), HasSubstr(": the address is in use (metrics_listen)"));
-}
-
-TEST_F(EndpointTest, WhatCannotBeServedSaysWhy) {
-  EXPECT_EQ(WhyNot(endpoint_->address()), absl::StrCat("cannot serve metrics on ", endpoint_->address(),
-                                                       ": the address is in use (metrics_listen)"));
-  EXPECT_THAT(WhyNot("192.0.2.1:0"), HasSubstr(": the address is not this machine's"));
-  EXPECT_THAT(WhyNot("no.such.host.invalid:0"), HasSubstr(": the host no.such.host.invalid is not known: "));
-  EXPECT_THAT(WhyNot("[::1.2]:0"), HasSubstr(": [::1.2] is no IPv6 address"));
+TEST_F(EndpointTest, AnAddressInUseIsRefused) {
+  const auto second = Endpoint::Start(endpoint_->address(), [] { return ""; });
+  ASSERT_FALSE(second.ok());
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(endpoint_->address()));
+  EXPECT_FALSE(Endpoint::Start("192.0.2.1:0", [] { return ""; }).ok());  // an address of no machine
+  EXPECT_FALSE(Endpoint::Start("no.such.host.invalid:0", [] { return ""; }).ok());
   EXPECT_THAT(Ask(endpoint_->address(), "GET /metrics"), StartsWith("HTTP/1.1 200 "));
-}
-
-TEST(EndpointOfANameTest, ANameIsServed) {
-  const auto endpoint = Endpoint::Start("localhost:0", [] { return "a 1\n"; }).value();
-  EXPECT_THAT(endpoint->address(), StartsWith("localhost:"));
-  EXPECT_TRUE(Ask(endpoint->address(), "GET /metrics").ends_with("a 1\n"));
 }
 
 TEST(EndpointFailureTest, APageThatCannotBeMadeIsAnErrorAndNothingElse) {
@@ -187,16 +135,13 @@ TEST(MetricsAddressTest, APortAloneIsLoopbacks) {
 
 TEST(MetricsAddressTest, WhatIsNoAddressIsRefusedByName) {
   for (const char* text :
-       {"x",          ":9464",  "host:",    "host:x",  "host:65536", "65536",     "-1",     "+1",
-        "host:+1",    " 9464",  "9464 ",    "1.2.3.4", "a,b:1",      "9464,9465", "9464r",  "unix:/tmp/x",
-        "http://x:1", "fd:3,4", "::1:9464", "::1",     "[::1]",      "[]:1",      "[::1:1", "a[b]:1"}) {
+       {"x", ":9464", "host:", "host:x", "host:65536", "65536", "-1", "+1", "host:+1", " 9464", "9464 ",
+        "1.2.3.4", "a,b:1", "9464,9465", "9464r", "unix:/tmp/x", "http://x:1", "fd:3,4"}) {
     const absl::Status status = MetricsAddress(text).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_EQ(FieldOf(status), "metrics_listen");
     EXPECT_THAT(std::string(status.message()), HasSubstr(text));
   }
-  EXPECT_THAT(std::string(MetricsAddress("::1:9464").status().message()),
-              HasSubstr("an IPv6 address in brackets ([::1]:9464)"));
 }
 
 }  // namespace
