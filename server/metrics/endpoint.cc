@@ -1,6 +1,8 @@
 #include "server/metrics/endpoint.h"
 
 #include <civetweb.h>
+#include <netdb.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -38,6 +40,23 @@ bool IsHost(std::string_view text) {
   return !text.empty();
 }
 
+std::string HostOf(const std::string& address) {
+  const std::string host = address.substr(0, address.rfind(':'));
+  return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+}
+
+// The server itself does not tell.
+std::string WhyNotServed(const std::string& host) {
+  addrinfo* found = nullptr;
+  const int error = getaddrinfo(host.c_str(), nullptr, nullptr, &found);
+  if (error != 0) return absl::StrCat("the host is not known: ", gai_strerror(error));
+  const bool needs_ipv6 = found->ai_family == AF_INET6;
+  freeaddrinfo(found);
+  if (needs_ipv6 && mg_check_feature(MG_FEATURES_IPV6) == 0)
+    return "it is an IPv6 address, and the HTTP server of this build has none: give an IPv4 address";
+  return "the address is in use or not this machine's";
+}
+
 // Drops what the server would write to its own log.
 int DropMessage(const mg_connection*, const char*) { return 1; }
 
@@ -70,9 +89,8 @@ absl::StatusOr<std::unique_ptr<Endpoint>> Endpoint::Start(const std::string& add
   endpoint->server_ = mg_start(&callbacks, endpoint.get(), options.data());
   mg_server_port chosen = {};
   if (endpoint->server_ == nullptr || mg_get_server_ports(endpoint->server_, 1, &chosen) != 1) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot serve metrics on ", address,
-                     ": the address is in use or not this machine's (metrics_listen)"));
+    return absl::UnavailableError(absl::StrCat("cannot serve metrics on ", address, ": ",
+                                               WhyNotServed(HostOf(address)), " (metrics_listen)"));
   }
   endpoint->address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":", chosen.port);
   return endpoint;

@@ -174,7 +174,9 @@ class PageTest(MetricsTest):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             for value, says in (("nonsense", '"nonsense" given; a port'), ("host:x", '"host:x" given'), (":9464", '":9464" given'),
                                 (taken.getsockname()[1], f"cannot serve metrics on 127.0.0.1:{taken.getsockname()[1]}: the address is in use"),
-                                ("192.0.2.1:9464", "192.0.2.1:9464: the address is in use or not this machine's")):
+                                ("192.0.2.1:9464", "192.0.2.1:9464: the address is in use or not this machine's"),
+                                ("no-such-host.invalid:9464", "the host is not known: "),
+                                ("[::1]:9464", "cannot serve metrics on [::1]:9464: it is an IPv6 address")):
                 (self.dir / "s.yaml").write_text(f'metrics_listen: "{value}"\nlisten: 127.0.0.1:0\n')
                 server = subprocess.run([SERVER, "--settings", "s.yaml"], cwd=self.dir, env=self.env, capture_output=True, text=True, timeout=60)
                 self.assertEqual(server.returncode, 1, server.stderr)
