@@ -14,11 +14,11 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/exit_code.h"
-#include "client/text.h"
 #include "common/atomic_file.h"
 #include "common/npy.h"
 #include "common/settings.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace induct::client {

@@ -7,10 +7,6 @@
 
 namespace induct::client {
 
-// Whether `text` is well-formed UTF-8 (no overlong forms, no surrogates); protobuf strings carry nothing
-// else.
-bool IsUtf8(std::string_view text);
-
 // `text` with control characters written as \n, \t, \x1b ..., and those that turn the direction of text, so
 // that no name or message from a server steers a terminal or a page. Bytes that are no UTF-8 are escaped as
 // well; a backslash stays one.

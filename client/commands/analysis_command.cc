@@ -17,8 +17,8 @@
 #include "client/request.h"
 #include "client/run_directory.h"
 #include "client/run_writer.h"
-#include "client/text.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "proto/job_specs.h"
 
 namespace induct::client {

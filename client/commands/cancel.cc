@@ -9,6 +9,7 @@
 #include "client/rpc_error.h"
 #include "client/text.h"
 #include "common/status.h"
+#include "common/utf8.h"
 
 namespace induct::client {
 namespace {

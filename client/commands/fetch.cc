@@ -15,8 +15,8 @@
 #include "client/fetched_run.h"
 #include "client/job_text.h"
 #include "client/rpc_error.h"
-#include "client/text.h"
 #include "common/status.h"
+#include "common/utf8.h"
 
 namespace induct::client {
 namespace {

@@ -110,7 +110,8 @@ void AddFiguresCommand(CLI::App* app, Action* action) {
       "Draws from the saved files alone, needs no server, and writes each figure's script (.gp) and data "
       "(.csv) beside\n"
       "it. What is missing or damaged in a run is named on standard error, and the rest is drawn.");
-  command->callback([options, action] { *action = [options](Interrupt*) { return RunFiguresCommand(*options); }; });
+  command->callback(
+      [options, action] { *action = [options](Interrupt*) { return RunFiguresCommand(*options); }; });
 }
 
 }  // namespace induct::client

@@ -18,6 +18,7 @@
 #include "client/table.h"
 #include "client/text.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "nlohmann/json.hpp"
 #include "proto/job_specs.h"
 #include "proto/message_json.h"

@@ -12,8 +12,8 @@
 #include "client/commands/prompt_preview.h"
 #include "client/commands/server_choice.h"
 #include "client/kinds.h"
-#include "client/text.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "proto/job_specs.h"
 
 namespace induct::client {

@@ -13,6 +13,7 @@
 #include "client/rpc_error.h"
 #include "client/text.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "proto/message_json.h"
 
 namespace induct::client {

@@ -17,6 +17,7 @@
 #include "client/text.h"
 #include "common/atomic_file.h"
 #include "common/status.h"
+#include "common/utf8.h"
 
 namespace induct::client {
 namespace {
@@ -43,7 +44,8 @@ absl::Status RunGnuplot(const std::string& folder, const Figure& figure, const s
   options.arguments = {"gnuplot", "-e", absl::StrCat("made='", made, "'"), absl::StrCat(figure.name, ".gp")};
   auto gnuplot = ChildProcess::Start(options);
   if (!gnuplot.ok()) return gnuplot.status();
-  if (!(*gnuplot)->WaitFor(kDrawingPatience)) return absl::InternalError("gnuplot did not end within a minute");
+  if (!(*gnuplot)->WaitFor(kDrawingPatience))
+    return absl::InternalError("gnuplot did not end within a minute");
   if ((*gnuplot)->succeeded()) return absl::OkStatus();
   const std::string text = said >= 0 ? ReadAll(said) : "";
   return absl::InternalError(absl::StrCat("gnuplot failed (", (*gnuplot)->Outcome(), "): ", text));

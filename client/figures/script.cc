@@ -11,6 +11,7 @@
 #include "absl/strings/str_split.h"
 #include "client/figures/captions.h"
 #include "client/text.h"
+#include "common/utf8.h"
 
 namespace induct::client {
 namespace {

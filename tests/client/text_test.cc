@@ -13,6 +13,7 @@
 #include "client/rpc_error.h"
 #include "client/table.h"
 #include "common/status.h"
+#include "common/utf8.h"
 #include "google/rpc/error_details.pb.h"
 #include "tests/client/fake_server.h"
 
