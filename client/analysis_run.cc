@@ -8,6 +8,7 @@
 #include "client/exit_code.h"
 #include "client/rpc_error.h"
 #include "common/status.h"
+#include "proto/job_events.h"
 
 namespace induct::client {
 namespace {

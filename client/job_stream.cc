@@ -14,10 +14,6 @@ constexpr absl::Duration kCancelTimeout = absl::Seconds(5);
 
 }  // namespace
 
-bool IsTerminal(const v1::JobEvent& event) {
-  return event.has_finished() || event.has_failed() || event.has_cancelled();
-}
-
 JobStream::JobStream(Connection* connection, v1::JobSpec spec, std::function<void(const std::string&)> notice)
     : connection_(connection),
       spec_(std::move(spec)),

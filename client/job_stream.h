@@ -69,7 +69,4 @@ class JobStream {
   bool cancel_wanted_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
-// Whether no event follows this one.
-bool IsTerminal(const v1::JobEvent& event);
-
 }  // namespace induct::client

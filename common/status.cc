@@ -28,6 +28,10 @@ absl::Status InvalidField(std::string_view field, std::string_view message) {
                     reason::kInvalidField, field);
 }
 
+absl::Status Stopped(std::string_view where) {
+  return absl::CancelledError(where.empty() ? "stopped" : "stopped " + std::string(where));
+}
+
 std::string ReasonOf(const absl::Status& status) { return Payload(status, kReasonUrl); }
 std::string FieldOf(const absl::Status& status) { return Payload(status, kFieldUrl); }
 

@@ -79,6 +79,10 @@ absl::Status WithReason(absl::Status status, std::string_view reason, std::strin
 // INVALID_ARGUMENT with reason INVALID_FIELD. The message should say what was given, what is allowed.
 absl::Status InvalidField(std::string_view field, std::string_view message);
 
+// CANCELLED, of work whose stop token was requested. `where` says at what, as "during the bootstrap"; empty: it
+// does not matter.
+absl::Status Stopped(std::string_view where = "");
+
 // What WithReason attached; empty where nothing was.
 std::string ReasonOf(const absl::Status& status);
 std::string FieldOf(const absl::Status& status);

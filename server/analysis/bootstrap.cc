@@ -89,7 +89,7 @@ absl::Status ScoreBlock(const WeighedRows& input, const std::stop_token& stop, L
   block.scores.assign(input.resamples * block.width, 0.0);
   std::vector<double> weights(kGroup * n_rows), divisors;
   for (uint32_t first = 0; first < input.resamples; first += kGroup) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled during the bootstrap");
+    if (stop.stop_requested()) return Stopped("during the bootstrap");
     divisors.clear();
     for (uint32_t r = first; r < std::min(first + kGroup, input.resamples); ++r)
       divisors.push_back(input.weigh(r, std::span(weights).subspan(divisors.size() * n_rows, n_rows)));

@@ -8,6 +8,7 @@
 #include <span>
 #include <utility>
 
+#include "common/status.h"
 #include "server/analysis/random.h"
 
 namespace induct::analysis {
@@ -115,7 +116,7 @@ absl::StatusOr<AdjustedPValues> BootstrapT(TestedEffects effects, std::stop_toke
 
   std::vector<double> highest_heads, highest_layers;
   for (uint32_t r = 0; r < effects.resamples; ++r) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled during the bootstrap-t test");
+    if (stop.stop_requested()) return Stopped("during the bootstrap-t test");
     Random random(effects.seed, "bootstrap_t", r);
     std::fill(weights.begin(), weights.end(), 0u);
     for (uint32_t i = 0; i < effects.n_prompts; ++i) ++weights[random.Below(effects.n_prompts)];

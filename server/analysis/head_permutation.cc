@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "common/status.h"
 #include "server/analysis/interval.h"
 #include "server/analysis/random.h"
 
@@ -98,7 +99,7 @@ absl::StatusOr<Draws> Draw(const Placement& observed, const HeadGrid& grid, uint
   Placement drawn{.n_high = observed.n_high};
   for (uint32_t r = 0; r < resamples; ++r) {
     if (r % kBetweenStopChecks == 0 && stop.stop_requested())
-      return absl::CancelledError("cancelled during the head permutation");
+      return Stopped("during the head permutation");
     drawn.of_layer.assign(n_layers, 0);
     for (size_t i = 0; i < observed.of_groups.size(); ++i) {
       std::swap(places[i], places[i + random.Below(places.size() - i)]);

@@ -49,7 +49,7 @@ absl::StatusOr<BucketTargets> FindBucketTargets(std::span<const Prompt> prompts,
   BucketTargets targets{.counts = std::vector(edges.size() + 1, std::vector<uint32_t>(prompts.size())),
                         .n_copy_ops = std::vector<uint64_t>(edges.size() + 1)};
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled while looking for copy operations");
+    if (stop.stop_requested()) return Stopped("while looking for copy operations");
     std::vector<engine::ReadoutTarget>& of_prompt = targets.of_prompt.emplace_back();
     for (const CopyOperation& operation : FindCopyOperations(
              prompts[i].tokens, prompts[i].n_bos, options.score, options.antecedents, options.min_lag)) {

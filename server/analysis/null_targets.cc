@@ -128,8 +128,6 @@ struct JobOperations {
   }
 };
 
-absl::Status Stopped() { return absl::CancelledError("cancelled while looking for shuffled antecedents"); }
-
 LagCounts CountLags(std::span<const std::vector<CopyOperation>> of_prompt) {
   absl::flat_hash_map<uint32_t, uint64_t> counts;
   for (const std::vector<CopyOperation>& operations : of_prompt) {
@@ -166,12 +164,12 @@ absl::StatusOr<JobOperations> FindOperations(std::span<const Prompt> prompts, Sc
                                              const std::stop_token& stop) {
   JobOperations job;
   for (const Prompt& prompt : prompts) {
-    if (stop.stop_requested()) return Stopped();
+    if (stop.stop_requested()) return Stopped("while looking for shuffled antecedents");
     job.of_prompt.push_back(FindCopyOperations(prompt.tokens, prompt.n_bos, kind, antecedents, min_lag));
   }
   job.lags = CountLags(job.of_prompt);
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (stop.stop_requested()) return Stopped();
+    if (stop.stop_requested()) return Stopped("while looking for shuffled antecedents");
     job.most_targets.push_back(MostTargets(prompts[i], job.of_prompt[i], kind, min_lag, job.lags));
   }
   return job;
@@ -193,7 +191,7 @@ absl::Status AddPrompt(const Prompt& prompt, std::span<const CopyOperation> oper
   EarlierPositions earlier;
   uint32_t position = prompt.n_bos;
   for (const CopyOperation& operation : operations) {
-    if (stop.stop_requested()) return Stopped();
+    if (stop.stop_requested()) return Stopped("while looking for shuffled antecedents");
     for (; position < operation.query; ++position) earlier[prompt.tokens[position]].push_back(position);
     of_prompt.AddOperation(operation.query, earlier[prompt.tokens[operation.query]], lags);
   }

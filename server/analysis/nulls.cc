@@ -42,7 +42,7 @@ absl::StatusOr<Targets> MergeOfPrompt(Targets of_profile, const Targets& of_null
   Targets merged(of_profile.size() + of_nulls.size());
   std::merge(of_profile.begin(), of_profile.end(), of_nulls.begin(), of_nulls.end(), merged.begin(), ByQuery);
   for (auto query = merged.begin(); query != merged.end();) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled while ordering what to read");
+    if (stop.stop_requested()) return Stopped("while ordering what to read");
     const auto end = std::upper_bound(query, merged.end(), *query, ByQuery);
     std::stable_sort(query, end, ByKey);
     query = end;

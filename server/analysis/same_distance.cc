@@ -193,7 +193,7 @@ absl::StatusOr<SameDistanceTargets> FindSameDistanceTargets(std::span<const Prom
   std::vector<Operations> operations;
   uint64_t n_operations = 0;
   for (const Prompt& prompt : prompts) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled while looking for lags");
+    if (stop.stop_requested()) return Stopped("while looking for lags");
     operations.push_back(FindCopyOperations(prompt.tokens, prompt.n_bos, kind, antecedents, min_lag));
     n_operations += operations.back().size();
   }
@@ -224,7 +224,7 @@ absl::StatusOr<SameDistanceTargets> FindSameDistanceTargets(std::span<const Prom
   }
   targets.n_dropped -= targets.n_copy_ops;
   for (size_t i = 0; i < prompts.size(); ++i) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled while listing what to read");
+    if (stop.stop_requested()) return Stopped("while listing what to read");
     targets.of_prompt[i] = LagTargetsOf(prompts[i], operations[i], ReadOffset(kind), lags);
   }
   targets.lags = std::move(lags);

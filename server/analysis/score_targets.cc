@@ -1,5 +1,7 @@
 #include "server/analysis/score_targets.h"
 
+#include "common/status.h"
+
 namespace induct::analysis {
 
 absl::StatusOr<ScoreTargets> FindScoreTargets(std::span<const Prompt> prompts, Antecedents antecedents,
@@ -7,7 +9,7 @@ absl::StatusOr<ScoreTargets> FindScoreTargets(std::span<const Prompt> prompts, A
   ScoreTargets targets;
   targets.of_prompt.reserve(prompts.size());
   for (const Prompt& prompt : prompts) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled while looking for copy operations");
+    if (stop.stop_requested()) return Stopped("while looking for copy operations");
     std::vector<engine::ReadoutTarget>& of_prompt = targets.of_prompt.emplace_back();
     for (const ScoreKind kind : kScoreKinds) {
       const uint32_t group = GroupOf(kind);

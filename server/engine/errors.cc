@@ -1,6 +1,7 @@
 #include "server/engine/errors.h"
 
 #include <c10/util/Exception.h>
+#include <dnnl.hpp>
 
 #include <exception>
 #include <new>
@@ -42,6 +43,10 @@ absl::Status CatchErrors(absl::FunctionRef<absl::Status()> work) {
     return absl::InternalError(absl::StrCat("LibTorch: ", error.what_without_backtrace()));
   } catch (const std::bad_alloc& error) {
     return OutOfMemory(error.what());
+  } catch (const dnnl::error& error) {  // oneDNN, which LibTorch lets through as it is
+    if (error.status == dnnl_out_of_memory) return OutOfMemory(absl::StrCat("oneDNN: ", error.what()));
+    Log(LogLevel::kError, "engine", absl::StrCat("oneDNN: ", error.what(), ", status ", error.status));
+    return absl::InternalError(absl::StrCat("oneDNN: ", error.what()));
   } catch (const std::exception& error) {
     Log(LogLevel::kError, "engine", error.what());
     return absl::InternalError(absl::StrCat("unexpected error: ", error.what()));
@@ -49,7 +54,5 @@ absl::Status CatchErrors(absl::FunctionRef<absl::Status()> work) {
 }
 
 bool IsOutOfMemory(const absl::Status& status) { return ReasonOf(status) == reason::kOutOfMemory; }
-
-absl::Status Stopped() { return absl::CancelledError("stopped on request"); }
 
 }  // namespace induct::engine

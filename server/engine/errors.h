@@ -13,7 +13,4 @@ absl::Status CatchErrors(absl::FunctionRef<absl::Status()> work);
 
 bool IsOutOfMemory(const absl::Status& status);
 
-// CANCELLED, as every place that notices a stop request returns it.
-absl::Status Stopped();
-
 }  // namespace induct::engine

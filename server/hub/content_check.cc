@@ -22,7 +22,7 @@ constexpr size_t kGitSha1Digits = 40;
 absl::Status AddFile(int fd, uint64_t size, Hash& hash, const std::stop_token& stop) {
   std::vector<char> piece(kPieceBytes);
   for (uint64_t at = 0; at < size;) {
-    if (stop.stop_requested()) return absl::CancelledError("cancelled");
+    if (stop.stop_requested()) return Stopped();
     const ssize_t n =
         pread(fd, piece.data(), std::min<uint64_t>(piece.size(), size - at), static_cast<off_t>(at));
     if (n < 0 && errno == EINTR) continue;

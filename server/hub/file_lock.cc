@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "absl/time/time.h"
+#include "common/status.h"
 #include "server/hub/cache.h"
 #include "server/hub/retry.h"
 
@@ -35,7 +36,7 @@ absl::StatusOr<std::unique_ptr<FileLock>> FileLock::Acquire(const std::string& p
     const bool is_taken = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (!is_taken && HasName(fd)) return lock;
     if (is_taken) on_wait();
-    if (!SleepUnlessStopped(kPoll, stop)) return absl::CancelledError("cancelled");
+    if (!SleepUnlessStopped(kPoll, stop)) return Stopped();
   }
 }
 
@@ -47,7 +48,7 @@ absl::StatusOr<std::unique_ptr<FileLock>> FileLock::AcquireShared(const std::str
     std::unique_ptr<FileLock> lock(new FileLock(fd));
     const bool is_taken = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (!is_taken && HasName(fd)) return lock;
-    if (!SleepUnlessStopped(kPoll, stop)) return absl::CancelledError("cancelled");
+    if (!SleepUnlessStopped(kPoll, stop)) return Stopped();
   }
 }
 

@@ -168,7 +168,7 @@ absl::StatusOr<PruneReport> Prune(const std::string& cache_dir, uint64_t keep_by
   PruneReport report;
   for (const ScannedRevision* revision : OursByLastUse(revisions)) {
     if (bytes.ours() <= keep_bytes) break;
-    if (stop.stop_requested()) return absl::CancelledError("cancelled");
+    if (stop.stop_requested()) return Stopped();
     if (bytes.IsAllOfOthers(*revision)) continue;  // without it nothing more would be free
     const std::unique_ptr<FileLock> claim = Claim(*revision, cache_dir);
     if (claim == nullptr) continue;

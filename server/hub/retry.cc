@@ -74,7 +74,7 @@ absl::Status Retry::WaitAfter(const absl::Status& failure) {
   const absl::Duration delay = DelayAfter(failure);
   on_wait_(absl::StrCat("trying again in ", absl::FormatDuration(absl::Ceil(delay, absl::Milliseconds(100))),
                         ": ", failure.message()));
-  if (!SleepUnlessStopped(delay, stop_)) return absl::CancelledError("cancelled");
+  if (!SleepUnlessStopped(delay, stop_)) return Stopped();
   attempt_start_ = absl::Now();
   return absl::OkStatus();
 }

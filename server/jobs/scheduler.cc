@@ -172,7 +172,7 @@ void SchedulerImpl::Enqueue(const JobPointer& job) {
       RefreshPositions();
     }
   }
-  if (!queued) End(job, OutcomeOf(*job, absl::CancelledError("stopped before it was queued")));
+  if (!queued) End(job, OutcomeOf(*job, Stopped("before it was queued")));
   alarm_->Ring();
 }
 
@@ -254,7 +254,7 @@ bool SchedulerImpl::Drain(absl::Time deadline) {
   if (AwaitNoneActive(absl::Now() + options_.stop_grace)) return true;
   for (const JobPointer& job : ActiveJobs()) {
     LogJob(LogLevel::kWarning, job->job_name(), "its work does not heed its stop token");
-    End(job, OutcomeOf(*job, absl::CancelledError("stopped")));
+    End(job, OutcomeOf(*job, Stopped()));
   }
   return false;
 }

@@ -25,8 +25,6 @@ auto WithoutExceptions(const char* stage, Call&& call) -> decltype(call()) {
   }
 }
 
-absl::Status Stopped() { return absl::CancelledError("the job was to stop"); }
-
 std::string Seconds(absl::Time from, absl::Time to) {
   return absl::StrFormat("%.3f s", absl::ToDoubleSeconds(to - from));
 }

@@ -78,7 +78,7 @@ absl::StatusOr<ModelHandle> Residency::Acquire(const LoadRequest& request, WhenF
     if (next.is_to_load) return Load(request, next, on_step, stop);
     if (next.copy != nullptr) return ModelHandle(this, next.copy);
     if (stop.stop_requested())
-      return absl::CancelledError(absl::StrCat("cancelled before ", request.name, " was loaded"));
+      return Stopped(absl::StrCat("before ", request.name, " was loaded"));
     told = next.waits_for;
     if (on_step) on_step({.what = told});
   }

@@ -160,8 +160,6 @@ uint32_t BosCount(const PromptRequest& request, const models::ModelFiles& files)
   return request.prepend_bos && files.bos_token_id() >= 0 ? 1 : 0;
 }
 
-absl::Status Stopped() { return absl::CancelledError("stopped while the prompts were made"); }
-
 absl::StatusOr<analysis::GeneratedPrompts> Generate(const PromptRequest& request,
                                                     const ModelFilesList& models) {
   uint32_t n_bos = 0;  // of the model that has most: texts are the same for all
@@ -194,7 +192,7 @@ absl::StatusOr<std::vector<analysis::Prompt>> Tokenise(const PromptRequest& requ
   std::vector<analysis::Prompt> prompts;
   const uint32_t n_bos = BosCount(request, files);
   for (const analysis::GeneratedPrompt& made : generated.prompts) {
-    if (stop.stop_requested()) return Stopped();
+    if (stop.stop_requested()) return Stopped("while the prompts were made");
     std::vector<int32_t> tokens = made.ids;
     if (!made.text.empty()) {
       INDUCT_ASSIGN_OR_RETURN(tokens, files.tokenizer()->Encode(made.text));
@@ -236,7 +234,7 @@ class GivenPromptReader {
   absl::StatusOr<PromptSet> ReadAll(const std::stop_token& stop) {
     PromptSet set;
     for (size_t i = 0; i < request_.given.size(); ++i) {
-      if (stop.stop_requested()) return Stopped();
+      if (stop.stop_requested()) return Stopped("while the prompts were made");
       number_ = i;
       INDUCT_ASSIGN_OR_RETURN(analysis::Prompt prompt, Read(request_.given[i]));
       if (!set.prompts.empty() && prompt.n_bos != set.prompts.front().n_bos) return MixedBos();

@@ -5,6 +5,7 @@
 
 #include "absl/time/clock.h"
 #include "common/status.h"
+#include "proto/job_events.h"
 #include "server/service/calls.h"
 #include "server/service/job_messages.h"
 #include "server/service/status_mapping.h"
@@ -14,10 +15,6 @@ namespace {
 
 // Read at once; the log gives at least one event, whatever its size.
 constexpr size_t kPageBytes = size_t{256} << 10;
-
-bool IsTerminal(const v1::JobEvent& event) {
-  return event.has_finished() || event.has_failed() || event.has_cancelled();
-}
 
 }  // namespace
 

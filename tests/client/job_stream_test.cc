@@ -12,6 +12,7 @@
 #include "client/request.h"
 #include "common/version.h"
 #include "grpcpp/create_channel.h"
+#include "proto/job_events.h"
 #include "tests/client/fake_server.h"
 
 namespace induct::client {

@@ -1,6 +1,7 @@
 #include "server/engine/errors.h"
 
 #include <ATen/ops/empty.h>
+#include <dnnl.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -31,6 +32,14 @@ TEST(ErrorsTest, ACpuAllocationThatFailsIsOutOfMemory) {
 
 TEST(ErrorsTest, AFailedVectorIsOutOfMemory) {
   EXPECT_TRUE(IsOutOfMemory(CatchErrors([]() -> absl::Status { throw std::bad_alloc(); })));
+}
+
+TEST(ErrorsTest, WhatOneDnnHasNoMemoryForIsOutOfMemory) {
+  const auto thrown = [](dnnl_status_t status) {
+    return CatchErrors([&]() -> absl::Status { throw dnnl::error(status, "could not create a primitive"); });
+  };
+  EXPECT_TRUE(IsOutOfMemory(thrown(dnnl_out_of_memory)));
+  EXPECT_EQ(thrown(dnnl_unimplemented).code(), absl::StatusCode::kInternal);
 }
 
 TEST(ErrorsTest, AMisusedTensorIsInternalWithoutBacktrace) {
