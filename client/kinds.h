@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "client/figures/figure.h"
+#include "client/record_file.h"
 #include "client/report/findings.h"
 #include "client/saved_run.h"
 #include "common/settings.h"
@@ -36,7 +37,7 @@ struct KindFlag {
   // Puts the values, one for each time that the flag was given, into the spec, which has its settings and
   // prompts. An error names the flag, or the file that the value names.
   absl::Status (*apply)(const std::vector<std::string>& values, v1::JobSpec* spec) = nullptr;
-  std::string prompts_field = "";  // of the analysis, where the value names the file of its prompts
+  const RecordKind* records = nullptr;  // of the analysis, where the value names the file that holds them
 };
 
 struct ModelSize {

@@ -141,34 +141,27 @@ absl::StatusOr<std::vector<std::string>> ChooseModels(const AnalysisFlags& flags
 absl::Status FillSpec(const AnalysisFlags& flags, const Settings& settings, v1::JobSpec* spec) {
   FillSpec(settings, spec);
   spec->mutable_options()->set_request_id(NewRequestId());
-  std::vector<v1::Prompt> prompts;
-  if (!flags.prompts_file.empty()) {
-    INDUCT_ASSIGN_OR_RETURN(prompts, ReadPromptFile(flags.prompts_file));
-  } else if (!flags.tokens_file.empty()) {
-    INDUCT_ASSIGN_OR_RETURN(prompts, ReadTokenFile(flags.tokens_file));
-  }
-  for (v1::Prompt& prompt : prompts) *MutableProfileOf(spec)->add_given_prompts() = std::move(prompt);
+  v1::ProfileSpec* profile = MutableProfileOf(spec);
+  if (!flags.prompts_file.empty()) return ReadPromptFile(flags.prompts_file, GivenPrompts(), profile);
+  if (!flags.tokens_file.empty()) return ReadTokenFile(flags.tokens_file, profile);
   return absl::OkStatus();
 }
 
 absl::Status CheckSize(const v1::JobSpec& spec) {
   const size_t bytes = spec.ByteSizeLong();
   if (bytes <= kMaxRequestBytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("the prompts take ", bytes, " bytes, a request may have ",
-                                                 kMaxRequestBytes, ": send them in parts"));
+  return absl::InvalidArgumentError(absl::StrCat("what is given takes ", bytes, " bytes, a request may have ",
+                                                 kMaxRequestBytes, ": send it in parts"));
 }
 
-absl::Status WithPromptsPlace(const absl::Status& error, const AnalysisFlags& flags,
-                              const v1::JobSpec& spec) {
+absl::Status WithPlaceInFile(const absl::Status& error, const AnalysisFlags& flags, const v1::JobSpec& spec) {
   const bool are_rows = !flags.tokens_file.empty();
   absl::Status named = NameFileAndLine(error, {.holder = ProfileOf(spec),
-                                               .field = "given_prompts",
+                                               .kind = GivenPrompts(),
                                                .path = are_rows ? flags.tokens_file : flags.prompts_file,
                                                .are_rows = are_rows});
-  for (const auto& [field, path] : flags.prompt_files) {
-    named =
-        NameFileAndLine(named, {.holder = AnalysisOf(spec), .field = field, .path = path, .are_rows = false});
-  }
+  for (const RecordFile& file : flags.record_files)
+    named = NameFileAndLine(named, {.holder = AnalysisOf(spec), .kind = *file.kind, .path = file.path});
   return named;
 }
 
@@ -189,7 +182,7 @@ absl::StatusOr<FinishedRun> RunAnalysis(const AnalysisFlags& flags, const std::s
   const Interrupt::Scope scope(
       interrupt, {.cancel = [&] { stream.Cancel(); }, .abandon = [&] { connection->Abandon(); }});
 
-  const absl::Status followed = WithPromptsPlace(run.Follow().status(), flags, stream.spec());
+  const absl::Status followed = WithPlaceInFile(run.Follow().status(), flags, stream.spec());
   progress.EndLine();
   const auto finished =
       FinishRun(flags.output, settings.Text("figs_dir"), followed, &writer, [&](const absl::Status& outcome) {

@@ -2,7 +2,6 @@
 // to files, figures, report and a summary.
 #pragma once
 
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,9 +13,16 @@
 #include "client/commands/run_output.h"
 #include "client/connection.h"
 #include "client/interrupt.h"
+#include "client/record_file.h"
 #include "induct/v1/analyses.pb.h"
 
 namespace induct::client {
+
+// A file that a flag names.
+struct RecordFile {
+  const RecordKind* kind = nullptr;
+  std::string path;
+};
 
 // The flags that every analysis has.
 struct AnalysisFlags {
@@ -27,7 +33,7 @@ struct AnalysisFlags {
   std::string settings_file;
   std::string prompts_file;
   std::string tokens_file;
-  std::map<std::string, std::string> prompt_files;  // of the kind's own flags, by the field that they fill
+  std::vector<RecordFile> record_files;  // of the kind's own flags
   OutputFlags output;
 
   std::string name() const { return command->get_name(); }
@@ -54,8 +60,8 @@ absl::Status FillSpec(const AnalysisFlags& flags, const Settings& settings, v1::
 // INVALID_ARGUMENT where the spec is larger than a server takes.
 absl::Status CheckSize(const v1::JobSpec& spec);
 
-// The error, naming file and line where it is about a prompt that came from one.
-absl::Status WithPromptsPlace(const absl::Status& error, const AnalysisFlags& flags, const v1::JobSpec& spec);
+// The error, naming file and line where it is about a prompt, or another record, that came from one.
+absl::Status WithPlaceInFile(const absl::Status& error, const AnalysisFlags& flags, const v1::JobSpec& spec);
 
 // Creates the job, follows it, saves what comes, draws the figures, writes the report. What the run left is
 // returned as it was read back. Errors carry their exit code.

@@ -45,7 +45,7 @@ absl::Status CheckLabels(const AnalysisFlags& flags, size_t n_models) {
   return absl::OkStatus();
 }
 
-// The spec that the flags and settings ask for; `flags` learns which files its prompts came from.
+// The spec that the flags and settings ask for; `flags` learns which files its records came from.
 absl::StatusOr<v1::JobSpec> MakeSpec(const KindOptions& options, const Settings& settings,
                                      AnalysisFlags* flags) {
   const AnalysisKind& kind = *options.kind;
@@ -59,7 +59,7 @@ absl::StatusOr<v1::JobSpec> MakeSpec(const KindOptions& options, const Settings&
     if (flags->command->count(flag.name) == 0) continue;
     const std::vector<std::string>& values = options.values.at(flag.name);
     INDUCT_RETURN_IF_ERROR(flag.apply(values, &spec));
-    if (!flag.prompts_field.empty()) flags->prompt_files[flag.prompts_field] = values.front();
+    if (flag.records != nullptr) flags->record_files.push_back({flag.records, values.front()});
   }
   if (kind.complete != nullptr) INDUCT_RETURN_IF_ERROR(kind.complete(settings, &spec));
   return spec;
@@ -71,7 +71,7 @@ absl::Status PreviewPrompts(const AnalysisFlags& flags, const ClientSettings& se
   INDUCT_ASSIGN_OR_RETURN(const auto connection, Connect(settings, /*may_start_one=*/true));
   const absl::Status printed = PrintPrompts(connection.get(), ProfileOf(spec),
                                             [&](const std::string& warning) { Warn(flags.output, warning); });
-  return WithPromptsPlace(printed, flags, spec);
+  return WithPlaceInFile(printed, flags, spec);
 }
 
 absl::Status RunKind(const KindOptions& options, Interrupt* interrupt) {

@@ -38,9 +38,7 @@ absl::Status ApplyHeads(const std::vector<std::string>& values, v1::JobSpec* spe
 }
 
 absl::Status ApplyControlPrompts(const std::vector<std::string>& values, v1::JobSpec* spec) {
-  INDUCT_ASSIGN_OR_RETURN(std::vector<v1::Prompt> prompts, ReadPromptFile(values.front()));
-  for (v1::Prompt& prompt : prompts) *spec->mutable_causal()->add_control_prompts() = std::move(prompt);
-  return absl::OkStatus();
+  return ReadPromptFile(values.front(), ControlPrompts(), spec->mutable_causal());
 }
 
 // Random sets of as many heads as are ablated, which alone have a p, where the user says how many are ablated
@@ -159,7 +157,7 @@ AnalysisKind CausalKind() {
             .type_name = "FILE",
             .help = "Texts to measure specificity on: .txt, one a line, or .jsonl",
             .apply = ApplyControlPrompts,
-            .prompts_field = "control_prompts"}},
+            .records = &ControlPrompts()}},
       .complete = MatchRandomSets,
       .flags_to_repeat = CausalFlags,
       .result = {.name = CausalFile, .prototype = &v1::Causal::default_instance(), .check = CheckCausal},

@@ -16,6 +16,22 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 
+using Prompts = google::protobuf::RepeatedPtrField<v1::Prompt>;
+
+absl::StatusOr<Prompts> PromptsOf(const std::string& path) {
+  v1::ProfileSpec spec;
+  const absl::Status read = ReadPromptFile(path, GivenPrompts(), &spec);
+  if (!read.ok()) return read;
+  return spec.given_prompts();
+}
+
+absl::StatusOr<Prompts> RowsOf(const std::string& path) {
+  v1::ProfileSpec spec;
+  const absl::Status read = ReadTokenFile(path, &spec);
+  if (!read.ok()) return read;
+  return spec.given_prompts();
+}
+
 class GivenPromptsTest : public testing::Test {
  protected:
   std::string File(const std::string& name, const std::string& bytes) {
@@ -23,7 +39,7 @@ class GivenPromptsTest : public testing::Test {
     return folder_ / name;
   }
   std::string ErrorOf(const std::string& name, const std::string& bytes) {
-    const auto prompts = ReadPromptFile(File(name, bytes));
+    const auto prompts = PromptsOf(File(name, bytes));
     EXPECT_EQ(prompts.status().code(), absl::StatusCode::kInvalidArgument);
     return std::string(prompts.status().message());
   }
@@ -32,7 +48,7 @@ class GivenPromptsTest : public testing::Test {
 
 TEST_F(GivenPromptsTest, ATextFileGivesAPromptALine) {
   const auto prompts =
-      ReadPromptFile(File("p.txt", "\xef\xbb\xbf first\r\n\n   \nsecond \xc3\xa9\nlast without an end"));
+      PromptsOf(File("p.txt", "\xef\xbb\xbf first\r\n\n   \nsecond \xc3\xa9\nlast without an end"));
   ASSERT_TRUE(prompts.ok()) << prompts.status();
   ASSERT_THAT(*prompts, SizeIs(3));
   EXPECT_EQ((*prompts)[0].text(), " first");
@@ -43,9 +59,9 @@ TEST_F(GivenPromptsTest, ATextFileGivesAPromptALine) {
 
 TEST_F(GivenPromptsTest, RecordsOfARunComeBackWhole) {
   const auto prompts =
-      ReadPromptFile(File("p.jsonl",
-                          "{\"task\":\"ABAB\",\"lag\":4,\"text\":\" a "
-                          "b\",\"token_ids\":[0,4294967295],\"n_bos\":1}\n{\"text\":\"x\\ny\"}\n"));
+      PromptsOf(File("p.jsonl",
+                     "{\"task\":\"ABAB\",\"lag\":4,\"text\":\" a "
+                     "b\",\"token_ids\":[0,4294967295],\"n_bos\":1}\n{\"text\":\"x\\ny\"}\n"));
   ASSERT_TRUE(prompts.ok()) << prompts.status();
   ASSERT_THAT(*prompts, SizeIs(2));
   const v1::Prompt& record = (*prompts)[0];
@@ -87,10 +103,11 @@ TEST_F(GivenPromptsTest, ErrorsNameFileAndLine) {
 class NamedPlaceTest : public GivenPromptsTest {
  protected:
   absl::Status Named(const std::string& path, bool are_rows, const std::string& field) {
-    const auto prompts = are_rows ? ReadTokenFile(path) : ReadPromptFile(path);
-    if (spec_.given_prompts().empty()) spec_.mutable_given_prompts()->Assign(prompts->begin(), prompts->end());
+    const auto prompts = are_rows ? RowsOf(path) : PromptsOf(path);
+    if (spec_.given_prompts().empty())
+      spec_.mutable_given_prompts()->Assign(prompts->begin(), prompts->end());
     return NameFileAndLine(InvalidField(field, "prompt 1: no"),
-                           {.holder = spec_, .field = "given_prompts", .path = path, .are_rows = are_rows});
+                           {.holder = spec_, .kind = GivenPrompts(), .path = path, .are_rows = are_rows});
   }
   v1::ProfileSpec spec_;
 };
@@ -131,7 +148,7 @@ TEST_F(GivenPromptsTest, DeeplyNestedJsonIsRefusedWithoutACrash) {
 }
 
 TEST_F(GivenPromptsTest, AMissingFileIsNamed) {
-  const auto prompts = ReadPromptFile(folder_ / "none.txt");
+  const auto prompts = PromptsOf(folder_ / "none.txt");
   EXPECT_EQ(prompts.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(prompts.status().message()), HasSubstr("none.txt"));
 }
@@ -139,7 +156,7 @@ TEST_F(GivenPromptsTest, AMissingFileIsNamed) {
 TEST_F(GivenPromptsTest, TokenRowsAreRead) {
   const std::vector<uint32_t> ids = {1, 2, 3, 4, 5, 4294967295u};
   const std::vector<int64_t> shape = {2, 3};
-  const auto prompts = ReadTokenFile(File("t.npy", NpyBytes(ids, shape)));
+  const auto prompts = RowsOf(File("t.npy", NpyBytes(ids, shape)));
   ASSERT_TRUE(prompts.ok()) << prompts.status();
   ASSERT_THAT(*prompts, SizeIs(2));
   EXPECT_THAT((*prompts)[1].token_ids(), ElementsAre(4u, 5u, 4294967295u));
@@ -157,9 +174,9 @@ std::string Int64Npy(int64_t first, int64_t second) {
 }
 
 TEST_F(GivenPromptsTest, IdsThatCanBeNoTokenAreNamedWithTheirPlace) {
-  EXPECT_TRUE(ReadTokenFile(File("t.npy", Int64Npy(0, 7))).ok());
+  EXPECT_TRUE(RowsOf(File("t.npy", Int64Npy(0, 7))).ok());
   for (const int64_t bad : {int64_t{-1}, int64_t{1} << 32}) {
-    const auto prompts = ReadTokenFile(File("t.npy", Int64Npy(0, bad)));
+    const auto prompts = RowsOf(File("t.npy", Int64Npy(0, bad)));
     EXPECT_EQ(prompts.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(prompts.status().message()),
                 HasSubstr("row 0, column 1, both from 0, holds " + std::to_string(bad)));
@@ -170,7 +187,7 @@ TEST_F(GivenPromptsTest, OtherArraysAreRefusedWithTheFilesName) {
   const std::vector<float> values = {1, 2};
   const std::vector<int64_t> shape = {1, 2};
   for (const std::string& bytes : {NpyBytes(values, shape), std::string("no array"), std::string()}) {
-    const auto prompts = ReadTokenFile(File("t.npy", bytes));
+    const auto prompts = RowsOf(File("t.npy", bytes));
     EXPECT_EQ(prompts.status().code(), absl::StatusCode::kInvalidArgument);
     EXPECT_THAT(std::string(prompts.status().message()), HasSubstr("t.npy"));
   }
