@@ -12,10 +12,10 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/exit_code.h"
-#include "common/utf8.h"
 #include "common/atomic_file.h"
 #include "common/settings.h"
 #include "common/status.h"
+#include "common/utf8.h"
 
 namespace induct::client {
 namespace {

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "client/kinds.h"
 #include "client/text.h"
 #include "common/file_names.h"
@@ -13,14 +12,9 @@
 namespace induct::client {
 namespace {
 
-// As a shell's word, on one line whatever the text holds.
-std::string ShellQuoted(const std::string& text) {
-  return absl::StrCat("'", absl::StrReplaceAll(Printable(text), {{"'", "'\\''"}}), "'");
-}
-
 std::string LabelFlag(const std::vector<std::string>& labels) {
   return absl::StrCat("--labels ", absl::StrJoin(labels, " ", [](std::string* out, const std::string& label) {
-                        absl::StrAppend(out, ShellQuoted(label));
+                        absl::StrAppend(out, ShellQuoted(Printable(label)));
                       }));
 }
 

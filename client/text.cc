@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_replace.h"
 #include "common/utf8.h"
 
 namespace induct::client {
@@ -46,6 +47,24 @@ std::string Printable(std::string_view text) {
     text.remove_prefix(character.size());
   }
   return shown;
+}
+
+std::string ShellQuoted(std::string_view text) {
+  if (Printable(text) == text)
+    return absl::StrCat("'", absl::StrReplaceAll(std::string(text), {{"'", "'\\''"}}), "'");
+  std::string word = "$'";
+  while (!text.empty()) {
+    const std::string_view character = text.substr(0, std::max<size_t>(CharacterLength(text), 1));
+    text.remove_prefix(character.size());
+    if (character == "'" || character == "\\") {
+      absl::StrAppend(&word, "\\", std::string(character));
+    } else if (Printable(character) == character) {
+      word += character;
+    } else {
+      for (const char c : character) absl::StrAppendFormat(&word, "\\%03o", static_cast<unsigned char>(c));
+    }
+  }
+  return word + "'";
 }
 
 void TellUser(std::string_view sentence) {

@@ -12,6 +12,10 @@ namespace induct::client {
 // well; a backslash stays one.
 std::string Printable(std::string_view text);
 
+// `text` as a word that a shell reads as it is, on one line and Printable whatever it holds: in quotes, as
+// 'it'\''s'; what cannot be shown in octal, as $'a\012b', which takes a shell that knows these quotes.
+std::string ShellQuoted(std::string_view text);
+
 // Prints `sentence` as a line on standard error, after the program's name and made Printable.
 void TellUser(std::string_view sentence);
 

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 
+#include "absl/strings/str_cat.h"
 #include "client/address.h"
 #include "client/commands/command_line.h"
 #include "client/exit_code.h"
@@ -44,6 +46,27 @@ TEST(TextTest, TellsUtf8FromOtherBytes) {
 TEST(TextTest, NothingPrintableSteersATerminal) {
   EXPECT_EQ(Printable("a\x1b[2J\n\t\x7f\xc2\x9b\xc3\xa9\xff"), "a\\x1b[2J\\n\\t\\x7f\\xc2\\x9b\xc3\xa9\\xff");
   EXPECT_EQ(Printable("a\u202eb\u2066"), "a\\xe2\\x80\\xaeb\\xe2\\x81\\xa6") << "turns what follows";
+}
+
+// What bash makes of a word.
+std::string ReadByShell(const std::string& word) {
+  std::FILE* const shell =
+      popen(absl::StrCat("exec bash -c ", ShellQuoted("printf %s " + word)).c_str(), "r");
+  std::string text(100, '\0');
+  text.resize(std::fread(text.data(), 1, text.size(), shell));
+  pclose(shell);
+  return text;
+}
+
+TEST(TextTest, AShellReadsAWordAsItWasWritten) {
+  EXPECT_EQ(ShellQuoted("it's"), "'it'\\''s'");
+  EXPECT_EQ(ShellQuoted("\\n"), "'\\n'");
+  EXPECT_EQ(ShellQuoted("it's\n\\"), "$'it\\'s\\012\\\\'");
+  for (const char* text :
+       {"", "it's", "a\nb", "'\t'\\", "\x1b[1m9", "na\u00efve \u202e", "$HOME `ls` \"!*"}) {
+    EXPECT_EQ(ReadByShell(ShellQuoted(text)), text);
+    EXPECT_EQ(Printable(ShellQuoted(text)), ShellQuoted(text)) << "and one line, and no terminal is steered";
+  }
 }
 
 TEST(TextTest, TableColumnsAlignByCharacters) {
