@@ -41,6 +41,15 @@ const AnalysisKind* KindOfCommand(std::string_view command) {
   });
 }
 
+bool HasEffectOn(const SettingKey& key, std::string_view command) {
+  if (key.topic.empty()) return true;
+  const auto has_topic = [&](const AnalysisKind& kind) {
+    return std::find(kind.topics.begin(), kind.topics.end(), key.topic) != kind.topics.end();
+  };
+  if (const AnalysisKind* own = KindOfCommand(command)) return has_topic(*own);
+  return FindKind([&](const AnalysisKind& kind) { return kind.in_plan && has_topic(kind); }) != nullptr;
+}
+
 bool Leaves(const AnalysisKind& run_kind, const AnalysisKind& kind) {
   return &run_kind == &kind || (run_kind.has_profiles && kind.field == v1::JobSpec::kProfileFieldNumber);
 }

@@ -74,11 +74,12 @@ struct AnalysisKind {
   int field = 0;  // of v1::JobSpec's analysis
   std::vector<KindCommand> commands;
   std::vector<KindFlag> flags;
-  bool compares_models = false;    // several models in one job, and one result of them all
-  bool has_profiles = false;       // a run leaves the profile of each model as well
-  bool tells_layer_scores = true;  // while it runs
-  bool previews_prompts = false;   // its command can print the prompts instead
-  bool in_plan = true;             // `run` makes it part of a plan
+  std::vector<std::string> topics;  // that settings may be about, and this kind has: SettingKey::topic
+  bool compares_models = false;     // several models in one job, and one result of them all
+  bool has_profiles = false;        // a run leaves the profile of each model as well
+  bool tells_layer_scores = true;   // while it runs
+  bool previews_prompts = false;    // its command can print the prompts instead
+  bool in_plan = true;              // `run` makes it part of a plan
 
   // What the user's settings ask beyond the fields that they are, and whether the flags, which have been
   // applied, go together; null: nothing.
@@ -114,6 +115,10 @@ const std::vector<AnalysisKind>& AnalysisKinds();
 // Null where this client knows no such kind.
 const AnalysisKind* KindOfSpec(const v1::JobSpec& spec);
 const AnalysisKind* KindOfCommand(std::string_view command);
+
+// Whether a setting has an effect on a command: on its kind, or, of one that runs a plan, on any kind of
+// plans.
+bool HasEffectOn(const SettingKey& key, std::string_view command);
 
 // Whether a run of the first kind leaves results of the second.
 bool Leaves(const AnalysisKind& run_kind, const AnalysisKind& kind);

@@ -219,27 +219,30 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .owner = kRequest,
      .default_value = "induction",
      .choices = "induction|duplicate|previous",
-     .help = "Score kind of the curve"},
+     .help = "Score kind of the curve",
+     .topic = "scores"},
     {.path = "antecedents",
      .type = kWord,
      .owner = kRequest,
      .default_value = "first",
      .choices = "first|nearest|all",
-     .help = "Earlier occurrences of a token that count"},
+     .help = "Earlier occurrences of a token that count",
+     .topic = "scores"},
     {.path = "min_lag",
      .type = kInteger,
      .owner = kRequest,
      .default_value = "3",
      .min = 1,
      .max = 65536,
-     .help = "Smallest lag in tokens that counts as a copy operation"},
+     .help = "Smallest lag in tokens that counts as a copy operation",
+     .topic = "scores"},
     {.path = "aggregation",
      .type = kWord,
      .owner = kRequest,
      .default_value = "topq",
      .choices = "topq|mean",
      .help = "A layer's value: mean of its highest heads, or of all",
-     .commands = "profile|crosssize|multisize|nulls|lagbuckets|run"},
+     .topic = "curves"},
 
     {.path = "prompts.n_sequences",
      .type = kInteger,
@@ -289,7 +292,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .max = 1,
      .help = "q of the aggregation topq, in [0, 1)",
      .max_excluded = true,
-     .commands = "profile|crosssize|multisize|nulls|lagbuckets|run"},
+     .topic = "curves"},
     {.path = "evaluation.bootstrap_resamples",
      .type = kInteger,
      .owner = kRequest,
@@ -298,28 +301,28 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .max = 100000,
      .zero_word = "none",
      .help = "Bootstrap resamples; 0 or none: no intervals",
-     .commands = "profile|crosssize|multisize|nulls|causal|lagbuckets|run"},
+     .topic = "intervals"},
 
     {.path = "evaluation.shuffle_null",
      .type = kFlag,
      .owner = kRequest,
      .default_value = "true",
      .help = "Compute the shuffled-antecedent nulls",
-     .commands = "nulls|run"},
+     .topic = "nulls"},
     {.path = "evaluation.head_permutation_null",
      .type = kFlag,
      .owner = kRequest,
      .default_value = "true",
      .help = "Compute the head permutation",
-     .commands = "nulls|run"},
+     .topic = "nulls"},
     {.path = "evaluation.null_resamples",
      .type = kInteger,
      .owner = kRequest,
      .default_value = "999",
      .min = 19,
      .max = 1000000,
-     .help = "Resamples of prompts for the p-values of shuffled antecedents",
-     .commands = "nulls|run"},
+     .help = "Resamples of prompts for p-values",
+     .topic = "tests"},
     {.path = "evaluation.permutation_resamples",
      .type = kInteger,
      .owner = kRequest,
@@ -327,7 +330,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .min = 19,
      .max = 1000000,
      .help = "Permutations of the heads",
-     .commands = "nulls|run"},
+     .topic = "nulls"},
     {.path = "evaluation.causal_top_k",
      .type = kInteger,
      .owner = kRequest,
@@ -335,7 +338,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .min = 1,
      .max = 4096,
      .help = "Heads to ablate",
-     .commands = "causal|run",
+     .topic = "ablation",
      .alias = "topk"},
     {.path = "evaluation.causal_random_k",
      .type = kInteger,
@@ -344,7 +347,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .min = 1,
      .max = 4096,
      .help = "Heads of each random draw",
-     .commands = "causal|run",
+     .topic = "ablation",
      .alias = "randomk"},
     {.path = "evaluation.random_draws",
      .type = kInteger,
@@ -353,7 +356,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .min = 1,
      .max = 10000,
      .help = "Draws of each control",
-     .commands = "causal|run",
+     .topic = "ablation",
      .alias = "draws"},
     {.path = "evaluation.ablation",
      .type = kWord,
@@ -361,7 +364,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .default_value = "zero",
      .choices = "zero|mean",
      .help = "What takes the place of an ablated head's output",
-     .commands = "causal|run"},
+     .topic = "ablation"},
     {.path = "evaluation.lag_edges",
      .type = kIntegers,
      .owner = kRequest,
@@ -369,7 +372,7 @@ constexpr auto kKeys = std::to_array<SettingKey>({
      .min = 1,
      .max = 65536,
      .help = "Largest lag of each bucket but the last, rising",
-     .commands = "lagbuckets|run",
+     .topic = "lags",
      .alias = "edges"},
 
     {.path = "job.priority",
@@ -439,16 +442,6 @@ const SettingKey* FindSettingFlag(std::string_view flag) {
     return SettingFlag(key) == flag || (!flag.empty() && key.alias == flag);
   });
   return it == kKeys.end() ? nullptr : &*it;
-}
-
-bool HasEffectOn(const SettingKey& key, std::string_view command) {
-  std::string_view rest = key.commands;
-  while (!rest.empty()) {
-    const size_t end = std::min(rest.find('|'), rest.size());
-    if (rest.substr(0, end) == command) return true;
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  return key.commands.empty();
 }
 
 std::string SettingFlag(const SettingKey& key) {

@@ -46,8 +46,8 @@ struct SettingKey {
   std::string_view zero_word;      // a word that stands for 0, for example "auto"
   std::string_view help;           // one sentence
   bool max_excluded = false;
-  std::string_view commands =
-      {};                       // the client's commands that it has an effect on, "nulls|causal"; empty: all
+  std::string_view topic =
+      {};  // what an analysis must have for it to have an effect, "curves"; empty: nothing
   std::string_view alias = {};  // a second, shorter flag; unique over the table, too
 };
 
@@ -58,9 +58,6 @@ std::span<const SettingKey> SettingKeys();
 const SettingKey* FindSettingKey(std::string_view path);
 // By a flag's name, the path's last word ("lag_values") or the alias; unique over the table.
 const SettingKey* FindSettingFlag(std::string_view flag);
-
-// Whether the key has an effect on a command of the client.
-bool HasEffectOn(const SettingKey& key, std::string_view command);
 
 // The flag of a key: "lag_values". The environment variable: "INDUCT_PROMPTS_LAG_VALUES".
 std::string SettingFlag(const SettingKey& key);

@@ -9,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "client/kinds.h"
 #include "client/rpc_error.h"
 #include "common/status.h"
 

@@ -158,6 +158,7 @@ AnalysisKind CausalKind() {
             .help = "Texts to measure specificity on: .txt, one a line, or .jsonl",
             .apply = ApplyControlPrompts,
             .records = &ControlPrompts()}},
+      .topics = {"scores", "intervals", "ablation"},
       .complete = MatchRandomSets,
       .flags_to_repeat = CausalFlags,
       .result = {.name = CausalFile, .prototype = &v1::Causal::default_instance(), .check = CheckCausal},

@@ -108,6 +108,7 @@ AnalysisKind CrossSizeKind() {
                        {.name = "multisize",
                         .help = "The same of many models: peaks by number of parameters",
                         .plan_models = 3}},
+          .topics = {"scores", "curves", "intervals"},
           .compares_models = true,
           .has_profiles = true,
           .result = {.name = [](std::string_view) { return std::string(kCrossSizeFile); },

@@ -55,6 +55,7 @@ AnalysisKind LagBucketsKind() {
       .field = v1::JobSpec::kLagBucketsFieldNumber,
       .commands = {{.name = "lagbuckets",
                     .help = "Profiles by lag, of one pass: does the centroid lie elsewhere at longer lags?"}},
+      .topics = {"scores", "curves", "intervals", "lags"},
       .result = {.name = LagBucketsFile,
                  .prototype = &v1::LagBuckets::default_instance(),
                  .check = CheckLagBuckets},

@@ -132,6 +132,7 @@ AnalysisKind NullsKind() {
           .commands = {{.name = "nulls",
                         .help = "Compare scores with nulls: shuffled antecedents, a fixed distance, permuted "
                                 "heads"}},
+          .topics = {"scores", "curves", "intervals", "nulls", "tests"},
           .has_profiles = true,
           .result = {.name = NullsFile, .prototype = &v1::Nulls::default_instance(), .check = CheckNulls},
           .summary =

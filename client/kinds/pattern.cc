@@ -176,6 +176,7 @@ AnalysisKind PatternKind() {
                  .help = "Which of the prompts, counted from 0: prompt N is line N+1 of what `profile "
                          "--print_prompts` prints for the same model and settings [default 0]",
                  .apply = ApplyPrompt}},
+      .topics = {"scores"},
       .tells_layer_scores = false,
       .in_plan = false,
       .flags_to_repeat = PatternFlags,

@@ -93,6 +93,7 @@ AnalysisKind ProfileKind() {
   return {.field = v1::JobSpec::kProfileFieldNumber,
           .commands = {{.name = "profile",
                         .help = "Find a model's induction heads: scores, curve over layers, figures"}},
+          .topics = {"scores", "curves", "intervals"},
           .previews_prompts = true,
           .result = {.name = ProfileFile,
                      .prototype = &v1::Profile::default_instance(),

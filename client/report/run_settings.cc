@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/kinds.h"
 #include "common/file_names.h"
 #include "common/settings.h"
 

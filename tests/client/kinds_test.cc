@@ -6,9 +6,11 @@
 
 #include <set>
 
+#include "absl/strings/str_cat.h"
 #include "client/annotations.h"
 #include "client/repeat_flags.h"
 #include "common/file_names.h"
+#include "common/settings.h"
 #include "google/protobuf/descriptor.h"
 #include "proto/job_specs.h"
 #include "tests/client/example_runs.h"
@@ -54,6 +56,30 @@ TEST(KindsTest, EveryKindIsWhole) {
   }
   EXPECT_EQ(KindOfCommand("report"), nullptr);
   EXPECT_EQ(KindOfSpec({}), nullptr);
+}
+
+TEST(KindsTest, SettingsHaveAnEffectOnTheKindsThatHaveTheirTopic) {
+  std::set<std::string> topics, of_kinds;
+  for (const SettingKey& key : SettingKeys()) topics.insert(std::string(key.topic));
+  for (const AnalysisKind& kind : AnalysisKinds()) of_kinds.insert(kind.topics.begin(), kind.topics.end());
+  EXPECT_EQ(topics.erase(""), 1u);
+  EXPECT_EQ(topics, of_kinds);
+  const auto commands_of = [](const char* path) {
+    std::string commands;
+    for (const char* command :
+         {"profile", "crosssize", "multisize", "nulls", "causal", "lagbuckets", "pattern", "run"})
+      commands += HasEffectOn(*FindSettingKey(path), command) ? absl::StrCat(command, " ") : "";
+    return commands;
+  };
+  const std::string all = "profile crosssize multisize nulls causal lagbuckets pattern run ";
+  EXPECT_EQ(commands_of("seed"), all);
+  EXPECT_EQ(commands_of("score"), all);
+  EXPECT_EQ(commands_of("aggregation"), "profile crosssize multisize nulls lagbuckets run ");
+  EXPECT_EQ(commands_of("evaluation.bootstrap_resamples"),
+            "profile crosssize multisize nulls causal lagbuckets run ");
+  EXPECT_EQ(commands_of("evaluation.null_resamples"), "nulls run ");
+  EXPECT_EQ(commands_of("evaluation.causal_top_k"), "causal run ");
+  EXPECT_EQ(commands_of("evaluation.lag_edges"), "lagbuckets run ");
 }
 
 TEST(KindsTest, RunsOfNullsAndComparisonsLeaveProfilesAsWell) {
