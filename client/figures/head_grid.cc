@@ -1,6 +1,7 @@
 #include "client/figures/head_grid.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -57,6 +58,31 @@ std::string SquaresPlot(const std::string& data, int square, const std::string& 
       "half = %.4g\nplot %s2:1:($2-half):($2+half):($1-half):($1+half):3 with boxxyerror lc palette fs solid "
       "1 noborder%s\n",
       half, data, rest);
+}
+
+// A dark ring on a light one, to be seen on every colour.
+std::string SignificanceRings(const std::string& name, const HeadGrid& grid, int column) {
+  const double size = std::clamp(SquarePixels(grid.n_layers, grid.n_heads) / 24.0, 0.7, 5.0);
+  const auto ring = [&](const char* colour, double width) {
+    return absl::StrFormat(
+        ", \\\n  '%s.csv' skip 1 using ($%d <= %g ? $2 : NaN):1 with points pt 6 ps %.3g*unit lw %g lc rgb "
+        "'%s'",
+        name, column, kSignificant, size, width, colour);
+  };
+  return absl::StrCat(ring("#ffffff", 3), ring("#000000", 1.2));
+}
+
+std::string SignificanceText(const v1::HeadMatrix& p) {
+  if (p.values().empty()) return "too few prompts for a test";
+  const auto n =
+      std::count_if(p.values().begin(), p.values().end(), [](double each) { return each <= kSignificant; });
+  return absl::StrCat("rings: p <= 0.05, adjusted over all heads (", n, " of ", p.values_size(), ")");
+}
+
+double FurthestFromZero(const google::protobuf::RepeatedField<double>& values) {
+  double furthest = 0;
+  for (const double value : values) furthest = std::max(furthest, std::abs(value));
+  return furthest == 0 ? 1 : furthest;
 }
 
 Figure HeadGridFigure(const std::string& name, const HeadGrid& grid, const std::string& marks) {

@@ -8,6 +8,7 @@
 #include "client/figures/causal_delta.h"
 #include "client/figures/cross_size_overlay.h"
 #include "client/figures/font.h"
+#include "client/figures/head_grid.h"
 #include "client/figures/heatmap.h"
 #include "client/figures/lag_overlay.h"
 #include "client/figures/nulls_density.h"
@@ -155,6 +156,19 @@ TEST(NullsHeatmapTest, ShowsTheLagMatchedEffectWithRingsAndElseTheUniformOne) {
   EXPECT_THAT(figure->plot, Not(HasSubstr("points pt 6")));
   shuffled->clear_uniform();
   EXPECT_FALSE(NullsHeatmapFigure(model).has_value());
+}
+
+TEST(HeadGridTest, RingsAndScaleAreThoseOfAnyMatrix) {
+  v1::HeadMatrix p;
+  EXPECT_EQ(SignificanceText(p), "too few prompts for a test");
+  for (const double value : {0.05, 0.051, 0.01}) p.add_values(value);
+  EXPECT_EQ(SignificanceText(p), "rings: p <= 0.05, adjusted over all heads (2 of 3)");
+  EXPECT_THAT(SignificanceRings("any", {.n_layers = 3, .n_heads = 1}, 4),
+              HasSubstr("'any.csv' skip 1 using ($4 <= 0.05 ? $2 : NaN):1 with points pt 6"));
+  v1::HeadMatrix values;
+  EXPECT_EQ(FurthestFromZero(values.values()), 1);
+  for (const double value : {0.25, -0.5, 0.0}) values.add_values(value);
+  EXPECT_EQ(FurthestFromZero(values.values()), 0.5);
 }
 
 TEST(CausalDeltaTest, HasAPanelForEachMetricWithEveryDraw) {
