@@ -1,5 +1,7 @@
 #include "client/report/charts.h"
 
+#include <utility>
+
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -28,8 +30,8 @@ json Numbers(const Values& values) {
   return numbers;
 }
 
-void PutMatrix(const char* name, bool there, const v1::HeadMatrix& matrix, json* data) {
-  if (there) (*data)[name] = Numbers(matrix.values());
+void PutMatrix(const char* name, const v1::HeadMatrix& matrix, json* data) {
+  if (!matrix.values().empty()) (*data)[name] = Numbers(matrix.values());
 }
 
 void PutBand(const v1::LayerBand& band, json* data) {
@@ -44,10 +46,9 @@ void PutPeak(bool has_peak, uint32_t peak_layer, bool has_centroid, double centr
   if (has_centroid) (*data)["centroid_rel"] = Rounded(centroid);
 }
 
-json OverlayCurve(const std::string& label, const google::protobuf::RepeatedField<double>& values,
-                  const v1::ProfileBootstrap& bootstrap) {
-  json curve = {{"label", label}, {"values", Numbers(values)}};
-  PutBand(bootstrap.per_layer(), &curve);
+json OverlayCurve(const LayerCurve& of) {
+  json curve = {{"label", of.label}, {"values", Numbers(of.values)}};
+  PutBand(of.band, &curve);
   return curve;
 }
 
@@ -124,27 +125,58 @@ std::string NullName(const v1::Nulls& nulls, const v1::AntecedentNull& null) {
   return &null == &nulls.shuffled_antecedent().uniform() ? "uniform" : "lag-matched";
 }
 
+Chart ScoresChart(const HeadScores& of, const std::string& caption, const std::string& image) {
+  json data = {{"label", of.label},
+               {"score", of.score},
+               {"n_layers", of.scores.n_layers()},
+               {"n_heads", of.scores.n_heads()},
+               {"scores", Numbers(of.scores.values())}};
+  PutMatrix("ci_low", of.band.ci_low(), &data);
+  PutMatrix("ci_high", of.band.ci_high(), &data);
+  return {.kind = "heads", .caption = caption, .data = std::move(data), .image = image};
+}
+
+Chart DifferencesChart(const ComparedScores& of, const std::string& caption, const std::string& image) {
+  json data = {{"title", of.title},
+               {"observed_label", of.observed_label},
+               {"null_label", of.other_label},
+               {"n_layers", of.difference.n_layers()},
+               {"n_heads", of.difference.n_heads()},
+               {"effect", Numbers(of.difference.values())},
+               {"observed", Numbers(of.observed.values())},
+               {"null_mean", Numbers(of.other.values())}};
+  PutMatrix("ci_low", of.ci_low, &data);
+  PutMatrix("ci_high", of.ci_high, &data);
+  PutMatrix("p", of.p, &data);
+  return {.kind = "effects", .caption = caption, .data = std::move(data), .image = image};
+}
+
+Chart CurvesChart(const std::vector<LayerCurve>& curves, const std::string& value_label,
+                  const std::string& caption) {
+  json drawn = json::array();
+  for (const LayerCurve& curve : curves) drawn.push_back(OverlayCurve(curve));
+  return {.kind = "overlay",
+          .caption = caption,
+          .data = {{"value_label", value_label}, {"curves", std::move(drawn)}}};
+}
+
 Chart HeadsChart(const SavedModel& model, const v1::Nulls* nulls) {
   const v1::Profile& profile = *model.Get<v1::Profile>();
-  json data = {{"label", model.label},
-               {"score", profile.score()},
-               {"n_layers", profile.n_layers()},
-               {"n_heads", profile.n_heads()},
-               {"scores", Numbers(ScoresOf(model)->values)}};
-  const v1::HeadBand& band = profile.bootstrap().heads();
-  PutMatrix("ci_low", band.has_ci_low(), band.ci_low(), &data);
-  PutMatrix("ci_high", band.has_ci_high(), band.ci_high(), &data);
+  v1::HeadMatrix scores;
+  scores.set_n_layers(profile.n_layers());
+  scores.set_n_heads(profile.n_heads());
+  for (const float score : ScoresOf(model)->values) scores.add_values(score);
+  Chart chart = ScoresChart({model.label, profile.score(), scores, profile.bootstrap().heads()},
+                            absl::StrCat("The ", profile.score(), " score of every head of ", model.label,
+                                         ". Each row is a layer, the first at the bottom."),
+                            absl::StrCat("heatmap_", model.use.name(), ".png"));
   const v1::AntecedentNull* null = nulls == nullptr ? nullptr : ShownNull(*nulls);
   if (null != nullptr) {
-    data["null"] = NullName(*nulls, *null);
-    PutMatrix("effect", true, null->effect(), &data);
-    PutMatrix("p", null->has_p_adjusted(), null->p_adjusted(), &data);
+    chart.data["null"] = NullName(*nulls, *null);
+    PutMatrix("effect", null->effect(), &chart.data);
+    PutMatrix("p", null->p_adjusted(), &chart.data);
   }
-  return {.kind = "heads",
-          .caption = absl::StrCat("The ", profile.score(), " score of every head of ", model.label,
-                                  ". Each row is a layer, the first at the bottom."),
-          .data = std::move(data),
-          .image = absl::StrCat("heatmap_", model.use.name(), ".png")};
+  return chart;
 }
 
 Chart CurveChart(const SavedModel& model) {
@@ -166,24 +198,20 @@ Chart CurveChart(const SavedModel& model) {
 Chart EffectsChart(const SavedModel& model, const v1::AntecedentNull& null) {
   const v1::Nulls& nulls = *model.Get<v1::Nulls>();
   const std::string name = NullName(nulls, null);
-  json data = {{"label", model.label},
-               {"score", nulls.score()},
-               {"null", name},
-               {"n_layers", null.effect().n_layers()},
-               {"n_heads", null.effect().n_heads()},
-               {"effect", Numbers(null.effect().values())},
-               {"observed", Numbers(null.observed().values())},
-               {"null_mean", Numbers(null.null_mean().values())}};
-  PutMatrix("ci_low", null.has_effect_ci_low(), null.effect_ci_low(), &data);
-  PutMatrix("ci_high", null.has_effect_ci_high(), null.effect_ci_high(), &data);
-  PutMatrix("p", null.has_p_adjusted(), null.p_adjusted(), &data);
-  return {
-      .kind = "effects",
-      .caption = absl::StrCat("The ", nulls.score(), " score of every head of ", model.label, " beyond what ",
-                              name, " shuffled antecedents give",
-                              null.has_p_adjusted() ? "; marked: p <= 0.05, adjusted over all heads." : "."),
-      .data = std::move(data),
-      .image = absl::StrCat("nulls_heatmap_", model.use.name(), ".png")};
+  return DifferencesChart(
+      {.title = absl::StrCat(model.label, ": ", nulls.score(), " score beyond the ", name, " null"),
+       .observed_label = "observed score",
+       .other_label = absl::StrCat("mean of the ", name, " null"),
+       .difference = null.effect(),
+       .observed = null.observed(),
+       .other = null.null_mean(),
+       .ci_low = null.effect_ci_low(),
+       .ci_high = null.effect_ci_high(),
+       .p = null.p_adjusted()},
+      absl::StrCat("The ", nulls.score(), " score of every head of ", model.label, " beyond what ", name,
+                   " shuffled antecedents give",
+                   null.has_p_adjusted() ? "; marked: p <= 0.05, adjusted over all heads." : "."),
+      absl::StrCat("nulls_heatmap_", model.use.name(), ".png"));
 }
 
 Chart DensityChart(const SavedModel& model) {
@@ -233,7 +261,7 @@ Chart LagsChart(const SavedModel& model) {
   json curves = json::array();
   for (const v1::LagBucket& bucket : lags.buckets()) {
     if (bucket.n_copy_ops() == 0) continue;
-    json curve = OverlayCurve(LagRange(bucket), bucket.per_layer(), bucket.bootstrap());
+    json curve = OverlayCurve({LagRange(bucket), bucket.per_layer(), bucket.bootstrap().per_layer()});
     PutPeak(false, 0, bucket.has_centroid_rel(), bucket.centroid_rel(), &curve);
     curves.push_back(std::move(curve));
   }
@@ -270,7 +298,7 @@ Chart OverlayChart(const SavedRun& run) {
   for (const SavedModel& model : run.models) {
     if (model.Get<v1::Profile>() == nullptr) continue;
     const v1::Profile& profile = *model.Get<v1::Profile>();
-    json curve = OverlayCurve(model.label, profile.per_layer(), profile.bootstrap());
+    json curve = OverlayCurve({model.label, profile.per_layer(), profile.bootstrap().per_layer()});
     PutPeak(profile.has_peak_layer(), profile.peak_layer(), profile.has_centroid_rel(),
             profile.centroid_rel(), &curve);
     curves.push_back(std::move(curve));

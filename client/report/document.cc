@@ -86,8 +86,9 @@ class Results {
                        [&](const AnalysisKind& kind) { return !ResultsOf(kind, run).empty(); });
   }
 
-  // From the report's folder, where it exists.
+  // From the report's folder, where there is one and it exists.
   std::string ImagePath(const std::string& name) const {
+    if (name.empty()) return "";
     std::error_code error;
     const std::filesystem::path image = std::filesystem::path(run_->path) / "figs" / name;
     if (!std::filesystem::exists(image, error)) return "";

@@ -37,8 +37,9 @@ struct Table {
 //              drawn at the relative depths (layer + 0.5) / L; likewise
 //   sizes     {points: [{label, n_parameters, peak_depth, peak_low, peak_high, centroid, centroid_low,
 //              centroid_high}]}: intervals optional; n_parameters on a log axis
-//   effects   {label, score, null, n_layers, n_heads, effect, observed, null_mean [L, H], ci_low, ci_high, p
-//   [L, H]}:
+//   effects   {title, observed_label, null_label, n_layers, n_heads, effect, observed, null_mean [L, H],
+//   ci_low, ci_high, p
+//              [L, H]}:
 //              the last three optional; a diverging scale around 0, heads with p <= 0.05 are marked
 //   density   {label, observed, null_mean, band_low, band_high, p_adjusted [L], max_quantile}: share of high
 //   heads ablation  {label, metrics: [{name, unit, baseline, top: {value, ci_low, ci_high}, controls: [{name,

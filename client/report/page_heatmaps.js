@@ -125,13 +125,13 @@ function effectsChart(data, {width}) {
     ['head', String(head)],
     ['effect', numberText(data.effect[i])],
     ...intervalLine('95 % interval', data.ci_low, data.ci_high, i),
-    ['observed score', numberText(data.observed[i])],
-    [`mean of the ${data.null} null`, numberText(data.null_mean[i])],
+    [data.observed_label, numberText(data.observed[i])],
+    [data.null_label, numberText(data.null_mean[i])],
     ...(data.p ? [['p (adjusted)', numberText(data.p[i])]] : []),
   ];
   const marks = data.p ? [significanceDots(cells, data, size)] : [];
   return {
-    title: `${data.label}: ${data.score} score beyond the ${data.null} null`, zoomable: true,
+    title: data.title, zoomable: true,
     legend: data.p ? [{shape: 'dot', color: '#000', text: `p \u2264 ${SIGNIFICANT}, adjusted`}] : [],
     panels: [{spec: heatmapSpec({cells, ...headAxes(data, false), color, size, marks}), tip, nCells: cells.length}],
   };

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/figures/run_figures.h"
+#include "client/report/charts.h"
 #include "client/report/document.h"
 #include "client/report/markdown.h"
 #include "common/atomic_file.h"
@@ -110,6 +111,36 @@ TEST(ReportTest, AProfileOfZerosHasNoPeakAndSaysSo) {
   Mutable<v1::Profile>(&model)->clear_peak_depth();
   Mutable<v1::Profile>(&model)->clear_centroid_rel();
   EXPECT_THAT(Report({ExampleRun("profile", {model})}), HasSubstr("Nothing was found: no head of tiny"));
+}
+
+TEST(ChartsTest, AnyMatrixAndAnyDifferenceOfTwoHaveCharts) {
+  const SavedModel model = ExampleWith("nulls");
+  const v1::AntecedentNull& null = model.Get<v1::Nulls>()->shuffled_antecedent().uniform();
+  const v1::HeadMatrix none;
+  const Chart scores = ScoresChart({"tiny", "mine", null.observed(), {}}, "What it shows.", "mine.png");
+  EXPECT_EQ(scores.kind + " " + scores.caption + " " + scores.image, "heads What it shows. mine.png");
+  EXPECT_EQ(scores.data["score"], "mine");
+  EXPECT_EQ(scores.data["scores"].size(), 24u);
+  EXPECT_FALSE(scores.data.contains("ci_low"));
+  const Chart difference = DifferencesChart({.title = "a - b",
+                                             .observed_label = "a",
+                                             .other_label = "b",
+                                             .difference = null.effect(),
+                                             .observed = null.observed(),
+                                             .other = null.null_mean(),
+                                             .ci_low = none,
+                                             .ci_high = none,
+                                             .p = null.p_adjusted()},
+                                            "", "");
+  EXPECT_EQ(difference.data["title"], "a - b");
+  EXPECT_EQ(difference.data["observed_label"], "a");
+  EXPECT_EQ(difference.data["null_label"], "b");
+  EXPECT_EQ(difference.data["p"].size(), 24u);
+  EXPECT_FALSE(difference.data.contains("ci_low"));
+  const Chart curves = CurvesChart({{"a", model.Get<v1::Profile>()->per_layer(), {}}}, "score", "Curves.");
+  EXPECT_EQ(curves.data["curves"][0]["label"], "a");
+  EXPECT_EQ(curves.data["curves"][0]["values"].size(), 4u);
+  EXPECT_EQ(curves.image, "");
 }
 
 TEST(ReportTest, ChartsShowTheFiguresOfTheirRun) {
