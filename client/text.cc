@@ -54,7 +54,7 @@ std::string ShellQuoted(std::string_view text) {
     return absl::StrCat("'", absl::StrReplaceAll(std::string(text), {{"'", "'\\''"}}), "'");
   std::string word = "$'";
   while (!text.empty()) {
-    const std::string_view character = text.substr(0, std::max<size_t>(CharacterLength(text), 1));
+    const std::string_view character = text.substr(0, std::max<size_t>(Utf8Length(text), 1));
     text.remove_prefix(character.size());
     if (character == "'" || character == "\\") {
       absl::StrAppend(&word, "\\", std::string(character));
