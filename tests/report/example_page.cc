@@ -63,9 +63,9 @@ Chart Heads(const std::string& label, int n_layers, int n_heads, bool full) {
 Chart Effects(const std::string& label, int n_layers, int n_heads) {
   const json observed = Values(n_layers * n_heads, 1), effect = Shifted(observed, -0.3);
   return MakeChart("effects", "Scores of " + label + " beyond the null; dots: p <= 0.05.",
-                   {{"label", label},
-                    {"score", "induction"},
-                    {"null", "lag-matched"},
+                   {{"title", label + ": induction score beyond the lag-matched null"},
+                    {"observed_label", "observed score"},
+                    {"null_label", "mean of the lag-matched null"},
                     {"n_layers", n_layers},
                     {"n_heads", n_heads},
                     {"effect", effect},
