@@ -8,6 +8,7 @@
 #include "client/kinds/nulls.h"
 #include "client/kinds/pattern.h"
 #include "client/kinds/profile.h"
+#include "client/kinds/targets.h"
 #include "proto/job_specs.h"
 
 namespace induct::client {
@@ -24,8 +25,9 @@ const AnalysisKind* FindKind(const auto& is_it) {
 }  // namespace
 
 const std::vector<AnalysisKind>& AnalysisKinds() {
-  static const auto* const kKinds = new std::vector<AnalysisKind>{
-      ProfileKind(), CrossSizeKind(), NullsKind(), CausalKind(), LagBucketsKind(), PatternKind()};
+  static const auto* const kKinds =
+      new std::vector<AnalysisKind>{ProfileKind(),    CrossSizeKind(), NullsKind(),  CausalKind(),
+                                    LagBucketsKind(), PatternKind(),   TargetsKind()};
   return *kKinds;
 }
 

@@ -39,6 +39,14 @@ TEST_P(EverySkew, ModelsWithoutEffectAreRarelyShownToHaveOne) {
   }
 }
 
+TEST_P(EverySkew, GroupsOfTargetsThatAreReadAlikeAreRarelyShownToDiffer) {
+  constexpr uint64_t kDataSets = 200;
+  const Tally tally = CountContrast({.skew = GetParam(), .n_prompts = 60, .resamples = 99}, kDataSets);
+  ExpectItsSize(tally, "p of a contrast <= 0.05", kDataSets);
+  EXPECT_GE(tally.Mean("differences of heads held"), 0.92);
+  EXPECT_LE(tally.Mean("differences of heads held"), 0.98);
+}
+
 TEST_P(EverySkew, HeadsOfAGroupThatResembleEachOtherDoNotGather) {
   constexpr uint64_t kDataSets = 400;
   const Tally tally = CountPermutation({.skew = GetParam(), .n_prompts = 20, .resamples = 199}, kDataSets);

@@ -10,6 +10,7 @@
 
 #include "server/analysis/cross_size.h"
 #include "server/analysis/lag_buckets.h"
+#include "server/analysis/targets.h"
 
 namespace induct::analysis {
 namespace {
@@ -367,6 +368,34 @@ Tally CountCausal(const Design& design, uint64_t n_data_sets) {
   return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
     CountAblation(design, prompts, data_set, 0, "", tally);
     CountAblation(design, prompts, data_set, 0.6, ", heads of a layer resemble", tally);
+  });
+}
+
+Tally CountContrast(const Design& design, uint64_t n_data_sets) {
+  const std::vector<Prompt> prompts = SimulatedPrompts(design.n_prompts, design.lags);
+  TargetsOptions targets{
+      .groups = {"copied", "behind it"}, .contrasts = {{0, 1}}, .null_resamples = design.resamples};
+  for (uint32_t i = 0; i < prompts.size(); ++i) {
+    for (uint32_t t = prompts[i].lag + 1; t + 1 < prompts[i].tokens.size(); ++t) {
+      for (const uint32_t behind : {0u, 1u}) {
+        const uint32_t key = t - prompts[i].lag + 1 + behind;
+        targets.targets.push_back({.prompt = i,
+                                   .first_query = t,
+                                   .last_query = t,
+                                   .first_key = key,
+                                   .last_key = key,
+                                   .group = behind});
+      }
+    }
+  }
+  return CountDataSets(n_data_sets, [&](uint64_t data_set, Tally& tally) {
+    SimulatedModel model({.n_kv_heads = 4, .skew = design.skew, .seed = data_set});
+    const TargetsResult result =
+        Get(MeasureTargets(model, prompts, OptionsOf(design, data_set), targets, {}, {}));
+    const TargetContrast& contrast = result.contrasts[0];
+    tally.Add("p of a contrast <= 0.05", SmallestOf(contrast.p_adjusted) <= kLevel);
+    tally.Add("differences of heads held",
+              ShareHeld(contrast.heads, std::vector<double>(contrast.heads.size())));
   });
 }
 

@@ -66,6 +66,10 @@ Tally CountEquivalence(const Design& design, uint64_t n_data_sets);
 // ablated, once the heads of a layer resemble each other.
 Tally CountCausal(const Design& design, uint64_t n_data_sets);
 
+// Heads without any effect give the copied position what they give the one behind it: a contrast of the two,
+// as the user's own targets, and its intervals.
+Tally CountContrast(const Design& design, uint64_t n_data_sets);
+
 // Three heads of 96 are induction heads, of score 0.3 where others give 0.05, and copying needs them: how
 // often each p finds them.
 Tally CountPower(const Design& design, uint64_t n_data_sets);

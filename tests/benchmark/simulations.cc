@@ -95,6 +95,8 @@ std::vector<Table> AllTables() {
   tables.push_back(
       {"intervals, right-skewed, prompts a stratum", CountIntervals, ForIntervals(ByStratum(Skew::kRight))});
   tables.push_back({"intervals, normal", CountIntervals, ForIntervals(BySize(Skew::kNone))});
+  for (size_t i = 0; i < std::size(kSkews); ++i)
+    tables.push_back({std::string("contrast, ") + kSkewNames[i], CountContrast, BySize(kSkews[i])});
   tables.push_back({"intervals of heads that are all alike, left-skewed", CountIntervalsWithoutEffect,
                     ForIntervals(BySize(Skew::kLeft))});
   return tables;

@@ -253,6 +253,59 @@ void AddExamplePattern(int n_tokens, SavedModel* model) {
   model->results.PutArray(PatternArrayFile(model->use.name()), attention);
 }
 
+void AddExampleTargets(SavedModel* saved) {
+  const SavedModel& model = *saved;
+  v1::Targets targets;
+  targets.set_model(model.use.name());
+  targets.set_aggregation("topq");
+  targets.set_high_score_quantile(0.9);
+  targets.set_n_layers(model.use.n_layers());
+  targets.set_n_heads(model.use.n_heads());
+  targets.set_n_heads_kept(1);
+  targets.set_resamples(1000);
+  targets.set_null_resamples(999);
+  for (const auto& [name, factor] : {std::pair{"mine", 1.0}, {"sink", 0.0}}) {
+    v1::TargetGroup* group = targets.add_groups();
+    const double shift = 0.5 * (1 - factor);
+    group->set_name(name);
+    group->set_file(absl::StrCat("targets_", model.use.name(), "_", name, ".npy"));
+    group->set_n_operations(1200);
+    group->set_n_prompts(400);
+    group->set_weight(factor == 1 ? 1200 : 60.5);
+    *group->mutable_scores() = Matrix(model, factor, shift);
+    *group->mutable_heads()->mutable_ci_low() = Matrix(model, factor, shift - 0.02);
+    *group->mutable_heads()->mutable_ci_high() = Matrix(model, factor, shift + 0.02);
+    for (const double value : model.Get<v1::Profile>()->per_layer()) {
+      group->add_per_layer(factor * value + shift);
+      group->mutable_band()->add_ci_low(factor * value + shift - 0.02);
+      group->mutable_band()->add_ci_high(factor * value + shift + 0.02);
+    }
+  }
+  targets.add_groups()->set_name("token: x");
+  v1::TargetContrast* contrast = targets.add_contrasts();
+  contrast->set_group_a("mine");
+  contrast->set_group_b("sink");
+  *contrast->mutable_difference() = Matrix(model, 1, -0.5);
+  *contrast->mutable_heads()->mutable_ci_low() = Matrix(model, 1, -0.53);
+  *contrast->mutable_heads()->mutable_ci_high() = Matrix(model, 1, -0.47);
+  contrast->set_n_prompts(390);
+  *contrast->mutable_prompt_effect() = Matrix(model, 1, -0.48);
+  *contrast->mutable_p_adjusted() = Matrix(model, 0, 0.7);
+  for (int i = 0; i < contrast->difference().values_size(); ++i) {
+    if (contrast->difference().values(i) > -0.1) contrast->mutable_p_adjusted()->set_values(i, 0.001);
+  }
+  contrast = targets.add_contrasts();
+  contrast->set_group_a("mine");
+  contrast->set_group_b("token: x");
+  for (const v1::TargetGroup& group : targets.groups()) {
+    if (group.n_operations() == 0) continue;
+    const auto& values = group.scores().values();
+    saved->results.PutArray(group.file(), {.shape = {targets.n_layers(), targets.n_heads()},
+                                           .values = {values.begin(), values.end()}});
+  }
+  saved->results.Put(std::move(targets));
+}
+
 SavedRun ExampleRun(const std::string& command, std::vector<SavedModel> models) {
   SavedRun run{.config = "seed: 0\n", .models = std::move(models)};
   run.metadata.set_state("succeeded");

@@ -33,6 +33,9 @@ v1::Nulls ExampleNulls(const SavedModel& model);
 v1::Causal ExampleCausal(const SavedModel& model);
 // Lags 3 to 8, 9 to 32 (without operations) and from 33.
 v1::LagBuckets ExampleLagBuckets(const SavedModel& model);
+// Groups "mine" (scores as the profile's), "sink" (0.5 everywhere) and "token: x" (no operation); contrasts
+// of mine with both. Those heads whose score is above 0.4 are the significant ones.
+void AddExampleTargets(SavedModel* model);
 // Head 1.0 on a block of words that comes twice; sets pattern and attention. REQUIRES: n_tokens is even.
 void AddExamplePattern(int n_tokens, SavedModel* model);
 

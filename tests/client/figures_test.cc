@@ -38,6 +38,7 @@ SavedModel FullModel(const std::string& label, int n_layers, int n_heads, bool b
   model.results.Put(ExampleCausal(model));
   model.results.Put(ExampleLagBuckets(model));
   AddExamplePattern(12, &model);
+  AddExampleTargets(&model);
   return model;
 }
 
@@ -70,8 +71,8 @@ TEST_F(FiguresTest, EveryKindIsDrawnAsPngSvgAndPdf) {
   const std::vector<Figure> figures = RunFigures(run);
   EXPECT_THAT(Names(figures),
               testing::IsSupersetOf({"heatmap_a", "profile_b", "nulls_c", "nulls_heatmap_a", "causal_delta_b",
-                                     "lag_overlay_c", "pattern_a_1.0_prompt7", "cross_size_overlay",
-                                     "peak_depth_parameters"}));
+                                     "lag_overlay_c", "pattern_a_1.0_prompt7", "targets_b_mine",
+                                     "contrast_c_mine_sink", "cross_size_overlay", "peak_depth_parameters"}));
   for (const Figure& figure : figures) {
     Draw(figure, {.format = "png,svg,pdf"});
     EXPECT_THAT(FileBytes(folder_ / (figure.name + ".png")), testing::StartsWith("\x89PNG"));
@@ -113,6 +114,10 @@ TEST_F(FiguresTest, NamesAreShownAndNeverObeyed) {
     SavedModel model = FullModel("m", 4, 4);
     model.label = label;
     for (std::string& token : *Mutable<v1::AttentionPattern>(&model)->mutable_tokens()) token = label;
+    if (label.size() < 400 && label[0] != '\xff') {
+      Mutable<v1::Targets>(&model)->mutable_groups(0)->set_name(label);
+      Mutable<v1::Targets>(&model)->mutable_contrasts(0)->set_group_a(label);
+    }
     for (const Figure& figure : RunFigures(ExampleRun("nulls", {model}))) Draw(figure, {.format = "svg"});
     const SavedRun several = ExampleRun("multisize", {model, model, model});
     for (const Figure& figure : RunFigures(several)) Draw(figure, {.format = "svg", .title = label});
@@ -255,7 +260,8 @@ TEST(RunFiguresTest, NamesAreThoseOfThePlan) {
   SavedModel model = FullModel("org/m", 4, 4);
   EXPECT_THAT(Names(RunFigures(ExampleRun("causal", {model}))),
               ElementsAre("heatmap_org_m", "profile_org_m", "nulls_org_m", "nulls_heatmap_org_m",
-                          "causal_delta_org_m", "lag_overlay_org_m", "pattern_org_m_1.0_prompt7"));
+                          "causal_delta_org_m", "lag_overlay_org_m", "pattern_org_m_1.0_prompt7",
+                          "targets_org_m_mine", "targets_org_m_sink", "contrast_org_m_mine_sink"));
 }
 
 TEST(RunFiguresTest, WhatARunLacksIsNotDrawn) {
@@ -265,6 +271,7 @@ TEST(RunFiguresTest, WhatARunLacksIsNotDrawn) {
   Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->clear_lag_matched();
   Mutable<v1::Nulls>(&model)->mutable_shuffled_antecedent()->clear_uniform();
   model.results.Remove(*v1::Causal::descriptor());
+  model.results.Remove(*v1::Targets::descriptor());
   EXPECT_THAT(Names(RunFigures(ExampleRun("nulls", {model}))), ElementsAre("profile_m", "lag_overlay_m"));
   EXPECT_THAT(RunFigures(ExampleRun("nulls", {})), testing::IsEmpty());
   EXPECT_THAT(Names(RunFigures(ExampleRun("crosssize", {ExampleModel("a", 4, 4), ExampleModel("b", 4, 4)}))),

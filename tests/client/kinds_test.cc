@@ -67,17 +67,17 @@ TEST(KindsTest, SettingsHaveAnEffectOnTheKindsThatHaveTheirTopic) {
   const auto commands_of = [](const char* path) {
     std::string commands;
     for (const char* command :
-         {"profile", "crosssize", "multisize", "nulls", "causal", "lagbuckets", "pattern", "run"})
+         {"profile", "crosssize", "multisize", "nulls", "causal", "lagbuckets", "pattern", "targets", "run"})
       commands += HasEffectOn(*FindSettingKey(path), command) ? absl::StrCat(command, " ") : "";
     return commands;
   };
-  const std::string all = "profile crosssize multisize nulls causal lagbuckets pattern run ";
+  const std::string all = "profile crosssize multisize nulls causal lagbuckets pattern targets run ";
   EXPECT_EQ(commands_of("seed"), all);
-  EXPECT_EQ(commands_of("score"), all);
-  EXPECT_EQ(commands_of("aggregation"), "profile crosssize multisize nulls lagbuckets run ");
+  EXPECT_EQ(commands_of("score"), "profile crosssize multisize nulls causal lagbuckets pattern run ");
+  EXPECT_EQ(commands_of("aggregation"), "profile crosssize multisize nulls lagbuckets targets run ");
   EXPECT_EQ(commands_of("evaluation.bootstrap_resamples"),
-            "profile crosssize multisize nulls causal lagbuckets run ");
-  EXPECT_EQ(commands_of("evaluation.null_resamples"), "nulls run ");
+            "profile crosssize multisize nulls causal lagbuckets targets run ");
+  EXPECT_EQ(commands_of("evaluation.null_resamples"), "nulls targets run ");
   EXPECT_EQ(commands_of("evaluation.causal_top_k"), "causal run ");
   EXPECT_EQ(commands_of("evaluation.lag_edges"), "lagbuckets run ");
 }

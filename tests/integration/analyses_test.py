@@ -217,7 +217,8 @@ class Analyses(ProgramTest):
 class Repeatability(ProgramTest):
     COMMANDS = {"profile": [*ONE], "nulls": [*ONE, "--null_resamples", "99", "--permutation_resamples", "500"], "lagbuckets": [*ONE, "--edges", "8,16"],
                 "causal": [*ONE, "--draws", "5", "--ablation", "mean"], "crosssize": ["--models", "demo-small", "demo-large", *SMALL],
-                "pattern": ["--model", "demo-small", *FORTY, "--head", "2.5"]}
+                "pattern": ["--model", "demo-small", *FORTY, "--head", "2.5"],
+                "targets": [*ONE, "--detect", "sink", "--detect", "offset:1", "--contrast", "sink,offset:1", "--null_resamples", "99"]}
 
     def run_all(self, server, name, commands, *flags):
         """The files of each command's run, figures and report included, by their names."""

@@ -9,8 +9,8 @@
 namespace induct::service {
 namespace {
 
-const JobKind* const kKinds[] = {&kProfileKind, &kCrossSizeKind,  &kNullsKind,
-                                 &kCausalKind,  &kLagBucketsKind, &kPatternKind};
+const JobKind* const kKinds[] = {&kProfileKind,    &kCrossSizeKind, &kNullsKind,  &kCausalKind,
+                                 &kLagBucketsKind, &kPatternKind,   &kTargetsKind};
 
 }  // namespace
 

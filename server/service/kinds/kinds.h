@@ -5,6 +5,7 @@
 
 namespace induct::service {
 
-extern const JobKind kProfileKind, kCrossSizeKind, kNullsKind, kCausalKind, kLagBucketsKind, kPatternKind;
+extern const JobKind kProfileKind, kCrossSizeKind, kNullsKind, kCausalKind, kLagBucketsKind, kPatternKind,
+    kTargetsKind;
 
 }  // namespace induct::service
