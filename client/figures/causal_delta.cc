@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "client/ablation_metrics.h"
 #include "client/figures/captions.h"
 #include "client/figures/colours.h"
 #include "client/figures/csv_blocks.h"
@@ -26,40 +27,6 @@ constexpr int kBelowPixels = 130;
 constexpr int kAbovePixels = 130;
 constexpr int kDeltaHeight = 1100;
 
-// How a metric is read out of the messages that hold all of them.
-struct DeltaMetric {
-  const char* word;
-  const char* title;
-  const char* unit;
-  bool (*is_there)(const v1::AblationDelta&);
-  const v1::IntervalEstimate& (v1::AblationDelta::*delta)() const;
-  double (v1::AblationMetrics::*baseline)() const;
-  double (v1::AblationDeltaMean::*mean)() const;
-  std::optional<double> (*p)(const v1::ControlArm&);  // nullptr: not tested
-};
-
-constexpr std::array<DeltaMetric, 4> kDeltaMetrics = {{
-    {"copy_accuracy", "copy accuracy", "change of the share that is right",
-     [](const v1::AblationDelta& delta) { return delta.has_copy_accuracy(); },
-     &v1::AblationDelta::copy_accuracy, &v1::AblationMetrics::copy_accuracy,
-     &v1::AblationDeltaMean::copy_accuracy,
-     [](const v1::ControlArm& arm) {
-       return arm.has_p_copy_accuracy() ? std::optional(arm.p_copy_accuracy()) : std::nullopt;
-     }},
-    {"copy_nll", "copy NLL", "change in nats",
-     [](const v1::AblationDelta& delta) { return delta.has_copy_nll(); }, &v1::AblationDelta::copy_nll,
-     &v1::AblationMetrics::copy_nll, &v1::AblationDeltaMean::copy_nll,
-     [](const v1::ControlArm& arm) {
-       return arm.has_p_copy_nll() ? std::optional(arm.p_copy_nll()) : std::nullopt;
-     }},
-    {"other_nll", "other NLL", "change in nats",
-     [](const v1::AblationDelta& delta) { return delta.has_other_nll(); }, &v1::AblationDelta::other_nll,
-     &v1::AblationMetrics::other_nll, &v1::AblationDeltaMean::other_nll, nullptr},
-    {"control_nll", "control NLL", "change in nats",
-     [](const v1::AblationDelta& delta) { return delta.has_control_nll(); }, &v1::AblationDelta::control_nll,
-     &v1::AblationMetrics::control_nll, &v1::AblationDeltaMean::control_nll, nullptr},
-}};
-
 struct ControlDraws {
   const char* word;
   const char* label;
@@ -78,18 +45,17 @@ double Sideways(int draw, int n_draws) { return n_draws < 2 ? 0 : 0.6 * draw / (
 // The line below a control's name: its p, with a star where that is the primary test's; or, since there is
 // none then, what it lacks or how many heads its sets have where that is another number than the ablated
 // one's.
-std::string Below(const v1::Causal& causal, const DeltaMetric& metric, const v1::ControlArm& arm) {
+std::string Below(const v1::Causal& causal, const AblationMetric& metric, const v1::ControlArm& arm) {
   const int n_heads = HeadsOfEachSet(arm);
   if (arm.draws().empty()) return "no draws";
   if (n_heads != causal.top_heads_size()) return Counted(static_cast<uint64_t>(n_heads), "head");
-  const std::optional<double> p = metric.p == nullptr ? std::nullopt : metric.p(arm);
-  if (!p.has_value()) return "";
+  if (metric.p == nullptr || !(arm.*metric.has_p)()) return "";
   const bool is_primary = metric.delta == &v1::AblationDelta::copy_nll && IsPrimary(causal, arm);
-  return absl::StrCat(PText(*p), is_primary ? " *" : "");
+  return absl::StrCat(PText((arm.*metric.p)()), is_primary ? " *" : "");
 }
 
 // "random\np = 0.048" below a bar, or "random\n3 heads".
-std::string TickLabel(const v1::Causal& causal, const DeltaMetric& metric, const ControlDraws& control) {
+std::string TickLabel(const v1::Causal& causal, const AblationMetric& metric, const ControlDraws& control) {
   const std::string below = Below(causal, metric, control.arm);
   if (below.empty()) return GnuplotString(control.label);
   return absl::StrCat(GnuplotString(control.label), ".\"\\n\".", GnuplotString(below));
@@ -97,7 +63,7 @@ std::string TickLabel(const v1::Causal& causal, const DeltaMetric& metric, const
 
 class Panel {
  public:
-  Panel(const v1::Causal& causal, const DeltaMetric& metric, CsvBlocks* csv)
+  Panel(const v1::Causal& causal, const AblationMetric& metric, CsvBlocks* csv)
       : causal_(causal), metric_(metric), csv_(csv) {}
 
   std::string Plot() {
@@ -114,7 +80,7 @@ class Panel {
     return absl::StrCat(
         "set title ", GnuplotString(metric_.title), ".\"\\n\".",
         GnuplotString(absl::StrFormat("unablated %.3g", (causal_.baseline().metrics().*metric_.baseline)())),
-        "\nset label 1 ", GnuplotString(metric_.unit), "\nset xtics (", ticks, ")\n",
+        "\nset label 1 ", GnuplotString(metric_.change), "\nset xtics (", ticks, ")\n",
         absl::StrFormat("set yrange [%.6g:%.6g]\n", lowest_ - margin, highest_ + margin), "plot ", bars_,
         dots_, "0 with lines lw 0.8 lc rgb '#000000' notitle\n");
   }
@@ -164,7 +130,7 @@ class Panel {
   }
 
   const v1::Causal& causal_;
-  const DeltaMetric& metric_;
+  const AblationMetric& metric_;
   CsvBlocks* const csv_;
   std::string bars_, dots_;
   double lowest_ = 0, highest_ = 0;  // of what the panel shows; the bars begin at 0
@@ -218,8 +184,8 @@ std::optional<Figure> CausalDeltaFigure(const SavedModel& model) {
   CsvBlocks csv(name, "metric,arm,draw,x,delta,ci_low,ci_high");
   std::string panels;
   int n_panels = 0;
-  for (const DeltaMetric& metric : kDeltaMetrics) {
-    if (!metric.is_there(causal.top_k().delta())) continue;
+  for (const AblationMetric& metric : kAblationMetrics) {
+    if (!(causal.top_k().delta().*metric.has_delta)()) continue;
     absl::StrAppend(&panels, Panel(causal, metric, &csv).Plot());
     ++n_panels;
   }

@@ -5,6 +5,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/ablation_metrics.h"
 #include "client/figures/captions.h"
 #include "client/figures/pattern_map.h"
 #include "client/kinds/pattern.h"
@@ -59,35 +60,7 @@ json Estimate(const v1::IntervalEstimate& estimate) {
   return value;
 }
 
-// One metric of an ablation: where it stands in the messages.
-struct Metric {
-  const char* name;
-  const char* unit;
-  bool (v1::AblationDelta::*has)() const;
-  const v1::IntervalEstimate& (v1::AblationDelta::*delta)() const;
-  double (v1::AblationMetrics::*baseline)() const;
-  bool (v1::AblationDeltaMean::*has_mean)() const;
-  double (v1::AblationDeltaMean::*mean)() const;
-  bool (v1::ControlArm::*has_p)() const;
-  double (v1::ControlArm::*p)() const;
-};
-
-constexpr Metric kMetrics[] = {
-    {"copy accuracy", "share of predictable positions", &v1::AblationDelta::has_copy_accuracy,
-     &v1::AblationDelta::copy_accuracy, &v1::AblationMetrics::copy_accuracy,
-     &v1::AblationDeltaMean::has_copy_accuracy, &v1::AblationDeltaMean::copy_accuracy,
-     &v1::ControlArm::has_p_copy_accuracy, &v1::ControlArm::p_copy_accuracy},
-    {"copy NLL", "nats", &v1::AblationDelta::has_copy_nll, &v1::AblationDelta::copy_nll,
-     &v1::AblationMetrics::copy_nll, &v1::AblationDeltaMean::has_copy_nll, &v1::AblationDeltaMean::copy_nll,
-     &v1::ControlArm::has_p_copy_nll, &v1::ControlArm::p_copy_nll},
-    {"other NLL", "nats", &v1::AblationDelta::has_other_nll, &v1::AblationDelta::other_nll,
-     &v1::AblationMetrics::other_nll, &v1::AblationDeltaMean::has_other_nll,
-     &v1::AblationDeltaMean::other_nll, nullptr, nullptr},
-    {"control NLL", "nats", &v1::AblationDelta::has_control_nll, &v1::AblationDelta::control_nll,
-     &v1::AblationMetrics::control_nll, &v1::AblationDeltaMean::has_control_nll,
-     &v1::AblationDeltaMean::control_nll, nullptr, nullptr}};
-
-json Control(const char* name, const v1::ControlArm& arm, const Metric& metric) {
+json Control(const char* name, const v1::ControlArm& arm, const AblationMetric& metric) {
   json draws = json::array();
   for (const v1::AblationArm& draw : arm.draws())
     draws.push_back(Rounded((draw.delta().*metric.delta)().value()));
@@ -234,9 +207,9 @@ Chart DensityChart(const SavedModel& model) {
 Chart AblationChart(const SavedModel& model) {
   const v1::Causal& causal = *model.Get<v1::Causal>();
   json metrics = json::array();
-  for (const Metric& metric : kMetrics) {
-    if (!(causal.top_k().delta().*metric.has)()) continue;
-    metrics.push_back({{"name", metric.name},
+  for (const AblationMetric& metric : kAblationMetrics) {
+    if (!(causal.top_k().delta().*metric.has_delta)()) continue;
+    metrics.push_back({{"name", metric.title},
                        {"unit", metric.unit},
                        {"baseline", Rounded((causal.baseline().metrics().*metric.baseline)())},
                        {"top", Estimate((causal.top_k().delta().*metric.delta)())},
