@@ -39,8 +39,9 @@ struct LinearChoice {
 struct LinearUse {
   int64_t n_rows = 0, n_in = 0, n_out = 0;
   LinearChoice choice;
-  // Where the same shape is faster in float32, its rate there, measured beside that of `choice`; else 0.
-  double float32_gflops = 0;
+  // How many times as long as in float32 it takes, measured at one moment, where that is clearly more than
+  // once; else 0.
+  double times_float32 = 0;
 };
 
 // What a job is about to compute with a model's linear layers.

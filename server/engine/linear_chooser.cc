@@ -145,15 +145,15 @@ void LinearChooser::Keep(const std::string& key, const MeasuredChoice& measured)
   if (memory_ != nullptr && measured.is_steady) memory_->Keep(key, measured.choice);
 }
 
-std::optional<DTypeRates> LinearChooser::BesideFloat32(const LinearShape& shape, const LinearMethod& method,
-                                                       ChoosingTime& time) {
+std::optional<double> LinearChooser::BesideFloat32(const LinearShape& shape, const LinearMethod& method,
+                                                   ChoosingTime& time) {
   if (fixed_) return std::nullopt;
   const absl::MutexLock lock(&mutex_);
   const std::string key = KeyOf(shape);
-  const auto found = beside_float32_.find(key);
-  if (found != beside_float32_.end()) return found->second;
+  const auto found = times_float32_.find(key);
+  if (found != times_float32_.end()) return found->second;
   const Spending spending(time);
-  return beside_float32_[key] = MeasureBesideFloat32(shape, method);
+  return times_float32_[key] = TimesFloat32(shape, method);
 }
 
 LinearChoice LinearChooser::Fixed(const LinearShape& shape) const {

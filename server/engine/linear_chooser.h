@@ -31,10 +31,10 @@ class LinearChooser {
   std::vector<std::optional<LinearChoice>> Choose(const std::vector<LinearShape>& shapes, ChoosingTime& time,
                                                   std::stop_token stop);
 
-  // The rates of a shape in its dtype, by `method`, and in float32, both measured now or both at an earlier
-  // moment of this process. Nothing where the product is fixed: nobody asks then what would be faster.
-  std::optional<DTypeRates> BesideFloat32(const LinearShape& shape, const LinearMethod& method,
-                                          ChoosingTime& time);
+  // As TimesFloat32, once for a process. Nothing where the product is fixed: nobody asks then what would be
+  // faster.
+  std::optional<double> BesideFloat32(const LinearShape& shape, const LinearMethod& method,
+                                      ChoosingTime& time);
 
  private:
   std::optional<LinearChoice> Known(const LinearShape& shape) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -50,7 +50,7 @@ class LinearChooser {
   const std::shared_ptr<ChoiceMemory> memory_;
   absl::Mutex mutex_;  // held while measuring: two would disturb each other
   std::map<std::string, LinearChoice> choices_ ABSL_GUARDED_BY(mutex_);
-  std::map<std::string, DTypeRates> beside_float32_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::string, double> times_float32_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace induct::engine

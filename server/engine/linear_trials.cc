@@ -247,12 +247,14 @@ Pace MeasurePace(const LinearShape& shape) {
   return {.gflops = gflops(), .timing = Timing::kOneThread};
 }
 
-DTypeRates MeasureBesideFloat32(const LinearShape& shape, const LinearMethod& method) {
+double TimesFloat32(const LinearShape& shape, const LinearMethod& method) {
+  const OneThread one_thread;
   LinearShape part = shape;
   part.n_out = std::min(kComparedColumns, shape.n_out);
   for (part.n_rows = std::min(kFirstRows, shape.n_rows); part.n_rows < shape.n_rows;
        part.n_rows = std::min(4 * part.n_rows, shape.n_rows)) {
-    if (Trial(TrialNumbers(part), part.activation, method).Time() >= kComparedSeconds) break;
+    const Trial trial(TrialNumbers(part), part.activation, method);
+    if (trial.Time(CLOCK_THREAD_CPUTIME_ID) >= kComparedSeconds) break;
   }
   LinearShape in_float32 = part;
   in_float32.dtype = at::kFloat;
@@ -263,9 +265,10 @@ DTypeRates MeasureBesideFloat32(const LinearShape& shape, const LinearMethod& me
   std::array<double, 2> least;
   least.fill(std::numeric_limits<double>::infinity());
   for (int turn = 0; turn < kComparedTurns; ++turn) {
-    for (size_t i = 0; i < trials.size(); ++i) least[i] = std::min(least[i], trials[i].Time());
+    for (size_t i = 0; i < trials.size(); ++i)
+      least[i] = std::min(least[i], trials[i].Time(CLOCK_THREAD_CPUTIME_ID));
   }
-  return {.gflops = part.Flop() / least[0] / 1e9, .float32_gflops = part.Flop() / least[1] / 1e9};
+  return least[0] / least[1];
 }
 
 }  // namespace induct::engine

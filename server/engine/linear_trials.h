@@ -89,13 +89,10 @@ std::optional<MeasuredChoice> MeasureMethods(const LinearShape& shape, Timing& t
 // By a few milliseconds of the default method.
 Pace MeasurePace(const LinearShape& shape);
 
-// Rates of the same layers in their dtype, by `method`, and in float32, by the default.
-struct DTypeRates {
-  double gflops = 0, float32_gflops = 0;
-};
-
-// In turn, on a part of the shape that takes a few milliseconds.
-DTypeRates MeasureBesideFloat32(const LinearShape& shape, const LinearMethod& method);
+// How many times as long as in float32, by the default, layers of this shape take in their dtype, by
+// `method`. In turn, on a part that takes a few milliseconds, and on one thread (Timing): whether a dtype is
+// slow should not depend on who else computes.
+double TimesFloat32(const LinearShape& shape, const LinearMethod& method);
 
 // Seconds of the clock that only goes forward.
 double NowSeconds();

@@ -47,9 +47,9 @@ absl::Status ModelProducts::UseChoices(std::stop_token stop) {
 }
 
 void ModelProducts::CompareWithFloat32(const LinearShape& shape) {
-  if (shape.dtype == at::kFloat || beside_float32_) return;
+  if (shape.dtype == at::kFloat || times_float32_) return;
   const auto& choice = choices_[kLinearsOfLayer.size() - 1];
-  if (choice) beside_float32_ = chooser_->BesideFloat32(shape, choice->method, time_);
+  if (choice) times_float32_ = chooser_->BesideFloat32(shape, choice->method, time_);
 }
 
 std::vector<LinearUse> ModelProducts::Uses(const LinearWork& work) const {
@@ -62,13 +62,8 @@ std::vector<LinearUse> ModelProducts::Uses(const LinearWork& work) const {
                     .n_out = shape.n_out,
                     .choice = choice.value_or(LinearChoice{.method = DefaultMethod(shape.dtype)})});
   }
-  if (!beside_float32_) return uses;
-  LinearUse& compared = uses[kLinearsOfLayer.size() - 1];
-  const auto& [gflops, float32_gflops] = *beside_float32_;
-  if (compared.choice.gflops == 0) compared.choice.gflops = gflops;
-  if (float32_gflops < kClearlySlower * gflops) return uses;
-  compared.choice.gflops = gflops;  // of the same moment
-  compared.float32_gflops = float32_gflops;
+  if (times_float32_.value_or(0) > kClearlySlower)
+    uses[kLinearsOfLayer.size() - 1].times_float32 = *times_float32_;
   return uses;
 }
 

@@ -48,7 +48,7 @@ class ModelProducts {
   ChoosingTime time_;
   std::array<std::optional<LinearChoice>, kShapes> choices_;
   LayerMethods used_ = {};  // what the weights were told of these
-  std::optional<DTypeRates> beside_float32_;
+  std::optional<double> times_float32_;
 };
 
 }  // namespace induct::engine

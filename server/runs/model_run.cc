@@ -146,11 +146,11 @@ absl::Status ModelRun::ChooseLinear(jobs::JobContext& context) {
 
 void ModelRun::WarnOfSlowDtype(const RunModel& model) {
   const auto slow = std::find_if(model.linear.begin(), model.linear.end(),
-                                 [](const engine::LinearUse& use) { return use.float32_gflops > 0; });
+                                 [](const engine::LinearUse& use) { return use.times_float32 > 0; });
   if (slow == model.linear.end()) return;
   load_warnings_.push_back(absl::StrFormat(
-      "%s is slow on this processor: linear layers of %s run at %.0f GFLOP/s, in float32 at %.0f",
-      DTypeName(request_.dtype), model.source, slow->choice.gflops, slow->float32_gflops));
+      "%s is slow on this processor: linear layers of %s take %.1f times as long as in float32",
+      DTypeName(request_.dtype), model.source, slow->times_float32));
   static std::atomic_flag is_in_log;
   if (!is_in_log.test_and_set()) Log(LogLevel::kWarning, "server", load_warnings_.back());
 }
