@@ -14,7 +14,7 @@ from harness import DEMO_MODELS, LONG, SERVER, SIGINT, SIGKILL, ProgramTest, wai
 from prometheus import PROMTOOL
 
 SMALL = ["--n_sequences", "8", "--task_types", "ABAB", "--no_report"]
-KINDS = ["profile", "crosssize", "nulls", "causal", "lagbuckets", "pattern"]
+KINDS = ["profile", "crosssize", "nulls", "causal", "lagbuckets", "pattern", "targets"]
 WAITING = [.01, .1, 1, 5, 15, 60, 300, 900, 3600, 14400]
 WORK = [.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 14400]
 
@@ -107,6 +107,7 @@ class MetricsTest(ProgramTest):
         self.client("causal", "--model", "demo-small", "--draws", "2", *at)
         self.client("lagbuckets", "--model", "demo-small", *at)
         self.client("pattern", "--model", "demo-small", "--head", "3.0", "--prompt", "5", *at)
+        self.client("targets", "--model", "demo-small", "--detect", "self", *at)
 
     def interrupt(self, client):
         client.send_signal(SIGINT)
@@ -218,8 +219,9 @@ class JobsTest(MetricsTest):
         self.assertAlmostEqual(page("job_run_seconds_sum"), seconds["running"], delta=0.5)
         self.assertAlmostEqual(page("job_queue_seconds_sum") + page("job_prepare_seconds_sum"), seconds["queued"] + seconds["preparing"], delta=0.5)
         # crosssize measures each prompt by two models, pattern one prompt.
-        self.assertEqual(page("prompts_total", device="cpu"), 8 + 2 * 8 + 8 + 8 + 8 + 1)
+        self.assertEqual(page("prompts_total", device="cpu"), 8 + 2 * 8 + 8 + 8 + 8 + 1 + 8)
         self.assertEqual(page("tokens_total", device="cpu"), sum(int(run["n_tokens"]) for run in runs))
+        # pattern and targets have no scores of layers.
         self.assertEqual(page("layers_total", device="cpu"), 4 + (4 + 8) + 4 + 4 + 4)
         self.assertEqual(page("model_loads_total", outcome="succeeded"), 2)
         self.assertEqual(page("model_load_seconds_count", source="disk"), 2)

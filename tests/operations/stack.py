@@ -23,7 +23,8 @@ SMALL = ["--n_sequences", "40", "--no_report", "--no_figures"]
 # Minutes of work on any machine.
 LONG = ["--n_sequences", "60000", "--task_types", "RANDOM", "--lag_values", "100", "--n_repeats", "fill", "--seq_len", "512", "--no_report", "--no_figures"]
 KINDS = {"profile": ["--model", "demo-small"], "crosssize": ["--models", "demo-small", "demo-large"], "nulls": ["--model", "demo-small"],
-         "causal": ["--model", "demo-small", "--draws", "5"], "lagbuckets": ["--model", "demo-small"], "pattern": ["--model", "demo-small", "--head", "3.0", "--prompt", "5"]}
+         "causal": ["--model", "demo-small", "--draws", "5"], "lagbuckets": ["--model", "demo-small"], "pattern": ["--model", "demo-small", "--head", "3.0", "--prompt", "5"],
+         "targets": ["--model", "demo-small", "--detect", "sink"]}
 
 
 def require(condition, what):
