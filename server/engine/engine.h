@@ -189,14 +189,13 @@ class Model {
   virtual int64_t resident_bytes() const = 0;
 
   // Settles which products the linear layers use, by measuring where they are not known yet. Call it before a
-  // job's first pass, on the thread that runs passes, with all that the job computes: measuring takes at most
-  // a fiftieth of its time, or a tenth of a second where that is more. What does not suffice for it is left
-  // for later calls, whose times add up, and the default used. May change the order of resident weights.
-  // Returns what is used for the shapes of a layer, in the layer's order, and, where there are logits, for
-  // the unembedding; empty where there is no choice, as on a GPU. CANCELLED after a stop request;
-  // RESOURCE_EXHAUSTED where memory runs out, and the model can still be used. What is no decoder of this
-  // room's has nothing to choose.
-  virtual absl::StatusOr<std::vector<LinearUse>> ChooseLinear(const LinearWork& /*work*/,
+  // pass, on the thread that runs passes, with the number of tokens of that pass: measuring takes at most a
+  // fiftieth of its work, or a tenth of a second where that is more; what does not suffice for it is left for
+  // a later call, and the default used. May change the order of resident weights. Returns what is used for
+  // the shapes of a layer, in the layer's order; empty where nothing was settled, as on a GPU. CANCELLED
+  // after a stop request; RESOURCE_EXHAUSTED where memory runs out, and the model can still be used. What is
+  // no decoder of this room's has nothing to choose.
+  virtual absl::StatusOr<std::vector<LinearUse>> ChooseLinear(int64_t /*n_tokens*/,
                                                               std::stop_token /*stop*/) {
     return std::vector<LinearUse>();
   }

@@ -29,25 +29,14 @@ struct LinearMethod {
 
 struct LinearChoice {
   LinearMethod method;
-  // 10^9 operations a second, the activation's time included; of one thread where the machine was busy; 0:
-  // not measured.
-  double gflops = 0;
+  double gflops = 0;  // 10^9 operations a second, the activation's time included; 0: not measured
 };
 
-// The layers of one shape, [n_rows, n_in] to [n_rows, n_out], and what they use: what was chosen for them,
-// or, without a rate, the default or what is fixed.
+// The layers of one shape, [n_rows, n_in] to [n_rows, n_out], and what was chosen for them.
 struct LinearUse {
   int64_t n_rows = 0, n_in = 0, n_out = 0;
   LinearChoice choice;
-  // How many times as long as in float32 it takes, measured at one moment, where that is clearly more than
-  // once; else 0.
-  double times_float32 = 0;
-};
-
-// What a job is about to compute with a model's linear layers.
-struct LinearWork {
-  int64_t n_tokens = 0;  // that pass through all layers, of all passes together
-  int64_t n_logits = 0;  // tokens whose logits are computed; 0: the unembedding is not used
+  double float32_gflops = 0;  // of the same shape in float32, where that is faster; else 0
 };
 
 // Remembers choices for other processes, so that a server that is started again computes the same numbers;
@@ -58,7 +47,6 @@ class ChoiceMemory {
 
   // `key`: processor, LibTorch, threads, dtype, shape, rows, activation.
   virtual std::optional<LinearChoice> Find(const std::string& key) = 0;
-  // Of a choice that a busy machine had no part in.
   virtual void Keep(const std::string& key, const LinearChoice& choice) = 0;
 };
 

@@ -3,6 +3,7 @@
 #include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,13 @@
 namespace induct::engine {
 namespace {
 
+// Of all variants together.
+int64_t PredictedTokens(const AblationPass& pass) {
+  size_t n_tokens = 0;
+  for (const std::span<const int32_t> prompt : pass.prompts) n_tokens += prompt.size();
+  return static_cast<int64_t>(n_tokens * pass.variants.size());
+}
+
 class DecoderModel : public Model {
  public:
   DecoderModel(const DecoderSpec& spec, const LoadOptions& options, std::unique_ptr<WeightStore> weights)
@@ -32,9 +40,9 @@ class DecoderModel : public Model {
   const LoadOptions& options() const override { return options_; }
   int64_t resident_bytes() const override { return weights_->resident_bytes(); }
 
-  absl::StatusOr<std::vector<LinearUse>> ChooseLinear(const LinearWork& work, std::stop_token stop) override {
-    INDUCT_RETURN_IF_ERROR(Compute([&] { return products_.Settle(work, stop); }));
-    return products_.Uses(work);
+  absl::StatusOr<std::vector<LinearUse>> ChooseLinear(int64_t n_tokens, std::stop_token stop) override {
+    INDUCT_RETURN_IF_ERROR(Compute([&] { return products_.SettleLayers(n_tokens, stop); }));
+    return products_.uses();
   }
 
   absl::Status Run(const Pass& pass, std::stop_token stop) override {
@@ -45,6 +53,7 @@ class DecoderModel : public Model {
   absl::Status RunVariants(const AblationPass& pass, std::stop_token stop) override {
     INDUCT_RETURN_IF_ERROR(ValidateAblationPass(spec_, pass));
     return Compute([&] {
+      products_.SettleUnembedding(PredictedTokens(pass), stop);
       return RunInGroups(pass, weights_->BytesPerToken(), [&](const AblationPass& group) {
         return VariantPass(spec_, *weights_, group, options_.on_halving, stop).Run();
       });

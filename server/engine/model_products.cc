@@ -1,6 +1,9 @@
 #include "server/engine/model_products.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "common/status.h"
@@ -11,86 +14,77 @@
 namespace induct::engine {
 namespace {
 
-// A dtype that takes longer than float32 by less may as well be the faster one.
-constexpr double kClearlySlower = 1.1;
+// What measuring may cost: a share of the pass's operations, which takes a fiftieth of its time, as few rows
+// are slower than many; or what takes less than a tenth of a second.
+constexpr double kMeasuringShare = 0.015;
+constexpr double kMeasuringFlopOfThread = 4e9;
+
+double MeasuringFlop(double pass_flop) {
+  return std::max(kMeasuringShare * pass_flop, kMeasuringFlopOfThread * at::get_num_threads());
+}
+
+double FlopOfToken(const LinearShape& shape) { return shape.Flop() / static_cast<double>(shape.n_rows); }
 
 }  // namespace
 
-absl::Status ModelProducts::Settle(const LinearWork& work, std::stop_token stop) {
-  if (!Chooses()) return absl::OkStatus();
-  const size_t n_shapes = ShapesOf(work);
-  const auto end = choices_.begin() + static_cast<std::ptrdiff_t>(n_shapes);
-  if (std::find(choices_.begin(), end, std::nullopt) == end) return absl::OkStatus();
-  const std::vector<LinearShape> shapes = Shapes(work);
-  ++time_.n_passes;
-  for (const LinearShape& shape : shapes) time_.flop += shape.pass_flop;
-  const auto choices = chooser_->Choose(shapes, time_, stop);
+absl::Status ModelProducts::SettleLayers(int64_t n_tokens, std::stop_token stop) {
+  if (!Chooses() || !uses_.empty()) return absl::OkStatus();
+  const std::vector<LinearShape> shapes = LayerShapes();
+  double flop = 0;
+  for (const LinearShape& shape : shapes) {
+    flop += FlopOfToken(shape) * static_cast<double>(spec_.n_layers * n_tokens);
+  }
+  const auto choices = chooser_->Choose(shapes, MeasuringFlop(flop), stop);
   if (stop.stop_requested()) return Stopped();
-  std::copy(choices.begin(), choices.end(), choices_.begin());
-  INDUCT_RETURN_IF_ERROR(UseChoices(std::move(stop)));
-  // One shape tells enough, and does not take long: the last of a layer, which no activation follows.
-  CompareWithFloat32(shapes[kLinearsOfLayer.size() - 1]);
-  return absl::OkStatus();
-}
-
-absl::Status ModelProducts::UseChoices(std::stop_token stop) {
+  if (!choices) return absl::OkStatus();
   LayerMethods methods;
-  for (size_t i = 0; i < methods.size(); ++i) {
-    if (choices_[i]) methods[i] = choices_[i]->method;
+  for (size_t i = 0; i < methods.size(); ++i) methods[i] = (*choices)[i].method;
+  INDUCT_RETURN_IF_ERROR(weights_.SetLayerMethods(methods, shapes.front().n_rows, std::move(stop)));
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    uses_.push_back({.n_rows = shapes[i].n_rows,
+                     .n_in = shapes[i].n_in,
+                     .n_out = shapes[i].n_out,
+                     .choice = (*choices)[i]});
   }
-  if (choices_.back()) weights_.SetUnembeddingMethod(choices_.back()->method);
-  if (methods == used_) return absl::OkStatus();
-  INDUCT_RETURN_IF_ERROR(
-      weights_.SetLayerMethods(methods, MicroBatchTokens(weights_.device()), std::move(stop)));
-  used_ = methods;
+  // One shape tells enough, and does not take long: the last, which no activation follows.
+  uses_.back().float32_gflops = FasterInFloat32(shapes.back(), choices->back(), flop);
   return absl::OkStatus();
 }
 
-void ModelProducts::CompareWithFloat32(const LinearShape& shape) {
-  if (shape.dtype == at::kFloat || times_float32_) return;
-  const auto& choice = choices_[kLinearsOfLayer.size() - 1];
-  if (choice) times_float32_ = chooser_->BesideFloat32(shape, choice->method, time_);
+double ModelProducts::FasterInFloat32(LinearShape shape, const LinearChoice& choice, double pass_flop) const {
+  if (shape.dtype == at::kFloat) return 0;
+  shape.dtype = at::kFloat;
+  const auto in_float32 = chooser_->Choose({shape}, MeasuringFlop(pass_flop), {});
+  if (!in_float32 || in_float32->front().gflops <= choice.gflops) return 0;
+  return in_float32->front().gflops;
 }
 
-std::vector<LinearUse> ModelProducts::Uses(const LinearWork& work) const {
-  std::vector<LinearUse> uses;
-  if (!Chooses()) return uses;
-  for (const LinearShape& shape : Shapes(work)) {
-    const std::optional<LinearChoice>& choice = choices_[uses.size()];
-    uses.push_back({.n_rows = shape.n_rows,
-                    .n_in = shape.n_in,
-                    .n_out = shape.n_out,
-                    .choice = choice.value_or(LinearChoice{.method = DefaultMethod(shape.dtype)})});
-  }
-  if (times_float32_.value_or(0) > kClearlySlower)
-    uses[kLinearsOfLayer.size() - 1].times_float32 = *times_float32_;
-  return uses;
+void ModelProducts::SettleUnembedding(int64_t n_tokens, std::stop_token stop) {
+  if (!Chooses() || unembedding_is_settled_) return;
+  const LinearShape shape = {.n_rows = LogitsRows(spec_, weights_.device()),
+                             .n_in = spec_.d_model,
+                             .n_out = spec_.vocab_size,
+                             .dtype = weights_.options().dtype().toScalarType()};
+  const double flop = FlopOfToken(shape) * static_cast<double>(n_tokens);
+  const auto choices = chooser_->Choose({shape}, MeasuringFlop(flop), std::move(stop));
+  if (!choices) return;
+  weights_.SetUnembeddingMethod(choices->front().method);
+  unembedding_is_settled_ = true;
 }
 
-std::vector<LinearShape> ModelProducts::Shapes(const LinearWork& work) const {
+std::vector<LinearShape> ModelProducts::LayerShapes() const {
   const bool gated = spec_.layers.front().mlp_gate.has_value();
-  const auto shape = [&](int64_t n_rows, int64_t n_in, int64_t n_out, int64_t n_all_rows) {
-    return LinearShape{
-        .n_rows = n_rows,
-        .n_in = n_in,
-        .n_out = n_out,
-        .dtype = weights_.options().dtype().toScalarType(),
-        .may_pack = !weights_.streams_layers(),
-        .pass_flop = 2.0 * static_cast<double>(n_all_rows) * static_cast<double>(n_in * n_out)};
+  const auto shape = [&](int64_t n_in, int64_t n_out) -> LinearShape {
+    return {.n_rows = MicroBatchTokens(weights_.device()),
+            .n_in = n_in,
+            .n_out = n_out,
+            .dtype = weights_.options().dtype().toScalarType(),
+            .may_pack = !weights_.streams_layers()};
   };
-  const auto of_layer = [&](int64_t n_in, int64_t n_out) {
-    return shape(MicroBatchTokens(weights_.device()), n_in, n_out, spec_.n_layers * work.n_tokens);
-  };
-  LinearShape mlp_input = of_layer(spec_.d_model, (gated ? 2 : 1) * spec_.d_mlp);
+  LinearShape mlp_input = shape(spec_.d_model, (gated ? 2 : 1) * spec_.d_mlp);
   if (!gated) mlp_input.activation = spec_.activation;
-  std::vector<LinearShape> shapes = {
-      of_layer(spec_.d_model, (spec_.n_heads + 2 * spec_.n_kv_heads) * spec_.d_head),
-      of_layer(spec_.n_heads * spec_.d_head, spec_.d_model), mlp_input, of_layer(spec_.d_mlp, spec_.d_model)};
-  if (work.n_logits == 0) return shapes;
-  shapes.push_back(
-      shape(LogitsRows(spec_, weights_.device()), spec_.d_model, spec_.vocab_size, work.n_logits));
-  shapes.back().may_pack = false;  // may be the embeddings too
-  return shapes;
+  return {shape(spec_.d_model, (spec_.n_heads + 2 * spec_.n_kv_heads) * spec_.d_head),
+          shape(spec_.n_heads * spec_.d_head, spec_.d_model), mlp_input, shape(spec_.d_mlp, spec_.d_model)};
 }
 
 }  // namespace induct::engine

@@ -1,9 +1,7 @@
 // Which products a model's linear layers use.
 #pragma once
 
-#include <array>
 #include <memory>
-#include <optional>
 #include <stop_token>
 #include <vector>
 
@@ -15,40 +13,34 @@
 namespace induct::engine {
 
 // Asks the chooser for every shape that a model has, and tells the model's weights. One for a model, on the
-// thread that runs its passes.
+// thread that runs its passes. Both methods may throw what LibTorch throws, and take at most the time that
+// Model::ChooseLinear promises; what is settled stays so.
 class ModelProducts {
  public:
   // chooser: may be nullptr, nothing is ever settled then. `spec` and `weights` must outlive it.
   ModelProducts(const DecoderSpec& spec, std::shared_ptr<LinearChooser> chooser, WeightStore& weights)
       : spec_(spec), chooser_(std::move(chooser)), weights_(weights) {}
 
-  // Before such work, which measuring takes a small part of (ChoosingTime); what is settled stays so.
-  // CANCELLED after a stop request. May throw what LibTorch throws.
-  absl::Status Settle(const LinearWork& work, std::stop_token stop);
+  // For a pass of so many tokens. CANCELLED after a stop request.
+  absl::Status SettleLayers(int64_t n_tokens, std::stop_token stop);
+  // For so many logits.
+  void SettleUnembedding(int64_t n_tokens, std::stop_token stop);
 
-  // What the shapes that `work` needs use.
-  std::vector<LinearUse> Uses(const LinearWork& work) const;
+  // Of the shapes of a layer, in its order, once they are settled.
+  const std::vector<LinearUse>& uses() const { return uses_; }
 
  private:
-  // Those of a layer, in the order of kLinearsOfLayer, and the unembedding.
-  static constexpr size_t kShapes = kLinearsOfLayer.size() + 1;
-
   bool Chooses() const { return chooser_ != nullptr && weights_.device().is_cpu(); }
-  // How many shapes the work needs, the first ones.
-  static size_t ShapesOf(const LinearWork& work) { return work.n_logits > 0 ? kShapes : kShapes - 1; }
-  // The first ShapesOf(work).
-  std::vector<LinearShape> Shapes(const LinearWork& work) const;
-  absl::Status UseChoices(std::stop_token stop);
-  // Once all layers are settled, for a dtype that may be a slow one.
-  void CompareWithFloat32(const LinearShape& shape);
+  // The rate of the shape in float32 where that is known, or little to measure, and higher; else 0.
+  double FasterInFloat32(LinearShape shape, const LinearChoice& choice, double pass_flop) const;
+  // In the order of kLinearsOfLayer.
+  std::vector<LinearShape> LayerShapes() const;
 
   const DecoderSpec& spec_;
   const std::shared_ptr<LinearChooser> chooser_;
   WeightStore& weights_;
-  ChoosingTime time_;
-  std::array<std::optional<LinearChoice>, kShapes> choices_;
-  LayerMethods used_ = {};  // what the weights were told of these
-  std::optional<double> times_float32_;
+  std::vector<LinearUse> uses_;
+  bool unembedding_is_settled_ = false;
 };
 
 }  // namespace induct::engine

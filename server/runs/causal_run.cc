@@ -1,23 +1,11 @@
 #include "server/runs/causal_run.h"
 
-#include <span>
-
 #include "common/file_names.h"
 #include "common/status.h"
 #include "server/runs/model_run.h"
 
 namespace induct::runs {
 namespace {
-
-// Of all layers, those from an arm's first ablated one on, which it shares with no other: k heads anywhere
-// begin after a (k + 1)th of the layers, the best heads lie in the middle.
-constexpr double kOwnLayers = 0.7;
-
-int64_t TokensOf(std::span<const analysis::Prompt> prompts) {
-  size_t n_tokens = 0;
-  for (const analysis::Prompt& prompt : prompts) n_tokens += prompt.tokens.size();
-  return static_cast<int64_t>(n_tokens);
-}
 
 class CausalRun : public ModelRun {
  public:
@@ -37,10 +25,6 @@ class CausalRun : public ModelRun {
     controls.given_field = "control_prompts";
     INDUCT_ASSIGN_OR_RETURN(controls_, MakePrompts(controls, models()[0].files, context.stop()));
     return WritePromptFile(ControlPromptsFile(models()[0].file_name), controls_.prompts, SaveTo(context));
-  }
-
-  engine::LinearWork ToCompute(size_t index) const override {
-    return CausalWork(TokensOf(models()[index].prompts.prompts), TokensOf(controls_.prompts), causal_);
   }
 
   absl::StatusOr<std::string> Measure(jobs::JobContext& context) override {
@@ -64,15 +48,6 @@ class CausalRun : public ModelRun {
 };
 
 }  // namespace
-
-engine::LinearWork CausalWork(int64_t n_tokens, int64_t n_control_tokens,
-                              const analysis::CausalOptions& causal) {
-  const int64_t n_evaluated = n_tokens / 2 + n_control_tokens;
-  const int64_t n_ablated = 1 + 2 * int64_t{causal.random_draws};  // arms: the top heads, and two controls
-  const auto of_ablated = static_cast<int64_t>(kOwnLayers * static_cast<double>(n_ablated * n_evaluated));
-  return {.n_tokens = (n_tokens - n_tokens / 2) + n_evaluated + of_ablated,
-          .n_logits = (1 + n_ablated) * n_evaluated};
-}
 
 std::unique_ptr<jobs::Work> NewCausalRun(RunRequest request, const analysis::CausalOptions& causal,
                                          std::vector<GivenPrompt> control_prompts,

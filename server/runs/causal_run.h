@@ -1,7 +1,6 @@
 // The job of a CausalSpec: the top heads ablated, against controls.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -9,12 +8,6 @@
 #include "server/runs/run.h"
 
 namespace induct::runs {
-
-// What a causal ablation computes, where half of the prompts' tokens choose heads and the other half and the
-// control prompts are read by every arm. An estimate: which layers an arm shares with the unablated model is
-// known when its heads are.
-engine::LinearWork CausalWork(int64_t n_tokens, int64_t n_control_tokens,
-                              const analysis::CausalOptions& causal);
 
 // `environment` must outlive what is returned.
 std::unique_ptr<jobs::Work> NewCausalRun(RunRequest request, const analysis::CausalOptions& causal,

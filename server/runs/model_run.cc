@@ -126,31 +126,22 @@ absl::StatusOr<engine::Model*> ModelRun::Weights(size_t index, jobs::JobContext&
   return &**weights_;
 }
 
-engine::LinearWork ModelRun::ToCompute(size_t index) const {
-  return {.n_tokens = static_cast<int64_t>(ToMeasure(index).tokens)};
-}
-
 absl::Status ModelRun::ChooseLinear(jobs::JobContext& context) {
-  RunModel& model = models_[turn_];
-  INDUCT_ASSIGN_OR_RETURN(model.linear, (*weights_)->ChooseLinear(ToCompute(turn_), context.stop()));
-  // The started event, which comes before a later model's turn, tells the first one's alone.
-  for (const engine::LinearUse& use : model.linear) {
-    LogJob(LogLevel::kDebug, context.job_name(),
-           absl::StrFormat("%s: layers of %d inputs and %d outputs use %s%s", model.source, use.n_in,
-                           use.n_out, engine::LinearProductName(use.choice.method.product),
-                           use.choice.method.fuses_activation ? " with the activation" : ""));
-  }
-  WarnOfSlowDtype(model);
+  const auto n_tokens = static_cast<int64_t>(ToMeasure(turn_).tokens);
+  auto linear = (*weights_)->ChooseLinear(n_tokens, context.stop());
+  INDUCT_RETURN_IF_ERROR(linear.status());
+  linear_ = *std::move(linear);
+  WarnOfSlowDtype();
   return absl::OkStatus();
 }
 
-void ModelRun::WarnOfSlowDtype(const RunModel& model) {
-  const auto slow = std::find_if(model.linear.begin(), model.linear.end(),
-                                 [](const engine::LinearUse& use) { return use.times_float32 > 0; });
-  if (slow == model.linear.end()) return;
+void ModelRun::WarnOfSlowDtype() {
+  const auto slow = std::find_if(linear_.begin(), linear_.end(),
+                                 [](const engine::LinearUse& use) { return use.float32_gflops > 0; });
+  if (slow == linear_.end()) return;
   load_warnings_.push_back(absl::StrFormat(
-      "%s is slow on this processor: linear layers of %s take %.1f times as long as in float32",
-      DTypeName(request_.dtype), model.source, slow->times_float32));
+      "%s is slow on this processor: linear layers of %s run at %.0f GFLOP/s, in float32 at %.0f",
+      DTypeName(request_.dtype), models_[turn_].source, slow->choice.gflops, slow->float32_gflops));
   static std::atomic_flag is_in_log;
   if (!is_in_log.test_and_set()) Log(LogLevel::kWarning, "server", load_warnings_.back());
 }
@@ -267,8 +258,8 @@ RunStarted ModelRun::Started(const jobs::JobContext& context) const {
                               .n_layers = static_cast<uint32_t>(spec.n_layers),
                               .n_heads = static_cast<uint32_t>(spec.n_heads),
                               .n_parameters = static_cast<double>(model.files->checkpoint().n_parameters()),
-                              .streamed = model.streamed,
-                              .linear = model.linear});
+                              .streamed = model.streamed});
+    if (i == turn_) started.models.back().linear = linear_;
     started.n_tokens += ToMeasure(i).tokens;
   }
   return started;

@@ -28,9 +28,8 @@ struct RunModel {
   std::shared_ptr<const models::ModelFiles> files;
   std::string sha256;
   PromptSet prompts;
-  bool streamed = false;                  // its layers, from the checkpoint, whatever else is loaded
-  std::vector<engine::LinearUse> linear;  // what its linear layers use; from its turn on
-  Amount measured;                        // so far
+  bool streamed = false;  // its layers, from the checkpoint, whatever else is loaded
+  Amount measured;        // so far
 };
 
 // Names for file names, in the models' order: where two would be the same, the later one gets "-2", "-3", ...
@@ -53,9 +52,6 @@ class ModelRun : public jobs::Work {
   virtual std::span<const analysis::Prompt> MeasuredPrompts(size_t index) const {
     return models_[index].prompts.prompts;
   }
-
-  // What Measure computes with a prepared model: by default the measured prompts once, without logits.
-  virtual engine::LinearWork ToCompute(size_t index) const;
 
   // Measures, saves files, and returns the finished event.
   virtual absl::StatusOr<std::string> Measure(jobs::JobContext& context) = 0;
@@ -97,10 +93,10 @@ class ModelRun : public jobs::Work {
   // Shows steps of the registry, but not every percent.
   models::StepSink OnStep(jobs::JobContext& context) const;
   engine::LoadOptions HowToLoad() const;
-  // Settles what the linear layers of the model whose turn it is use, as far as this job's time allows.
+  // What the linear layers of the model whose turn it is use, settled if need be.
   absl::Status ChooseLinear(jobs::JobContext& context);
   // Adds a warning where float32 would be faster; the first of a process also goes into the log.
-  void WarnOfSlowDtype(const RunModel& model);
+  void WarnOfSlowDtype();
   RunStarted Started(const jobs::JobContext& context) const;
   std::vector<std::string> PromptWarnings() const;
   uint32_t TotalLayers() const;
@@ -113,6 +109,7 @@ class ModelRun : public jobs::Work {
   std::deque<RunModel> models_;
   std::optional<models::ModelHandle> weights_;  // of the model whose turn it is
   size_t turn_ = 0;
+  std::vector<engine::LinearUse> linear_;  // of its layers
   std::vector<std::string> load_warnings_;
   uint32_t layers_done_ = 0;  // of all models
 };

@@ -39,7 +39,7 @@ struct ModelUse {
   uint32_t n_layers = 0, n_heads = 0;
   double n_parameters = 0;
   bool streamed = false;
-  std::vector<engine::LinearUse> linear;  // of the run's first model: the others' turn comes later
+  std::vector<engine::LinearUse> linear;  // of the run's first model, where they are settled
 };
 
 struct RunStarted {

@@ -9,8 +9,6 @@
 #include <random>
 #include <string>
 
-#include "absl/strings/str_format.h"
-
 namespace induct::engine {
 namespace {
 
@@ -136,14 +134,6 @@ void Check(const absl::Status& status) {
 
 std::shared_ptr<const TensorSource> RandomWeights(const DecoderSpec& spec, DType dtype) {
   return std::make_shared<RandomSource>(spec, dtype);
-}
-
-std::string Describe(const LinearUse& use) {
-  return absl::StrFormat("%6d x %5d x %5d: %s%s, %s", use.n_rows, use.n_in, use.n_out,
-                         LinearProductName(use.choice.method.product),
-                         use.choice.method.fuses_activation ? " with activation" : "",
-                         use.choice.gflops > 0 ? absl::StrFormat("chosen at %.0f GFLOP/s", use.choice.gflops)
-                                               : "not by measuring");
 }
 
 double Seconds(const std::function<void()>& work) {

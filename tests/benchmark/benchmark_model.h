@@ -46,9 +46,6 @@ void Check(const absl::Status& status);
 // values, which changes no timing.
 std::shared_ptr<const TensorSource> RandomWeights(const DecoderSpec& spec, DType dtype);
 
-// "  1024 x   768 x  3072: onednn_packed with activation, chosen at 210 GFLOP/s".
-std::string Describe(const LinearUse& use);
-
 double Seconds(const std::function<void()>& work);
 
 double Median(std::vector<double> values);

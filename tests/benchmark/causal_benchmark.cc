@@ -77,6 +77,7 @@ int Main(int argc, char** argv) {
       spec, RandomWeights(spec, DType::kFloat32),
       {.dtype = dtype, .linear_chooser = MakeLinearChooser(ParseLinearProduct(linear), nullptr)}, {});
   Check(model.status());
+  Check((*model)->ChooseLinear(int64_t{n_prompts} * length, {}).status());
 
   std::mt19937 random(2);
   std::vector<std::vector<int32_t>> prompts(n_prompts);
@@ -93,14 +94,6 @@ int Main(int argc, char** argv) {
   int64_t own_layers = 0;
   for (const Variant& arm : all_arms.variants) own_layers += OwnLayers(spec, arm);
   const auto n_arms = static_cast<double>(all_arms.variants.size());
-  const int64_t n_tokens = int64_t{n_prompts} * length;
-  absl::StatusOr<std::vector<LinearUse>> uses;
-  const double choosing = Seconds([&] {
-    uses = (*model)->ChooseLinear({.n_tokens = n_tokens * own_layers / spec.n_layers,
-                                   .n_logits = n_tokens * static_cast<int64_t>(all_arms.variants.size())},
-                                  {});
-  });
-  Check(uses.status());
 
   std::vector<double> layer_times, logits_times, pass_times, ratios;
   Check((*model)->RunVariants(unablated, {}));  // warms up
@@ -128,8 +121,6 @@ int Main(int argc, char** argv) {
   std::printf("pythia-160m's shape, %s, %s, %d threads: %d prompts of %d tokens, median of %d\n",
               std::string(DTypeName(dtype)).c_str(), linear.c_str(), AvailableCores(), n_prompts, length,
               repeats);
-  std::printf("choosing     %8.2f s\n", choosing);
-  for (const LinearUse& use : *uses) std::printf("%s\n", Describe(use).c_str());
   std::printf("a layer      %8.4f s\n", Median(layer_times));
   std::printf("logits       %8.4f s   %6.0f GFLOP/s\n", Median(logits_times),
               logits_flop / Median(logits_times) / 1e9);

@@ -7,16 +7,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <fstream>
 #include <map>
-#include <numeric>
-#include <set>
-#include <span>
 #include <string>
-#include <thread>
 
 #include "server/engine/processor.h"
 #include "tests/engine/counted_memory.h"
@@ -29,8 +23,7 @@ namespace {
 using testing::Contains;
 using testing::SizeIs;
 
-// Passes that there is time to measure anything for, and none.
-ChoosingTime Plenty() { return {.n_passes = 1000}; }
+constexpr double kPlenty = 1e15;  // operations, enough to measure anything
 
 // GELU(x W^T + b) in double, in plain loops.
 std::vector<double> PlainLoops(const Linear& linear, const at::Tensor& input, bool gelu) {
@@ -104,137 +97,50 @@ TEST(LinearMethods, NamesCanBeReadBack) {
 // Things that take what a list says, call by call.
 class FastestOfTest : public testing::Test {
  protected:
-  // n_calls: that there is time for.
-  static std::optional<Fastest> Of(const std::vector<std::vector<double>>& seconds, size_t n_calls = 100,
-                                   std::vector<size_t>* calls = nullptr) {
-    std::vector<size_t> of_each(seconds.size());
-    const auto fastest = FastestOf(
-        seconds.size(), [&](size_t i) { return seconds[i].at(of_each[i]++); },
-        [&] { return std::accumulate(of_each.begin(), of_each.end(), size_t{0}) < n_calls; });
-    if (calls != nullptr) *calls = of_each;
+  static Fastest Of(const std::vector<std::vector<double>>& seconds, std::vector<size_t>* calls = nullptr) {
+    std::vector<size_t> n_calls(seconds.size());
+    const Fastest fastest = FastestOf(seconds.size(), [&](size_t i) { return seconds[i].at(n_calls[i]++); });
+    if (calls != nullptr) *calls = n_calls;
     return fastest;
   }
 };
 
 TEST_F(FastestOfTest, TakesTheLeastTime) {
-  const auto fastest = Of({{9, 3, 3, 3}, {2.5, 4, 2.7, 9}, {9, 2.6, 2.6, 2.6}});  // busy moments
-  EXPECT_EQ(fastest->index, 1u);
-  EXPECT_EQ(fastest->seconds, 2.5);
+  const Fastest fastest = Of({{9, 3, 3}, {2.5, 9, 9}, {9, 2.6, 2.6}});  // two busy moments
+  EXPECT_EQ(fastest.index, 1u);
+  EXPECT_EQ(fastest.seconds, 2.5);
 }
 
 TEST_F(FastestOfTest, NoiseIsNoReasonToLeaveTheFirst) {
-  EXPECT_EQ(Of({{1.01, 1.01, 1.01, 1.01}, {1, 1, 1, 1}})->index, 0u);
-  EXPECT_EQ(Of({{1.05, 1.05, 1.05, 1.05}, {1, 1, 1, 1}})->index, 1u);
+  EXPECT_EQ(Of({{1.01, 1.01, 1.01}, {1, 1, 1}}).index, 0u);
+  EXPECT_EQ(Of({{1.05, 1.05, 1.05}, {1, 1, 1}}).index, 1u);
 }
 
-TEST_F(FastestOfTest, WhatIsHopelessHasNoFurtherTurn) {
+TEST_F(FastestOfTest, WhatIsMuchSlowerHasNoLastTurn) {
   std::vector<size_t> calls;
-  EXPECT_EQ(Of({{9, 1, 1, 1}, {9, 2.1}, {9, 1.2, 1.2}, {9, 1.05, 1, 0.9}}, 100, &calls)->index, 3u);
-  EXPECT_THAT(calls, testing::ElementsAre(4u, 2u, 3u, 4u));
+  EXPECT_EQ(Of({{9, 1, 1}, {9, 1.2, 0}, {9, 1.05, 0.9}}, &calls).index, 2u);
+  EXPECT_THAT(calls, testing::ElementsAre(3u, 2u, 3u));
 }
 
-TEST_F(FastestOfTest, OneThingIsTimedToo) { EXPECT_EQ(Of({{9, 2, 3, 3}})->seconds, 2); }
-
-TEST_F(FastestOfTest, WhereTimeEndsTwoTurnsOfEachAreEnough) {
-  EXPECT_FALSE(Of({{2, 2, 2, 2}, {1, 1, 1, 1}}, 3));
-  EXPECT_EQ(Of({{2, 2, 2, 2}, {1, 1, 1, 1}}, 4)->index, 1u);
-}
-
-TEST_F(FastestOfTest, TurnsThatScatterAreNotSteady) {
-  EXPECT_TRUE(Of({{9, 1, 1.2, 1.25}, {9, 3}})->is_steady);  // the first turn is not like the others
-  EXPECT_FALSE(Of({{9, 1, 1.35, 1}})->is_steady);
-  EXPECT_FALSE(Of({{1, 1, 1, 1}}, 3)->is_steady);  // time ended
-}
+TEST_F(FastestOfTest, OneThingIsTimedToo) { EXPECT_EQ(Of({{9, 2, 3}}).seconds, 2); }
 
 TEST(LinearMethods, MeasuringGivesOneOfThemAndItsRate) {
   const c10::InferenceMode inference;
   const LinearShape shape = {.n_rows = 128, .n_in = 64, .n_out = 64, .dtype = at::kFloat, .may_pack = true};
-  const int threads = at::get_num_threads();
-  for (Timing timing : {Timing::kAllThreads, Timing::kOneThread}) {
-    const bool on_one_thread = timing == Timing::kOneThread;
-    const auto measured = MeasureMethods(shape, timing, [] { return true; });
-    ASSERT_TRUE(measured);
-    EXPECT_THAT(CandidateMethods(shape), Contains(measured->choice.method));
-    EXPECT_GT(measured->choice.gflops, 0);
-    EXPECT_FALSE(on_one_thread && measured->is_steady);
-    EXPECT_EQ(at::get_num_threads(), threads);
-  }
-}
-
-TEST(LinearMethods, AProcessOfManyThreadsOnFewCoresIsBusy) {
-  const c10::InferenceMode inference;
-  const LinearShape shape = {.n_rows = 512, .n_in = 512, .n_out = 512, .dtype = at::kFloat};
-  const int threads = at::get_num_threads();
-  at::set_num_threads(4 * static_cast<int>(std::thread::hardware_concurrency()));
-  Timing timing = Timing::kAllThreads;
-  const auto measured = MeasureMethods(shape, timing, [] { return true; });
-  at::set_num_threads(threads);
-  EXPECT_EQ(timing, Timing::kOneThread);
-  ASSERT_TRUE(measured);
-  EXPECT_FALSE(measured->is_steady);
-}
-
-TEST(ChoosingTime, IsAShareOfThePassesOrATenthOfASecondForEach) {
-  ChoosingTime time = {.n_passes = 1, .flop = 1e11};
-  EXPECT_DOUBLE_EQ(time.SecondsLeft(100), 0.1);
-  time.flop = 1e13;  // 100 seconds
-  EXPECT_NEAR(time.SecondsLeft(100), 1.5, 0.5);
-  time = {.n_passes = 3, .flop = 1e9, .spent_seconds = 0.25};
-  EXPECT_NEAR(time.SecondsLeft(100), 0.05, 1e-9);
-}
-
-// At 1 GFLOP/s.
-class MeasuredPartTest : public testing::Test {
- protected:
-  static double Seconds(const LinearShape& shape) { return shape.Flop() / 1e9; }
-
-  const LinearShape shape_ = {.n_rows = 1024, .n_in = 1000, .n_out = 1024, .dtype = at::kFloat};
-  const double n_methods_ = static_cast<double>(CandidateMethods(shape_).size());
-};
-
-TEST_F(MeasuredPartTest, LosesColumnsBeforeRows) {
-  const double whole = 4 * n_methods_ * Seconds(shape_);
-  const auto part = [&](double seconds) { return MeasuredPart(std::span(&shape_, 1), 1, seconds); };
-  EXPECT_EQ(part(2 * whole)->n_out, 1024);
-  EXPECT_EQ(part(whole / 3)->n_out, 320);
-  EXPECT_EQ(part(whole / 3)->n_rows, 1024);
-  EXPECT_EQ(part(whole / 32)->n_out, 64);
-  EXPECT_EQ(part(whole / 32)->n_rows, 512);
-  EXPECT_FALSE(part(whole / 100));
-}
-
-TEST_F(MeasuredPartTest, LeavesTimeForTheOthersUnlessItNeedsAll) {
-  const std::vector<LinearShape> two = {shape_, shape_};
-  const double whole = 4 * n_methods_ * Seconds(shape_);
-  EXPECT_EQ(MeasuredPart(two, 1, whole)->n_out, 512);
-  EXPECT_EQ(MeasuredPart(two, 1, whole / 50)->n_rows, 256);
-}
-
-TEST_F(MeasuredPartTest, NeverGrowsBeyondWhatTells) {
-  LinearShape unembedding = {.n_rows = 125, .n_in = 64, .n_out = 50304, .dtype = at::kFloat};
-  const auto part = MeasuredPart(std::span(&unembedding, 1), 1, 1e6);
-  EXPECT_EQ(part->n_rows, 125);
-  EXPECT_NEAR(static_cast<double>(part->n_rows * part->n_out), 1 << 20, 1 << 14);
-}
-
-TEST(TimesFloat32, Float32IsAsFastAsItself) {
-  const c10::InferenceMode inference;
-  const LinearShape shape = {.n_rows = 256, .n_in = 512, .n_out = 128, .dtype = at::kFloat};
-  EXPECT_NEAR(TimesFloat32(shape, DefaultMethod(at::kFloat)), 1, 0.4);
+  const LinearChoice choice = MeasureMethods(shape);
+  EXPECT_THAT(CandidateMethods(shape), Contains(choice.method));
+  EXPECT_GT(choice.gflops, 0);
 }
 
 class RecordedChoices : public ChoiceMemory {
  public:
   std::optional<LinearChoice> Find(const std::string& key) override {
-    looked_for.insert(key);
     const auto found = choices.find(key);
-    return found == choices.end() ? of_all : std::optional(found->second);
+    return found == choices.end() ? std::nullopt : std::optional(found->second);
   }
   void Keep(const std::string& key, const LinearChoice& choice) override { choices[key] = choice; }
 
   std::map<std::string, LinearChoice> choices;
-  std::optional<LinearChoice> of_all;  // where there is none of the key
-  std::set<std::string> looked_for;
 };
 
 class LinearChooserTest : public testing::Test {
@@ -243,144 +149,66 @@ class LinearChooserTest : public testing::Test {
     return {.n_rows = 256, .n_in = 64, .n_out = n_out, .dtype = at::kFloat, .may_pack = true};
   }
 
-  static std::vector<std::optional<LinearChoice>> Choose(LinearChooser& chooser,
-                                                         const std::vector<LinearShape>& shapes,
-                                                         ChoosingTime time = Plenty(),
-                                                         std::stop_token stop = {}) {
-    return chooser.Choose(shapes, time, std::move(stop));
-  }
-
-  // Keys of what it looks for.
-  std::set<std::string> Keys(const std::vector<LinearShape>& shapes) {
-    memory_->looked_for.clear();
-    LinearChooser chooser(std::nullopt, memory_);
-    Choose(chooser, shapes, /*time=*/{});
-    return memory_->looked_for;
-  }
-
-  // As an earlier process would have, on a quiet machine.
-  void Remember(const LinearShape& shape, const LinearChoice& choice) {
-    memory_->choices[*Keys({shape}).begin()] = choice;
-  }
-
   const c10::InferenceMode inference_;
   const std::shared_ptr<RecordedChoices> memory_ = std::make_shared<RecordedChoices>();
-  const LinearChoice of_memory_ = {.method = {.product = LinearProduct::kAten}, .gflops = 12345};
 };
 
-TEST_F(LinearChooserTest, AShapeIsMeasuredOnce) {
+TEST_F(LinearChooserTest, AShapeIsMeasuredOnceAndRemembered) {
   LinearChooser chooser(std::nullopt, memory_);
-  const auto first = Choose(chooser, {Shape(64), Shape(128), Shape(64)});
-  ASSERT_THAT(first, testing::ElementsAre(testing::Ne(std::nullopt), testing::Ne(std::nullopt),
-                                          testing::Ne(std::nullopt)));
-  EXPECT_EQ(first[0]->gflops, first[2]->gflops);
-  EXPECT_EQ(Choose(chooser, {Shape(64)}, /*time=*/{})[0].value().gflops, first[0]->gflops);
-}
-
-TEST_F(LinearChooserTest, WhatWasSteadyIsRemembered) {
-  for (int i = 0; i < 20 && memory_->choices.empty(); ++i) {  // the machine may be busy
-    LinearChooser chooser(std::nullopt, memory_);
-    Choose(chooser, {Shape(64)});
-  }
-  if (memory_->choices.empty()) GTEST_SKIP() << "a busy machine";
-  LinearChooser chooser(std::nullopt, memory_);
-  EXPECT_EQ(Choose(chooser, {Shape(64)}, /*time=*/{})[0].value().gflops,
-            memory_->choices.begin()->second.gflops);
-}
-
-TEST_F(LinearChooserTest, WhatABusyMachineChoseIsNotRemembered) {
-  const int threads = at::get_num_threads();
-  at::set_num_threads(4 * static_cast<int>(std::thread::hardware_concurrency()));
-  LinearShape large = Shape(512);
-  large.n_rows = large.n_in = 512;
-  LinearChooser chooser(std::nullopt, memory_);
-  const auto choices = Choose(chooser, {large});
-  at::set_num_threads(threads);
-  EXPECT_TRUE(choices[0]);
-  EXPECT_TRUE(memory_->choices.empty());
+  const auto first = chooser.Choose({Shape(64), Shape(128), Shape(64)}, kPlenty, {});
+  ASSERT_TRUE(first);
+  ASSERT_THAT(*first, SizeIs(3));
+  EXPECT_THAT(memory_->choices, SizeIs(2));
+  EXPECT_EQ((*first)[0].gflops, (*first)[2].gflops);
+  const auto again = chooser.Choose({Shape(64)}, /*max_flop=*/0, {});
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->front().gflops, first->front().gflops);
 }
 
 TEST_F(LinearChooserTest, WhatIsRememberedIsNotMeasured) {
-  Remember(Shape(64), of_memory_);
-  LinearChooser chooser(std::nullopt, memory_);
-  EXPECT_EQ(Choose(chooser, {Shape(64)}, /*time=*/{})[0].value().gflops, 12345);
+  LinearChooser(std::nullopt, memory_).Choose({Shape(64)}, kPlenty, {});
+  ASSERT_THAT(memory_->choices, SizeIs(1));
+  memory_->choices.begin()->second = {.method = {.product = LinearProduct::kAten}, .gflops = 12345};
+  const auto choice = LinearChooser(std::nullopt, memory_).Choose({Shape(64)}, /*max_flop=*/0, {});
+  ASSERT_TRUE(choice);
+  EXPECT_EQ(choice->front().gflops, 12345);
 }
 
 TEST_F(LinearChooserTest, ARememberedMethodThatThisProcessorLacksIsMeasuredAgain) {
-  LinearChoice choice = of_memory_;
-  choice.method.fuses_activation = true;  // there is no such method
-  Remember(Shape(64), choice);
-  LinearChooser chooser(std::nullopt, memory_);
-  EXPECT_NE(Choose(chooser, {Shape(64)})[0].value().gflops, 12345);
+  LinearChooser(std::nullopt, memory_).Choose({Shape(64)}, kPlenty, {});
+  memory_->choices.begin()->second = {
+      .method = {.product = LinearProduct::kAten, .fuses_activation = true},  // there is no such method
+      .gflops = 12345};
+  const auto choice = LinearChooser(std::nullopt, memory_).Choose({Shape(64)}, kPlenty, {});
+  ASSERT_TRUE(choice);
+  EXPECT_NE(choice->front().gflops, 12345);
 }
 
-TEST_F(LinearChooserTest, TheKeyTellsShapesDtypesThreadsAndRestrictionsApart) {
+TEST_F(LinearChooserTest, TheKeyTellsShapesDtypesAndThreadsApart) {
+  LinearChooser chooser(std::nullopt, memory_);
   LinearShape shape = Shape(64);
-  std::set<std::string> keys = Keys({shape});
-  const auto is_new = [&] {
-    const size_t before = keys.size();
-    keys.merge(Keys({shape}));
-    return keys.size() == before + 1;
-  };
-  EXPECT_FALSE(is_new());
+  chooser.Choose({shape}, kPlenty, {});
   shape.activation = Activation::kSilu;
-  EXPECT_TRUE(is_new());
+  chooser.Choose({shape}, kPlenty, {});
+  shape.dtype = at::kHalf;
+  chooser.Choose({shape}, kPlenty, {});
   shape.may_pack = false;
-  EXPECT_TRUE(is_new());
+  chooser.Choose({shape}, kPlenty, {});
+  EXPECT_THAT(memory_->choices, SizeIs(4));
   const int threads = at::get_num_threads();
   at::set_num_threads(threads + 1);
-  EXPECT_TRUE(is_new());
+  chooser.Choose({shape}, kPlenty, {});
   at::set_num_threads(threads);
-  for (const char* const name : {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS"}) {
-    const char* const before = std::getenv(name);
-    const std::string old = before == nullptr ? "" : before;
-    setenv(name, "AVX", 1);  // read before by whom it concerns
-    EXPECT_TRUE(is_new()) << name;
-    before == nullptr ? unsetenv(name) : setenv(name, old.c_str(), 1);
-  }
+  EXPECT_THAT(memory_->choices, SizeIs(5));
 }
 
-TEST_F(LinearChooserTest, NothingIsMeasuredWithoutTimeOrAfterAStop) {
+TEST_F(LinearChooserTest, NothingIsChosenWithTooFewOperationsOrAfterAStop) {
   LinearChooser chooser(std::nullopt, memory_);
-  EXPECT_FALSE(Choose(chooser, {Shape(64)}, /*time=*/{})[0]);
+  EXPECT_FALSE(chooser.Choose({Shape(64)}, /*max_flop=*/1000, {}));
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_FALSE(Choose(chooser, {Shape(64)}, Plenty(), stop.get_token())[0]);
-}
-
-// Measuring a shape takes some 30 calls of half a millisecond; there is time for no more than a few shapes.
-TEST_F(LinearChooserTest, ShortPassesAddUpAndTheMostCostlyShapeIsFirst) {
-  std::vector<LinearShape> shapes;
-  for (int i = 0; i < 40; ++i) {
-    shapes.push_back(Shape(64 + i));
-    shapes.back().pass_flop = i;
-  }
-  LinearChooser chooser(std::nullopt, memory_);
-  ChoosingTime time;
-  const auto n_known = [&] {
-    ++time.n_passes;
-    const auto choices = chooser.Choose(shapes, time, {});
-    const auto first =
-        std::find_if(choices.begin(), choices.end(), [](const auto& c) { return c.has_value(); });
-    EXPECT_EQ(std::count(first, choices.end(), std::nullopt), 0);  // the last ones are known
-    return choices.end() - first;
-  };
-  const auto after_one = n_known();
-  EXPECT_LT(after_one, 40);
-  for (int i = 0; i < 1000 && n_known() < 40; ++i) {
-  }
-  EXPECT_EQ(n_known(), 40);
-}
-
-TEST_F(LinearChooserTest, OneMethodIsNoChoice) {
-  LinearShape in_half = Shape(64);
-  in_half.dtype = at::kHalf;  // at::linear alone
-  LinearChooser chooser(std::nullopt, memory_);
-  ChoosingTime time;
-  const auto choices = chooser.Choose({in_half}, time, {});
-  EXPECT_EQ(choices[0].value().method.product, LinearProduct::kAten);
-  EXPECT_EQ(time.spent_seconds, 0);
-  EXPECT_TRUE(memory_->looked_for.empty());
+  EXPECT_FALSE(chooser.Choose({Shape(64)}, kPlenty, stop.get_token()));
+  EXPECT_TRUE(memory_->choices.empty());
 }
 
 TEST_F(LinearChooserTest, AFixedProductIsUsedWhereThereIsOne) {
@@ -388,20 +216,16 @@ TEST_F(LinearChooserTest, AFixedProductIsUsedWhereThereIsOne) {
   in_half.dtype = at::kHalf;  // at::linear alone
   for (const LinearProduct product :
        {LinearProduct::kAten, LinearProduct::kOneDnn, LinearProduct::kOneDnnPacked}) {
-    LinearChooser chooser(product, memory_);
-    ChoosingTime time;
-    const auto choices = chooser.Choose({Shape(64), in_half}, time, {});
-    EXPECT_EQ(choices[0].value().method.product,
+    const auto choices = LinearChooser(product, memory_).Choose({Shape(64), in_half}, /*max_flop=*/0, {});
+    ASSERT_TRUE(choices);
+    EXPECT_EQ((*choices)[0].method.product,
               HasProduct(product, at::kFloat) ? product : DefaultMethod(at::kFloat).product);
-    EXPECT_EQ(choices[1].value().method.product, LinearProduct::kAten);
-    EXPECT_FALSE(chooser.BesideFloat32(in_half, choices[1]->method, time));
+    EXPECT_EQ((*choices)[1].method.product, LinearProduct::kAten);
   }
-  EXPECT_TRUE(memory_->looked_for.empty());
+  EXPECT_TRUE(memory_->choices.empty());
 }
 
 // What a model computes with each product, and by whichever is chosen.
-constexpr LinearWork kMuch = {.n_tokens = 100'000'000, .n_logits = 100'000'000};
-
 class ModelProductsTest : public testing::TestWithParam<std::optional<LinearProduct>> {
  protected:
   static LoadOptions Options(bool stream_layers = false) {
@@ -415,9 +239,9 @@ class ModelProductsTest : public testing::TestWithParam<std::optional<LinearProd
   }
 
   static void Settle(Model& model) {
-    const auto uses = model.ChooseLinear(kMuch, {});
+    const auto uses = model.ChooseLinear(1'000'000, {});
     ASSERT_TRUE(uses.ok()) << uses.status();
-    EXPECT_THAT(*uses, SizeIs(TestDevice() == "cpu" ? 5 : 0));
+    EXPECT_THAT(*uses, SizeIs(TestDevice() == "cpu" ? 4 : 0));
   }
 
   // Of the layers that are run, in the order in which they come.
@@ -498,56 +322,46 @@ TEST_P(ModelProductsTest, AStopIsHeeded) {
   stop.request_stop();
   if (TestDevice() != "cpu") GTEST_SKIP() << "nothing is chosen elsewhere";
   const std::unique_ptr<Model> model = RandomModel(SmallSizes(), 3).Load(Options());
-  EXPECT_EQ(model->ChooseLinear(kMuch, stop.get_token()).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(model->ChooseLinear(1'000'000, stop.get_token()).status().code(), absl::StatusCode::kCancelled);
 }
 
-// Whether the uses are what was measured.
-MATCHER(IsMeasured, "") { return arg.choice.gflops > 0; }
-
-TEST(ModelProducts, ShortPassesAreMeasuredTooAndUntilThenTheDefaultIsTold) {
+TEST(ModelProducts, AShortPassLeavesTheDefault) {
   if (TestDevice() != "cpu") GTEST_SKIP() << "nothing is chosen elsewhere";
   DecoderSpec sizes = SmallSizes();
   sizes.d_model = 512;
   sizes.d_mlp = 2048;
   const std::unique_ptr<Model> model =
       RandomModel(sizes, 3).Load({.linear_chooser = MakeLinearChooser(std::nullopt, nullptr)});
-  const auto choose = [&] { return model->ChooseLinear({.n_tokens = 8}, {}).value(); };
-  std::vector<LinearUse> uses = choose();
-  ASSERT_THAT(uses, SizeIs(4));
-  for (const LinearUse& use : uses) {
-    EXPECT_TRUE(use.choice.gflops > 0 || use.choice.method == DefaultMethod(at::kFloat));
-  }
-  if (!HasProduct(LinearProduct::kOneDnn, at::kFloat)) GTEST_SKIP() << "there is no choice";
-  for (int i = 0; i < 300 && !testing::Value(uses, testing::Each(IsMeasured())); ++i) uses = choose();
-  EXPECT_THAT(uses, testing::Each(IsMeasured()));
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // what may be measured grows with them
+  const auto after_short = model->ChooseLinear(8, {});
+  const auto after_long = model->ChooseLinear(10'000'000, {});
+  at::set_num_threads(threads);
+  ASSERT_TRUE(after_short.ok() && after_long.ok());
+  EXPECT_THAT(*after_short, SizeIs(0));
+  EXPECT_THAT(*after_long, SizeIs(4));
 }
 
-TEST(ModelProducts, TheUnembeddingIsMeasuredWhereThereAreLogits) {
-  if (TestDevice() != "cpu") GTEST_SKIP() << "nothing is chosen elsewhere";
-  const std::unique_ptr<Model> model =
-      RandomModel(SmallSizes(), 3).Load({.linear_chooser = MakeLinearChooser(std::nullopt, nullptr)});
-  EXPECT_THAT(model->ChooseLinear({.n_tokens = 1000}, {}).value(), SizeIs(4));
-  const auto uses = model->ChooseLinear(kMuch, {}).value();
-  ASSERT_THAT(uses, SizeIs(5));
-  EXPECT_EQ(uses.back().n_out, SmallSizes().vocab_size);
-  EXPECT_THAT(uses.back(), IsMeasured());
-}
-
-// What a file says of rates was another moment's: it makes no dtype slow or fast.
-TEST(ModelProducts, TellsWhereFloat32WouldBeFasterByOneMoment) {
+TEST(ModelProducts, TellsWhereFloat32WouldBeFaster) {
   if (TestDevice() != "cpu") GTEST_SKIP() << "nothing is chosen elsewhere";
   const TestModel test_model = RandomModel(SmallSizes(), 3);
-  const auto times_float32 = [&](DType dtype, double gflops_in_file) {
-    const auto memory = std::make_shared<RecordedChoices>();
-    memory->of_all = LinearChoice{.method = DefaultMethod(at::kFloat), .gflops = gflops_in_file};
-    const std::unique_ptr<Model> model =
-        test_model.Load({.dtype = dtype, .linear_chooser = MakeLinearChooser(std::nullopt, memory)});
-    return model->ChooseLinear({.n_tokens = 8}, {}).value()[3].times_float32;
+  const auto memory = std::make_shared<RecordedChoices>();
+  const auto faster_in_float32 = [&] {
+    const std::unique_ptr<Model> model = test_model.Load(
+        {.dtype = DType::kBFloat16, .linear_chooser = MakeLinearChooser(std::nullopt, memory)});
+    const auto uses = model->ChooseLinear(1'000'000, {});
+    return uses.ok() && !uses->empty() ? uses->back().float32_gflops : -1;
   };
-  EXPECT_EQ(times_float32(DType::kFloat32, 1e-3), 0);
-  const double of_bfloat16 = times_float32(DType::kBFloat16, 1e-3);
-  EXPECT_NEAR(times_float32(DType::kBFloat16, 1e6), of_bfloat16, 0.5 * of_bfloat16 + 1.6);
-  EXPECT_TRUE(of_bfloat16 == 0 || of_bfloat16 > 1.1);
+  ASSERT_GE(faster_in_float32(), 0);  // measures
+  const auto set_rates = [&](double of_bfloat16, double of_float32) {
+    for (auto& [key, choice] : memory->choices) {
+      choice.gflops = key.find("BFloat16") != std::string::npos ? of_bfloat16 : of_float32;
+    }
+  };
+  set_rates(1, 100);
+  EXPECT_EQ(faster_in_float32(), 100);
+  set_rates(100, 1);
+  EXPECT_EQ(faster_in_float32(), 0);
 }
 
 TEST(ProcessorDescription, ReadsTheFirstProcessor) {

@@ -209,20 +209,14 @@ class SharedServer(ProgramTest):
         self.assertEqual([(p["n_in"], p["n_out"]) for p in chosen], [(128, 384), (128, 128), (128, 256), (256, 128)])
         for product in chosen:
             self.assertIn(product["product"], ("aten", "onednn", "onednn_packed"))
+            self.assertGreater(product["gflops"], 0)
+        self.assertEqual(profile(), chosen)  # rates too: a second server reads the file of the first
         kept = self.dir / ".cache" / "induct" / "linear_choices.json"
-        for _ in range(20):  # what a busy machine chose is not kept, nor what a job had no time to measure
-            if kept.exists() and len(self.json(kept)) == 4:
-                break
-            profile()
-        else:
-            self.skipTest("a busy machine")
-        rates = {round(choice["gflops"], 3) for choice in self.json(kept).values()}
-        again = profile()  # a server reads the file of those before it
-        self.assertEqual({round(product["gflops"], 3) for product in again}, rates)
-        self.assertEqual(profile(), again)
+        self.assertEqual(len(self.json(kept)), 4)
         kept.write_text("{")
         self.assertEqual(len(profile()), 4)
-        kept.unlink(missing_ok=True)
+        self.assertEqual(len(self.json(kept)), 4)
+        kept.unlink()
         for fixed in ("aten", "onednn"):
             for product in profile(linear=fixed):
                 self.assertEqual((product["product"], product.get("gflops", 0)), (fixed, 0))

@@ -1,19 +1,11 @@
 #include "server/models/linear_choices_file.h"
 
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
-#include <thread>
-#include <vector>
-
-#include "absl/strings/str_cat.h"
-#include "common/logging.h"
-#include "server/hub/file_lock.h"
 
 namespace induct::models {
 namespace {
@@ -49,12 +41,10 @@ TEST_F(LinearChoicesFileTest, AnotherProcessFindsWhatWasKept) {
 TEST_F(LinearChoicesFileTest, WhatIsNoChoiceIsPassedOver) {
   Write(R"({"good": {"product": "aten", "fuses_activation": false, "gflops": 1},
             "1": 1, "2": {"product": "fast"}, "3": {"product": 1, "fuses_activation": 2, "gflops": "x"},
-            "4": {"product": "fast", "fuses_activation": false, "gflops": 1},
-            "5": {"product": "aten", "fuses_activation": false, "gflops": 0},
-            "6": {"product": "aten", "fuses_activation": false, "gflops": -2}})");
+            "4": {"product": "fast", "fuses_activation": false, "gflops": 1}})");
   LinearChoicesFile file(path_);
   EXPECT_TRUE(file.Find("good"));
-  for (const char* const key : {"1", "2", "3", "4", "5", "6"}) EXPECT_FALSE(file.Find(key)) << key;
+  for (const char* const key : {"1", "2", "3", "4"}) EXPECT_FALSE(file.Find(key)) << key;
 }
 
 TEST_F(LinearChoicesFileTest, ABrokenFileIsReplaced) {
@@ -72,65 +62,6 @@ TEST_F(LinearChoicesFileTest, AFolderThatCannotBeMadeIsNoError) {
   LinearChoicesFile file(path_ + "/linear_choices.json");
   file.Keep("key", choice_);
   EXPECT_TRUE(file.Find("key"));
-}
-
-TEST_F(LinearChoicesFileTest, ServersThatShareItAddToEachOther) {
-  LinearChoicesFile first(path_), second(path_);
-  EXPECT_FALSE(first.Find("of the second"));
-  EXPECT_FALSE(second.Find("of the first"));
-  first.Keep("of the first", choice_);
-  second.Keep("of the second", choice_);
-  EXPECT_TRUE(first.Find("of the second"));
-  EXPECT_TRUE(second.Find("of the first"));
-  LinearChoicesFile third(path_);
-  EXPECT_TRUE(third.Find("of the first"));
-  EXPECT_TRUE(third.Find("of the second"));
-}
-
-TEST_F(LinearChoicesFileTest, ManyWritersLoseNothing) {
-  constexpr int kWriters = 4, kKeys = 10;
-  std::vector<std::thread> writers;
-  for (int i = 0; i < kWriters; ++i) {
-    writers.emplace_back([this, i] {
-      LinearChoicesFile file(path_);
-      for (int j = 0; j < kKeys; ++j) file.Keep(absl::StrCat(i, " ", j), choice_);
-    });
-  }
-  for (std::thread& writer : writers) writer.join();
-  LinearChoicesFile file(path_);
-  for (int i = 0; i < kWriters; ++i) {
-    for (int j = 0; j < kKeys; ++j) EXPECT_TRUE(file.Find(absl::StrCat(i, " ", j))) << i << " " << j;
-  }
-}
-
-TEST_F(LinearChoicesFileTest, WhatIsNoRegularFileIsLeftAlone) {
-  std::filesystem::create_directories(folder_);
-  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
-  LinearChoicesFile file(path_);
-  EXPECT_FALSE(file.Find("key"));  // and nobody waits for a writer
-  file.Keep("key", choice_);
-  EXPECT_TRUE(file.Find("key"));
-  EXPECT_TRUE(std::filesystem::is_fifo(path_));
-}
-
-TEST_F(LinearChoicesFileTest, AFileThatCannotBeWrittenWarnsOnce) {
-  Write("a file, no folder");
-  InitLogging(LogLevel::kWarning, LogFormat::kText);
-  testing::internal::CaptureStderr();
-  LinearChoicesFile file(path_ + "/linear_choices.json");
-  for (const char* const key : {"1", "2", "3"}) file.Keep(key, choice_);
-  const std::string log = testing::internal::GetCapturedStderr();
-  EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 1) << log;
-}
-
-TEST_F(LinearChoicesFileTest, ALockThatIsNotGivenUpIsNotWaitedForLong) {
-  std::filesystem::create_directories(folder_);
-  const auto held = hub::FileLock::TryAcquire(path_ + ".lock");
-  ASSERT_TRUE(held);
-  LinearChoicesFile file(path_);
-  file.Keep("key", choice_);
-  EXPECT_TRUE(file.Find("key"));
-  EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
 TEST(LinearChoicesPath, LiesInTheUsersCache) {

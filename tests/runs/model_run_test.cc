@@ -1,6 +1,4 @@
 // What runs of every kind do with their models, seen by those who watch.
-#include "server/runs/model_run.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -29,7 +27,6 @@ class TextEncoder : public RunEncoder {
     for (const ModelUse& model : started.models)
       absl::StrAppend(&text, " ", model.source, model.streamed ? " streamed" : " resident");
     n_tokens = started.n_tokens;
-    n_linear = started.models.front().linear.size();
     if (started.n_prompts != 2) absl::StrAppend(&text, ", ", started.n_prompts, " of 2 prompts");
     return text;
   }
@@ -48,9 +45,7 @@ class TextEncoder : public RunEncoder {
     return EncodedResult{};
   }
 
-  // Of the last started event.
-  mutable uint64_t n_tokens = 0;
-  mutable size_t n_linear = 0;
+  mutable uint64_t n_tokens = 0;  // of the last started event
 };
 
 // Of any kind's result.
@@ -158,47 +153,6 @@ TEST_F(ModelRunTest, AnAblationTellsEachPromptOnceHoweverManyVariantsItHas) {
   ASSERT_TRUE(work->Run(context_).ok());
   EXPECT_EQ(told_.sum("prompts"), 3);
   EXPECT_EQ(told_.sum("tokens"), encoder_.n_tokens);
-}
-
-// A run that measures nothing, and says that it computes logits.
-class LogitsRun : public ModelRun {
- public:
-  using ModelRun::ModelRun;
-
- protected:
-  engine::LinearWork ToCompute(size_t index) const override {
-    engine::LinearWork work = ModelRun::ToCompute(index);
-    work.n_logits = work.n_tokens;
-    return work;
-  }
-  absl::StatusOr<std::string> Measure(jobs::JobContext&) override { return "finished"; }
-};
-
-TEST_F(ModelRunTest, LinearLayersAreChosenForWhatTheRunComputes) {
-  models::ModelRegistry registry(
-      {.model_dirs = {INDUCT_SOURCE_DIR "/deploy/demo_models"},
-       .linear_chooser = engine::MakeLinearChooser(engine::LinearProduct::kAten, nullptr)});
-  RunEnvironment environment = environment_;
-  environment.registry = &registry;
-  const auto n_shapes = [&](std::unique_ptr<jobs::Work> work) {
-    encoder_.n_linear = 0;
-    EXPECT_TRUE(work->Prepare(context_).ok());
-    EXPECT_TRUE(work->Run(context_).ok());
-    return encoder_.n_linear;
-  };
-  EXPECT_EQ(n_shapes(NewProfileRun(Request({"demo-small"}), environment)), 4u);
-  EXPECT_EQ(n_shapes(std::make_unique<LogitsRun>(Request({"demo-small"}), environment)), 5u);
-  EXPECT_EQ(n_shapes(NewCausalRun(Request({"demo-small"}), {.top_k = 1, .random_k = 1, .random_draws = 2}, {},
-                                  kEncode, environment)),
-            5u);
-}
-
-// Half of 1,000 tokens choose heads, the others and 100 of controls are read by 42 arms.
-TEST(CausalWork, CountsEveryArm) {
-  const engine::LinearWork work = CausalWork(1000, 100, {.random_draws = 20});
-  EXPECT_EQ(work.n_logits, 42 * 600);
-  EXPECT_GT(work.n_tokens, 500 + 25 * 600);
-  EXPECT_LT(work.n_tokens, 500 + 42 * 600);
 }
 
 class SmallBudgetTest : public ModelRunTest {
